@@ -1,0 +1,1 @@
+"""Prove that a text-to-image model was trained on a release."""
