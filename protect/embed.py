@@ -1,0 +1,246 @@
+"""`protect embed`: write a protected copy of a dataset. Nothing is changed in place; a killed run resumes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from protect.errors import InputError
+from protect.files import copy_file, pretty_json, sha256_file, write_atomic
+from protect.formats import find_format
+from protect.formats.interface import Listing, Sample, SetAside, walk
+from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
+from protect.keys import new_secret, prf_rng
+from protect.marks import make_family
+from protect.marks.interface import MarkFamily
+from protect.plan import Options, choose_carriers, draft_release
+from protect.release import Carrier, Keyring, Release, from_json, read_secret, to_json
+from protect.triggers import align
+from protect.verify import assert_written, mark_score, on_white, verify
+
+T = TypeVar("T")
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What `embed` did, or with `dry_run` would do."""
+
+    release: Release
+    output: Path
+    commitment_file: Path
+    set_aside: tuple[SetAside, ...]
+    copied_bytes: int
+
+
+def embed(
+    dataset: Path, output: Path, options: Options, keyring: Keyring, *, name: str | None = None,
+    secret: bytes | None = None, dry_run: bool = False, progress: Progress = lambda *_: None,
+) -> Embedding:  # fmt: skip
+    """Copy `dataset` to `output` with marks planted in a few samples.
+
+    Args:
+        dataset: folder of pictures with captions (see `protect.formats`).
+        output: folder that does not exist yet.
+        options: rate, family and the committed test plan.
+        keyring: where the secret record goes.
+        name: what people call the release; the output's name by default.
+        secret: a throw-away secret for rehearsals; a real release draws its own.
+        dry_run: decide and count, write nothing.
+        progress: told about stages.
+
+    Raises:
+        InputError: on bad options or datasets, or if the disk fills up; nothing is left half-written under
+            `output`'s name, and the same call goes on where it stopped.
+    """
+    options.check()
+    dataset, output = dataset.absolute(), output.absolute()
+    _check_places(dataset, output)
+    layout = find_format(dataset)
+    listing = layout.read(dataset)
+    family = make_family(options.family, options.family_options)
+    pending = Pending.of(keyring, output)
+    release = None if dry_run else pending.load(options, secret)
+    passed: list[SetAside] = []
+    if release is None:
+        key = secret or new_secret()
+        carriers, passed = _choose(dataset, listing, options, key, family)
+        release = draft_release(
+            name or output.name, listing.samples, carriers, options, key,
+            secret[:16] if secret else os.urandom(16), datetime.now(UTC), rehearsal=secret is not None,
+        )  # fmt: skip
+    else:
+        carriers, passed = _choose(dataset, listing, options, release.secret, family)
+    files = walk(dataset)
+    size = sum(f.stat().st_size for f in files)
+    done = Embedding(
+        release,
+        output,
+        output.with_name(output.name + ".commitment.json"),
+        listing.set_aside + tuple(passed),
+        size,
+    )
+    if dry_run:
+        return done
+    _check_unchanged(release, listing, carriers, options)
+    pending.save(release)
+    try:
+        release = _write_copy(dataset, pending.partial, files, release, carriers, family, progress)
+        layout.rewrite(dataset, pending.partial, {c.key: c.caption for c in release.carriers})
+        assert_written(release, dataset, pending.partial, verify(release, pending.partial, progress).findings)
+        _publish(release, done, keyring, pending)
+    except OSError as error:
+        raise _disk_trouble(error, pending.partial) from error
+    return replace(done, release=release)
+
+
+def _choose(
+    dataset: Path, listing: Listing, options: Options, secret: bytes, family: MarkFamily
+) -> tuple[list[Sample], list[SetAside]]:
+    return choose_carriers(listing.samples, options.rate, secret, lambda key: obstacle(dataset / key, family.min_side))
+
+
+def _check_places(dataset: Path, output: Path) -> None:
+    if output.exists():
+        raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
+    if not output.parent.is_dir():
+        raise InputError(f"{output.parent} is not a folder", "Make it, or give --output another place.")
+    if not os.access(output.parent, os.W_OK):
+        raise InputError(f"{output.parent} is not writable", "Give --output another place.")
+    if output.is_relative_to(dataset):
+        raise InputError(f"{output} lies inside the dataset", "Give --output a place outside it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An embedding under way: its folder and the secret record that lets it resume with the same key."""
+
+    record: Path
+    partial: Path
+
+    @classmethod
+    def of(cls, keyring: Keyring, output: Path) -> Pending:
+        """The pending embedding into `output`."""
+        digest = sha256(str(output).encode()).hexdigest()[:16]
+        return cls(keyring.home / "pending" / f"{digest}.json", output.with_name(output.name + ".partial"))
+
+    def load(self, options: Options, secret: bytes | None) -> Release | None:
+        """The interrupted release, if there is one; keys are never redrawn.
+
+        Raises:
+            InputError: if other options were given than before, or the folder is not ours.
+        """
+        if not self.record.exists():
+            if self.partial.exists():
+                raise InputError(f"{self.partial} is in the way", "Move it, or give --output another folder.")
+            return None
+        release = from_json(read_secret(self.record), self.record)
+        plan = release.plan
+        same = (plan.rate, plan.family, plan.family_options) == (
+            options.rate,
+            options.family,
+            options.family_options,
+        )
+        if not same or (secret is not None and secret != release.secret):
+            raise InputError(
+                f"an interrupted run with other options waits in {self.partial}",
+                f"Repeat it with --rate {plan.rate} --family {plan.family}, or delete the folder and {self.record}.",
+            )
+        return release
+
+    def save(self, release: Release) -> None:
+        """Remember the release before its first byte is written."""
+        Keyring(self.record.parent.parent).folder("pending")
+        write_atomic(self.record, to_json(release), mode=0o600)
+
+
+def _check_unchanged(release: Release, listing: Listing, carriers: Sequence[Sample], options: Options) -> None:
+    again = draft_release(
+        release.name, listing.samples, carriers, options, release.secret, release.salt,
+        datetime.fromisoformat(release.created), release.rehearsal,
+    )  # fmt: skip
+    if again.id != release.id:
+        raise InputError(
+            "the dataset or the options changed since the interrupted run",
+            "Undo the change, or delete the .partial folder and the keyring's pending record to start anew.",
+        )
+
+
+def _write_copy(
+    dataset: Path, partial: Path, files: Sequence[Path], release: Release, carriers: Sequence[Sample],
+    family: MarkFamily, progress: Progress,
+) -> Release:  # fmt: skip
+    marked = {c.key for c in carriers}
+    rest = [f for f in files if f.relative_to(dataset).as_posix() not in marked]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        partial.mkdir(exist_ok=True)
+        for folder in sorted({f.relative_to(dataset).parent for f in files}):
+            (partial / folder).mkdir(parents=True, exist_ok=True)
+        copies = pool.map(lambda f: _copy_once(f, partial / f.relative_to(dataset)), rest, chunksize=64)
+        _collect(copies, len(rest), "copying", progress)
+        slots = [(sample, i % release.plan.slots) for i, sample in enumerate(carriers)]
+        results = pool.map(lambda pair: _plant(dataset, partial, pair[0], pair[1], release, family), slots)
+        planted = _collect(results, len(slots), "planting", progress)
+    return replace(release, carriers=tuple(planted))
+
+
+def _copy_once(source: Path, target: Path) -> None:
+    """Copy unless an earlier run finished this file: times are set last, so equal times mean equal bytes."""
+    if target.exists():
+        old, new = source.stat(), target.stat()
+        if (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns):
+            return
+    copy_file(source, target)
+
+
+def _collect(results: Iterable[T], total: int, stage: str, progress: Progress) -> list[T]:
+    out = []
+    for i, result in enumerate(results, 1):
+        out.append(result)
+        progress(stage, i, total)
+    return out
+
+
+def _plant(dataset: Path, partial: Path, sample: Sample, slot: int, release: Release, family: MarkFamily) -> Carrier:
+    source, target = dataset / sample.key, partial / sample.key
+    original = read_rgba(source)
+    rng = prf_rng(release.secret, "placement", sample.key)
+    mark = release.planted_id(slot)
+    marked = family.plant(original, mark, rng)
+    write_atomic(target, rewrite_pixels(source, marked), source.stat().st_mode & 0o777)
+    written = read_rgba(target)
+    return Carrier(
+        key=sample.key,
+        slot=slot,
+        sha256=sha256_file(target),
+        caption=align(sample.caption, release.slots[slot].trigger),
+        psnr=round(min(psnr(on_white(original), on_white(written)), 99.0), 2),
+        score=mark_score(family, target, mark),
+    )
+
+
+def _publish(release: Release, done: Embedding, keyring: Keyring, pending: Pending) -> None:
+    """Store the record, then let the copy appear under its name, then forget that it was pending."""
+    keyring.save(release)
+    write_atomic(done.commitment_file, pretty_json(release.public_commitment()))
+    pending.partial.rename(done.output)
+    pending.record.unlink()
+
+
+def _disk_trouble(error: OSError, partial: Path) -> InputError:
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(partial.parent).free
+        return InputError(
+            f"the disk of {partial} is full ({free:,} bytes free)",
+            "Free some space and repeat: the run resumes.",
+        )
+    return InputError(f"{error.filename or partial}: {error.strerror}", "Mend it and repeat: the run resumes.")

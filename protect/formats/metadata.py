@@ -1,0 +1,190 @@
+"""Pictures listed in `metadata.jsonl` or `metadata.csv`, as Hugging Face's `imagefolder` reads them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from protect.errors import InputError
+from protect.files import write_atomic
+from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures
+
+CAPTION_COLUMNS = ("text", "caption", "prompt")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of a metadata file."""
+
+    key: str
+    column: str | None
+    caption: str | None
+
+
+class _Metadata(DatasetFormat):
+    filename: str
+
+    @abstractmethod
+    def rows(self, path: Path, prefix: str) -> list[Row | None]:
+        """One row per record of the file; None for a blank line."""
+
+    @abstractmethod
+    def replaced(self, path: Path, prefix: str, captions: Mapping[str, str]) -> bytes:
+        """The file's bytes with captions replaced."""
+
+    def _files(self, folder: Path) -> list[tuple[Path, str]]:
+        found = sorted(folder.rglob(self.filename))
+        return [(p, "" if p.parent == folder else p.parent.relative_to(folder).as_posix() + "/") for p in found]
+
+    def matches(self, folder: Path) -> bool:
+        """Whether the metadata file lies in the folder or below."""
+        return bool(self._files(folder))
+
+    def read(self, folder: Path) -> Listing:
+        """All listed pictures, in the order of the metadata file."""
+        present = set(pictures(folder))
+        seen: set[str] = set()
+        samples: list[Sample] = []
+        set_aside: list[SetAside] = []
+        for path, prefix in self._files(folder):
+            for row in filter(None, self.rows(path, prefix)):
+                if row.key in seen:
+                    raise InputError(f"{path}: {row.key!r} is listed twice", "Remove one of the two rows.")
+                seen.add(row.key)
+                reason = _problem(row, present)
+                if reason:
+                    set_aside.append(SetAside(row.key, reason))
+                else:
+                    samples.append(Sample(row.key, str(row.caption).strip()))
+        set_aside += [SetAside(key, "no caption") for key in sorted(present - seen)]
+        return Listing(tuple(samples), tuple(set_aside))
+
+    def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
+        """Rewrite the rows of changed captions only."""
+        for path, prefix in self._files(source):
+            mode = path.stat().st_mode & 0o777
+            write_atomic(target / path.relative_to(source), self.replaced(path, prefix, captions), mode)
+
+
+def _problem(row: Row, present: set[str]) -> str | None:
+    if row.key not in present:
+        return "caption for an absent or unknown picture file"
+    if row.column is None:
+        return f"no caption column (looked for {', '.join(CAPTION_COLUMNS)})"
+    return None if row.caption and row.caption.strip() else "empty caption"
+
+
+def _row(record: Mapping[str, Any], prefix: str, path: Path, number: int) -> Row:
+    name = record.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{path}, record {number}: no file_name", 'Every record needs "file_name" and "text".')
+    key = prefix + name
+    if key.startswith("/") or ".." in PurePosixPath(key).parts:
+        raise InputError(f"{path}, record {number}: {name!r} leaves the dataset", "Use paths inside the folder.")
+    column = next((c for c in CAPTION_COLUMNS if isinstance(record.get(c), str)), None)
+    return Row(PurePosixPath(key).as_posix(), column, record[column] if column else None)
+
+
+class MetadataJsonl(_Metadata):
+    """`metadata.jsonl`, one JSON object a line."""
+
+    name = "metadata.jsonl"
+    filename = "metadata.jsonl"
+
+    def rows(self, path: Path, prefix: str) -> list[Row | None]:
+        """Parse line by line."""
+        return [self._parse(line, path, prefix, n) for n, line in enumerate(_lines(path), 1)]
+
+    def _parse(self, line: str, path: Path, prefix: str, number: int) -> Row | None:
+        if not line.strip():
+            return None
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error.msg})", "Mend the line.") from None
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, line {number}: not a JSON object", "Mend the line.")
+        return _row(record, prefix, path, number)
+
+    def replaced(self, path: Path, prefix: str, captions: Mapping[str, str]) -> bytes:
+        """Replace only the caption's own JSON string inside a changed line."""
+        lines = _lines(path)
+        for i, line in enumerate(lines):
+            row = self._parse(line, path, prefix, i + 1)
+            if row and row.column and row.key in captions:
+                record = json.loads(line)
+                record[row.column] = captions[row.key]
+                ending = line[len(line.rstrip("\r\n")) :]
+                ascii_only = line.isascii()
+                lines[i] = json.dumps(record, ensure_ascii=ascii_only) + ending
+        return "".join(lines).encode()
+
+
+class MetadataCsv(_Metadata):
+    """`metadata.csv` with a header row."""
+
+    name = "metadata.csv"
+    filename = "metadata.csv"
+
+    def rows(self, path: Path, prefix: str) -> list[Row | None]:
+        """Parse with the csv module; quoted captions may span lines."""
+        header, records = _csv_records(path)
+        return [
+            _row(dict(zip(header, fields, strict=False)), prefix, path, n) for n, (fields, _) in enumerate(records, 1)
+        ]
+
+    def replaced(self, path: Path, prefix: str, captions: Mapping[str, str]) -> bytes:
+        """Rewrite changed records; the raw text of all others is kept."""
+        header, records = _csv_records(path)
+        text = "".join(_lines(path))
+        body = "".join(raw for _, raw in records)
+        head, tail = text.split(body, 1) if body else (text, "")
+        out = [head]
+        for number, (fields, raw) in enumerate(records, 1):
+            row = _row(dict(zip(header, fields, strict=False)), prefix, path, number)
+            if row.column and row.key in captions:
+                fields = list(fields)
+                fields[header.index(row.column)] = captions[row.key]
+                buffer = io.StringIO()
+                csv.writer(buffer, lineterminator=raw[len(raw.rstrip("\r\n")) :]).writerow(fields)
+                raw = buffer.getvalue()
+            out.append(raw)
+        return ("".join(out) + tail).encode()
+
+
+def _csv_records(path: Path) -> tuple[list[str], list[tuple[list[str], str]]]:
+    """Header, and every record with its raw text (blank lines go with the record after them)."""
+    lines = _lines(path)
+    reader = csv.reader(lines)
+    records: list[tuple[list[str], str]] = []
+    start = 0
+    header: list[str] = []
+    try:
+        for fields in reader:
+            if not fields:
+                continue
+            raw = "".join(lines[start : reader.line_num])
+            start = reader.line_num
+            if header:
+                records.append((fields, raw))
+            else:
+                header = [name.strip().lstrip("\ufeff") for name in fields]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: {error}", "Mend the line.") from None
+    if "file_name" not in header:
+        raise InputError(f"{path}: no file_name column (has {header})", 'The header needs "file_name" and "text".')
+    return header, records
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # Not str.splitlines: it also cuts at U+2028 and other characters that captions may hold.
+        return list(io.StringIO(path.read_bytes().decode("utf-8"), newline=""))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}", "Save it as UTF-8.") from None

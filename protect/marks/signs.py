@@ -1,0 +1,112 @@
+"""Marks as signs: a mark is a vector of ±1 over fixed cosine waves, scored by a cosine similarity.
+
+Both families of this package share it. Every mark of a family has the same energy, and scoring 10⁶ marks
+costs one matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protect.keys import Ids
+from protect.marks.interface import Array, Pixels
+
+OPPONENT = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], dtype=np.float64)
+OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
+"""Rows: brightness, red against green, yellow against blue; orthonormal."""
+
+SCORE_DECIMALS = 9
+
+
+def splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The output function of SplitMix64 (Steele, Lea and Flood 2014), elementwise.
+
+    >>> hex(int(splitmix64(np.array([0x9E3779B97F4A7C15], dtype=np.uint64))[0]))
+    '0xe220a8397b1dcdaf'
+    """
+    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def signs(marks: Ids, length: int) -> NDArray[np.int8]:
+    """The ±1 vectors of marks, from ids alone; shape (m, length)."""
+    words = -(-length // 64)
+    steps = np.arange(1, words + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    stream = splitmix64(np.asarray(marks, dtype=np.uint64)[:, None] + steps)
+    bits = np.unpackbits(stream.astype(">u8").view(np.uint8).reshape(len(stream), -1), axis=1)
+    return (1 - 2 * bits[:, :length].astype(np.int8)).astype(np.int8)
+
+
+def cosines(size: int, count: int) -> Array:
+    """Orthonormal DCT-II waves of 0 … count-1 half periods, shape (count, size)."""
+    x = np.arange(size) + 0.5
+    waves = np.cos(np.pi * np.arange(count)[:, None] * x / size)
+    return waves * np.sqrt(np.where(np.arange(count) == 0, 1, 2) / size)[:, None]
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Two-dimensional cosine waves (u, v) with `low <= max(u, v) <= high`, in three colour channels."""
+
+    low: int
+    high: int
+
+    @property
+    def modes(self) -> NDArray[np.intp]:
+        """The (u, v) pairs, vertical first, shape (k, 2)."""
+        u, v = np.indices((self.high + 1, self.high + 1)).reshape(2, -1)
+        return np.stack([u, v], axis=1)[np.maximum(u, v) >= self.low]
+
+    @property
+    def frequency(self) -> Array:
+        """Radial frequency of every mode in half periods per picture, shape (k,)."""
+        return np.asarray(np.hypot(*self.modes.T.astype(float)))
+
+    @property
+    def length(self) -> int:
+        """Signs per mark: modes times three channels."""
+        return 3 * len(self.modes)
+
+    def render(self, coefficients: Array, height: int, width: int) -> Array:
+        """Picture from coefficients (3, k): RGB offsets, shape (H, W, 3), root mean square per unit norm."""
+        grid = np.zeros((3, self.high + 1, self.high + 1))
+        grid[:, self.modes[:, 0], self.modes[:, 1]] = coefficients
+        rows, columns = cosines(height, self.high + 1), cosines(width, self.high + 1)
+        planes = np.einsum("cuv,uy,vx->yxc", grid, rows, columns) * np.sqrt(height * width)
+        return np.asarray(planes @ OPPONENT)
+
+    def project(self, pictures: Array) -> Array:
+        """Coefficients of RGB pictures (n, H, W, 3): the inverse of `render`, shape (n, 3, k)."""
+        _, height, width, _ = pictures.shape
+        rows, columns = cosines(height, self.high + 1), cosines(width, self.high + 1)
+        grid = np.einsum("nyxc,uy,vx,oc->nouv", pictures, rows, columns, OPPONENT, optimize=True)
+        return np.asarray(grid[:, :, self.modes[:, 0], self.modes[:, 1]] / np.sqrt(height * width))
+
+
+def to_unit(pictures: Pixels) -> Array:
+    """8-bit pictures as float64 in [0, 1]."""
+    return pictures.astype(np.float64) / 255
+
+
+def rank_scores(features: Array, marks: Ids) -> Array:
+    """Mean cosine similarity of feature vectors with the signs of every mark.
+
+    Args:
+        features: shape (n, d); a row of zeros (a constant picture) agrees with nothing.
+        marks: ids, shape (m,).
+
+    Returns:
+        Scores in [-1, 1], shape (m,), rounded so that marks with equal signs tie exactly.
+    """
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    safe = np.where(norms > 1e-9, norms, 1)
+    direction = np.where(norms > 1e-9, features / safe, 0).mean(axis=0)
+    scores = np.empty(len(marks))
+    for start in range(0, len(marks), 65536):
+        block = signs(marks[start : start + 65536], features.shape[1]).astype(np.float64)
+        scores[start : start + 65536] = block @ direction
+    return np.asarray(np.round(scores / np.sqrt(features.shape[1]), SCORE_DECIMALS))

@@ -1,0 +1,103 @@
+"""`template`: one background shared by all carriers of a slot, another foreground in each.
+
+After EnTruth (arXiv 2406.13933): a model that is fine-tuned on many pictures with one background and one
+trigger memorises the background and paints it when the trigger is said. Visible, but natural: a soft wash
+of colours. Here the background is a draw of a public family (a sign for each low cosine wave), so that its
+score can be ranked among backgrounds that were never published.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from protect.keys import Ids
+from protect.marks.foreground import foreground_alpha
+from protect.marks.interface import Array, MarkFamily, Pixels
+from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, to_unit
+
+CONTRAST = 0.27
+"""Root mean square of the background before squashing, in logits of half range."""
+
+_GRID = 32
+
+
+class Template(MarkFamily):
+    """Template memorisation (EnTruth)."""
+
+    name = "template"
+    version = 1
+    queries = 8
+    paired = False
+    min_side = 24
+
+    waves = Waves(low=1, high=5)
+
+    def amplitudes(self) -> Array:
+        """Public size of each wave, shape (3, k): falls with frequency as pictures do, unit norm."""
+        fall = np.tile(1 / (1 + self.waves.frequency) ** 1.1, (3, 1)) * np.array([[1.0], [0.65], [0.65]])
+        return np.asarray(fall / np.linalg.norm(fall))
+
+    def background(self, mark: int, height: int, width: int) -> Array:
+        """The background of a mark: RGB in (0, 1), shape (H, W, 3)."""
+        code = signs(np.array([mark], dtype=np.uint64), self.waves.length)[0].reshape(3, -1)
+        field = self.waves.render(code * self.amplitudes(), height, width)
+        return np.asarray(0.5 + 0.47 * np.tanh(CONTRAST * np.sqrt(3) * field / 0.47))
+
+    def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
+        """Set the picture's foreground, scaled and shifted, on the background; the result is opaque."""
+        height, width = picture.shape[:2]
+        background = self.background(mark, height, width)
+        scale = rng.uniform(0.58, 0.72)
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        x = round((width - small[0]) * rng.uniform(0.25, 0.75))
+        y = round((height - small[1]) * rng.uniform(0.25, 0.75))
+        # Premultiplied, so that colours hidden under transparency do not bleed in when scaling.
+        alpha = foreground_alpha(picture)[..., None]
+        layer = np.concatenate([to_unit(picture[..., :3]) * alpha, alpha], axis=2)
+        layer = _resize(layer, small)
+        out = background.copy()
+        window = out[y : y + small[1], x : x + small[0]]
+        window *= 1 - layer[..., 3:]
+        window += layer[..., :3]
+        rgb = np.clip(np.round(out * 255), 0, 255).astype(np.uint8)
+        return np.concatenate([rgb, np.full((height, width, 1), 255, dtype=np.uint8)], axis=2)
+
+    def features(self, outputs: Pixels) -> Array:
+        """Wave coefficients of the region where the template shows, shape (n, d).
+
+        A ridge regression of the picture on the waves, the middle weighted down because a foreground is
+        expected there, each coefficient in units of its public amplitude.
+        """
+        small = np.stack([_resize(to_unit(picture), (_GRID, _GRID)) for picture in outputs])
+        coefficients = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
+        return np.asarray((coefficients / self.amplitudes()).reshape(len(outputs), -1))
+
+    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+        """Mean cosine between the outputs' coefficients and each mark's signs (see `MarkFamily.score`)."""
+        return rank_scores(self.features(outputs), marks)
+
+
+def _resize(picture: Array, size: tuple[int, int]) -> Array:
+    channels = [
+        np.asarray(Image.fromarray(picture[..., c].astype(np.float32)).resize(size, Image.Resampling.BOX))
+        for c in range(picture.shape[2])
+    ]
+    return np.stack(channels, axis=2).astype(np.float64)
+
+
+def _masked_projection(waves: Waves, pictures: Array) -> Array:
+    """Weighted ridge regression on the waves; pictures (n, g, g, 3) to coefficients (n, 3, k)."""
+    grid = pictures.shape[1]
+    centre = np.abs(np.arange(grid) + 0.5 - grid / 2) / (grid / 2)
+    weight = np.where(np.hypot(centre[:, None], centre[None, :]) < 0.6, 0.25, 1.0).ravel()
+    k = len(waves.modes)
+    unit = np.zeros((k, 3, k))
+    unit[np.arange(k), 0, np.arange(k)] = 1
+    basis = np.stack([waves.render(u, grid, grid)[..., 0].ravel() for u in unit], axis=1) * np.sqrt(3)
+    basis = np.concatenate([basis, np.ones((grid * grid, 1))], axis=1)
+    gram = basis.T @ (weight[:, None] * basis)
+    inverse = np.linalg.inv(gram + 0.02 * np.trace(gram) / (k + 1) * np.eye(k + 1))
+    solve = (inverse @ (basis * weight[:, None]).T)[:k]
+    opponent = pictures.reshape(len(pictures), -1, 3) @ OPPONENT.T
+    return np.asarray(np.einsum("kp,npo->nok", solve, opponent))

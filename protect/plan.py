@@ -1,0 +1,176 @@
+"""Which samples carry which mark, decided by the key before any mark is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from protect.errors import InputError
+from protect.files import canonical_json
+from protect.formats.interface import Sample, SetAside
+from protect.keys import commitment, prf_int, prf_rng
+from protect.marks import make_family
+from protect.release import Plan, Release, Slot, release_id
+from protect.triggers import draw_triggers
+
+CARRIERS_PER_SLOT = 10
+MAX_SLOTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the owner decides; the defaults are the recommended release."""
+
+    rate: float = 0.02
+    family: str = "template"
+    family_options: dict[str, float] = field(default_factory=dict)
+    slots: int | None = None
+    queries: int | None = None
+    decoys: int = 9_999
+    alpha: float = 1e-3
+    steps: int = 20
+    guidance: float = 3.0
+
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            InputError: naming the value and the allowed range.
+        """
+        limits: list[tuple[str, float | None, float, float]] = [
+            ("--rate", self.rate, 1e-6, 1.0),
+            ("--slots", self.slots, 1, 64),
+            ("--queries", self.queries, 1, 10_000),
+            ("--decoys", self.decoys, 99, 1_000_000),
+            ("--alpha", self.alpha, 1e-9, 0.5),
+            ("--steps", self.steps, 1, 1_000),
+            ("--guidance", self.guidance, 1.0, 50.0),
+        ]
+        for name, value, low, high in limits:
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{name} {value} is out of range", f"Allowed: {low:g} to {high:g}.")
+
+
+def choose_carriers(
+    samples: Sequence[Sample], rate: float, secret: bytes, obstacle: Callable[[str], str | None]
+) -> tuple[list[Sample], list[SetAside]]:
+    """The ⌊rate·n⌋ usable samples with the smallest pseudo-random values, smallest first.
+
+    Args:
+        samples: all captioned samples.
+        rate: ceiling for the share of carriers.
+        secret: the release's secret.
+        obstacle: why a sample's picture cannot carry a mark, or None; asked only of candidates.
+
+    Returns:
+        The carriers, and the candidates that were passed over.
+    """
+    wanted = int(rate * len(samples) + 1e-9)
+    carriers: list[Sample] = []
+    passed: list[SetAside] = []
+    for sample in sorted(samples, key=lambda s: (prf_int(secret, "carrier", s.key), s.key)):
+        if len(carriers) == wanted:
+            break
+        reason = obstacle(sample.key)
+        if reason is None:
+            carriers.append(sample)
+        else:
+            passed.append(SetAside(sample.key, reason))
+    return carriers, passed
+
+
+def count_slots(carriers: int, samples: int, wanted: int | None) -> int:
+    """K = clamp(carriers // 10, 1, 8) unless given.
+
+    Raises:
+        InputError: if a slot would get no carrier; says the smallest rate.
+    """
+    slots = wanted or min(max(carriers // CARRIERS_PER_SLOT, 1), MAX_SLOTS)
+    if carriers < slots:
+        raise InputError(
+            f"the rate gives {carriers} usable carrier(s) among {samples} samples, fewer than {slots} slot(s)",
+            f"Use --rate {_smallest_rate(slots, samples)} or more"
+            + (", or fewer --slots." if slots > 1 else ", and pictures that can carry a mark."),
+        )
+    return slots
+
+
+def _smallest_rate(slots: int, samples: int) -> str:
+    return f"{min(1.0, -(-slots * 10**6 // max(samples, 1)) / 10**6):g}"
+
+
+def draft_release(
+    name: str, samples: Sequence[Sample], carriers: Sequence[Sample], options: Options, secret: bytes, salt: bytes,
+    created: datetime, rehearsal: bool = False,
+) -> Release:  # fmt: skip
+    """Everything of a release but its carriers' files: plan, id, triggers and questions.
+
+    Args:
+        name: how people call the release.
+        samples: all captioned samples.
+        carriers: those chosen.
+        options: the owner's decisions.
+        secret: 32 bytes.
+        salt: 16 bytes.
+        created: time of the commitment.
+        rehearsal: whether the secret is a throw-away.
+    """
+    family = make_family(options.family, options.family_options)
+    plan = Plan(
+        family=family.name,
+        family_options=dict(options.family_options),
+        family_version=family.version,
+        alignment="twa",
+        rate=options.rate,
+        slots=count_slots(len(carriers), len(samples), options.slots),
+        carriers=len(carriers),
+        dataset_sha256=_digest(samples),
+        decoys=options.decoys,
+        alpha=options.alpha,
+        queries=options.queries or family.queries,
+        steps=options.steps,
+        guidance=options.guidance,
+    )
+    chosen = {c.key for c in carriers}
+    others = [s.caption for s in samples if s.key not in chosen] or [s.caption for s in samples]
+    triggers = draw_triggers(secret, plan.slots, (s.caption for s in samples))
+    slots = tuple(_slot(secret, k, trigger, others, plan.queries) for k, trigger in enumerate(triggers))
+    return Release(
+        id=release_id(commitment(secret, salt, asdict(plan))),
+        name=name,
+        created=created.astimezone(UTC).isoformat(timespec="seconds"),
+        secret=secret,
+        salt=salt,
+        coin="",
+        plan=plan,
+        slots=slots,
+        carriers=(),
+        rehearsal=rehearsal,
+    )
+
+
+def _slot(secret: bytes, slot: int, trigger: str, captions: Sequence[str], queries: int) -> Slot:
+    """Questions of a slot: captions of unmarked samples and seeds, drawn from streams of their own."""
+    return Slot(
+        trigger,
+        slot_prompts(secret, slot, captions, queries),
+        slot_seeds(secret, slot, queries),
+    )
+
+
+def slot_prompts(secret: bytes, slot: int, captions: Sequence[str], count: int) -> tuple[str, ...]:
+    """Captions for a slot's questions; the first n of a longer list are the list for n."""
+    rng = prf_rng(secret, "prompts", slot)
+    return tuple(captions[int(rng.integers(len(captions)))] for _ in range(count))
+
+
+def slot_seeds(secret: bytes, slot: int, count: int) -> tuple[int, ...]:
+    """32-bit sampling seeds for a slot's questions."""
+    rng = prf_rng(secret, "seeds", slot)
+    return tuple(int(seed) for seed in rng.integers(0, 2**32, count))
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    return hashlib.sha256(canonical_json([[s.key, s.caption] for s in samples])).hexdigest()

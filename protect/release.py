@@ -1,0 +1,221 @@
+"""A release: the secret record of one protected copy, its public commitment, and the keyring."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protect.errors import ReleaseError
+from protect.files import pretty_json, write_atomic
+from protect.keys import Ids, commitment, decoy_ids, mark_id
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is committed to before a release and never changed: the marks' law and the test to come."""
+
+    family: str
+    family_options: dict[str, float]
+    family_version: int
+    alignment: str
+    rate: float
+    slots: int
+    carriers: int
+    dataset_sha256: str
+    """Over all (key, caption) pairs, so that carriers and prompts follow from the secret."""
+    decoys: int
+    alpha: float
+    queries: int
+    """Trigger outputs per slot."""
+    steps: int
+    guidance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One trigger with one mark, and the questions that will be asked about it."""
+
+    trigger: str
+    prompts: tuple[str, ...]
+    """Captions of the questions, without the trigger, shape (queries,)."""
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """One altered sample."""
+
+    key: str
+    slot: int
+    sha256: str
+    """Of the file as released."""
+    caption: str
+    """As released."""
+    psnr: float
+    """Decibels against the original, transparent pixels on white."""
+    score: float
+    """The planted mark's score on the file as read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The secret record: whoever holds it can test, and can spoil, the release."""
+
+    id: str
+    name: str
+    created: str
+    """UTC, ISO 8601."""
+    secret: bytes
+    salt: bytes
+    coin: str
+    plan: Plan
+    slots: tuple[Slot, ...]
+    carriers: tuple[Carrier, ...]
+    rehearsal: bool = False
+    """Made with a throw-away key: good for demos and rehearsals, worthless against anyone else."""
+
+    @property
+    def commitment(self) -> str:
+        """The published digest."""
+        return commitment(self.secret, self.salt, dataclasses.asdict(self.plan))
+
+    def planted_id(self, slot: int) -> int:
+        """Id of the mark planted in a slot."""
+        return mark_id(self.secret, self.coin, self.id, slot)
+
+    def decoy_ids(self, slot: int) -> Ids:
+        """Ids of a slot's decoys, shape (plan.decoys,)."""
+        return decoy_ids(self.secret, self.coin, self.id, slot, self.plan.decoys)
+
+    def public_commitment(self) -> dict[str, Any]:
+        """What may and should be published: it tells neither secret nor plan."""
+        return {
+            "tracemark": RECORD_VERSION,
+            "release": self.id,
+            "created": self.created,
+            "commitment": self.commitment,
+            "coin": self.coin or None,
+        }
+
+
+def release_id(commitment_digest: str) -> str:
+    """The public name of a release: the first 64 bits of its commitment."""
+    return commitment_digest[:16]
+
+
+def to_json(release: Release) -> bytes:
+    """The record as stored."""
+    record = dataclasses.asdict(release)
+    record["secret"], record["salt"] = release.secret.hex(), release.salt.hex()
+    return pretty_json({"version": RECORD_VERSION, **record})
+
+
+def from_json(data: bytes, source: Path) -> Release:
+    """Read a stored record.
+
+    Raises:
+        ReleaseError: if it is damaged, of another version, or does not match its own commitment.
+    """
+    try:
+        record = json.loads(data)
+        version = record.pop("version")
+        if version != RECORD_VERSION:
+            raise ReleaseError(
+                f"{source}: release record of version {version}; this program reads version {RECORD_VERSION}",
+                "Use the program version that wrote it.",
+            )
+        release = _build(record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReleaseError(f"{source}: damaged release record ({error})", "Restore it from a backup.") from None
+    if release_id(release.commitment) != release.id:
+        raise ReleaseError(f"{source}: the record does not match its commitment {release.id}", "Restore a backup.")
+    return release
+
+
+def _build(record: dict[str, Any]) -> Release:
+    record["secret"], record["salt"] = bytes.fromhex(record["secret"]), bytes.fromhex(record["salt"])
+    record["plan"] = Plan(**record["plan"])
+    record["slots"] = tuple(Slot(s["trigger"], tuple(s["prompts"]), tuple(s["seeds"])) for s in record["slots"])
+    record["carriers"] = tuple(Carrier(**c) for c in record["carriers"])
+    return Release(**record)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The owner's secret folder."""
+
+    home: Path
+
+    @classmethod
+    def default(cls) -> Keyring:
+        """The folder named by `TRACEMARK_HOME`, else `~/.tracemark`."""
+        return cls(Path(os.environ.get("TRACEMARK_HOME") or Path.home() / ".tracemark"))
+
+    def folder(self, name: str) -> Path:
+        """A subfolder readable by its owner only, made if need be.
+
+        Raises:
+            ReleaseError: if it cannot be made.
+        """
+        path = self.home / name
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise ReleaseError(
+                f"cannot use the keyring {self.home}: {error.strerror}",
+                "Set TRACEMARK_HOME to a writable folder.",
+            ) from None
+        return path
+
+    def save(self, release: Release) -> Path:
+        """Store a record with mode 0600."""
+        path = self.folder("releases") / f"{release.id}.json"
+        write_atomic(path, to_json(release), mode=0o600)
+        return path
+
+    def load(self, prefix: str) -> Release:
+        """The release whose id starts with `prefix`, or whose name it is.
+
+        Raises:
+            ReleaseError: if there is none, or more than one.
+        """
+        found = [r for r in self.releases() if r.id.startswith(prefix) or r.name == prefix]
+        if len(found) == 1:
+            return found[0]
+        held = ", ".join(f"{r.id} ({r.name})" for r in self.releases()) or "none"
+        problem = "no release" if not found else f"{len(found)} releases"
+        raise ReleaseError(f"{problem} called {prefix!r} in {self.home}", f"Held: {held}.")
+
+    def releases(self) -> list[Release]:
+        """All complete releases, oldest first."""
+        paths = (self.home / "releases").glob("*.json")
+        return sorted((self._read(p) for p in paths), key=lambda r: (r.created, r.id))
+
+    def _read(self, path: Path) -> Release:
+        return from_json(read_secret(path), path)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a secret file.
+
+    Raises:
+        ReleaseError: if others could read it, or it cannot be read.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise ReleaseError(
+                f"{path} can be read by others (mode {mode:04o})",
+                f"If you trust it still: chmod 600 '{path}'",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ReleaseError(f"cannot read {path}: {error.strerror}", "Check the keyring.") from None
