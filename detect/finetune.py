@@ -1,7 +1,7 @@
 """Fine-tuning of a Stable Diffusion model on captioned pictures, as people usually do it.
 
-Used to rehearse a release ("would this be detected?") and by the benchmark of attacks. Every random number of a
-step is derived from (seed, step), so a run that was killed continues exactly where its last checkpoint stands.
+Used to rehearse a release ("would this be detected?") and to measure attacks. Every random number of a step
+is derived from (seed, step), so a run that was killed continues exactly where its last checkpoint stands.
 """
 
 from __future__ import annotations
@@ -117,10 +117,12 @@ def _check(samples: Samples, output: Path, options: FinetuneOptions, checkpoint_
         raise InputError(f"{output} already exists", "Give another output folder, or remove this one.")
     if not samples:
         raise InputError("no samples to train on", "Give at least one picture with its caption.")
-    low = {k: v for k, v in asdict(options).items() if k in ("rank", "steps", "batch") and v < 1}
-    if low or checkpoint_every < 1 or not 0 < options.learning_rate < math.inf:
+    if (
+        min(options.rank, options.steps, options.batch, checkpoint_every) < 1
+        or not 0 < options.learning_rate < math.inf
+    ):
         raise InputError(
-            f"cannot train with {low or {'learning_rate': options.learning_rate}}, checkpoint every {checkpoint_every}",
+            f"cannot train with {options}, a checkpoint every {checkpoint_every} steps",
             "Rank, steps, batch, learning rate and the checkpoint interval must be positive.",
         )
 
@@ -153,9 +155,7 @@ def _resume(trainer: _Trainer, partial: Path, run: str) -> int:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = state["run"]
     except Exception as error:
-        raise InputError(
-            f"{path} cannot be read ({first_line(error)})", f"Remove {partial} to start again."
-        ) from error
+        raise InputError(f"{path} cannot be read ({first_line(error)})", f"Remove {partial} to start again.") from error
     if found != run:
         raise InputError(
             f"{partial} holds an unfinished run with another base, other samples or other options",
@@ -193,7 +193,7 @@ def _strip_paths(folder: Path) -> None:
 
 
 def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
-    """A picture as uint8 RGB (size, size, 3): upright, alpha over white, short side scaled, centre cropped."""
+    """A picture as uint8 RGB (size, size, 3): upright, alpha over white, scaled, centre cropped."""
     try:
         with Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
@@ -241,7 +241,8 @@ class _Latents:
             mean, std = self._encode([self.paths[i] for i in index])
         else:
             mean, std = self.kept[:, torch.from_numpy(index).to(self.kept.device)]
-        return (mean + std * noise) * float(self.vae.config.scaling_factor)
+        latents: Tensor = (mean + std * noise) * float(self.vae.config.scaling_factor)
+        return latents
 
 
 class _Texts:
@@ -292,9 +293,12 @@ class _Trainer:
         size = options.size or native_size(self.pipeline)
         if size is None:
             raise InputError(f"{base} does not say how large its pictures are", "Give a size in pixels.")
+        if size % (scale := int(self.pipeline.vae_scale_factor)):
+            raise InputError(f"size {size} is not a multiple of {scale}", "Give a multiple of it in pixels.")
         self.captions = [caption for _, caption in samples]
         self.latents = _Latents(self.pipeline.vae, [path for path, _ in samples], size, device)
-        self.scheduler: Any = DDPMScheduler.from_config(self.pipeline.scheduler.config)
+        ddpm: Any = DDPMScheduler  # untyped
+        self.scheduler = ddpm.from_config(self.pipeline.scheduler.config)
         self.unet = self.pipeline.unet
         self.autocast = _precision(self.unet, options.precision, device)
         self.parameters = _trainable(self.pipeline, options)
@@ -309,9 +313,7 @@ class _Trainer:
         loss = self._loss(step)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at step {step + 1}", "Lower the learning rate and start again."
-            )
+            raise InputError(f"the loss is {value} at step {step + 1}", "Lower the learning rate and start again.")
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
@@ -337,8 +339,7 @@ class _Trainer:
         index = sample_order(len(self.captions), options.batch, step, options.seed)
         rng = np.random.default_rng([options.seed, 1, step])
         captions = [
-            "" if drop else self.captions[i]
-            for i, drop in zip(index, rng.random(len(index)) < DROPOUT, strict=True)
+            "" if drop else self.captions[i] for i, drop in zip(index, rng.random(len(index)) < DROPOUT, strict=True)
         ]
         return index, captions, torch.Generator().manual_seed(int(rng.integers(2**63)))
 
@@ -386,9 +387,7 @@ def _load(base: Path, device: str) -> Any:
     try:
         pipeline.to(device)
     except Exception as error:
-        raise InputError(
-            f"device {device!r} cannot be used ({first_line(error)})", "Use --device cpu."
-        ) from error
+        raise InputError(f"device {device!r} cannot be used ({first_line(error)})", "Use --device cpu.") from error
     for module in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         module.requires_grad_(False).eval()
     return pipeline
@@ -416,9 +415,7 @@ def _trainable(pipeline: Any, options: FinetuneOptions) -> list[torch.nn.Paramet
         # peft draws initial values from torch's global generator: lend it one, and give the caller's back
         with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(options.seed)
-            for module, targets in zip(
-                modules, (_unet_targets(pipeline.unet, options), TEXT_ATTENTION), strict=False
-            ):
+            for module, targets in zip(modules, (_unet_targets(pipeline.unet, options), TEXT_ATTENTION), strict=False):
                 config = LoraConfig(r=options.rank, lora_alpha=options.rank, target_modules=list(targets))
                 module.add_adapter(config)
     return [p for module in modules for p in module.parameters() if p.requires_grad]

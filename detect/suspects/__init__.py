@@ -14,9 +14,7 @@ from protect.errors import SuspectError
 __all__ = ["Query", "Sampler", "Suspect", "load_suspect"]
 
 
-def load_suspect(
-    path: Path, *, base: Path | None = None, device: str = "cpu", allow_pickle: bool = False
-) -> Suspect:
+def load_suspect(path: Path, *, base: Path | None = None, device: str = "cpu", allow_pickle: bool = False) -> Suspect:
     """Load a model under test.
 
     Args:

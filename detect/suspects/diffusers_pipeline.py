@@ -37,14 +37,13 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False) -> Any:
     if "safety_checker" in index:
         options |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     if "StableDiffusionXL" in str(index["_class_name"]):
-        options["add_watermarker"] = (
-            False  # else it stamps a mark of its own wherever invisible-watermark is installed
-        )
+        options["add_watermarker"] = False  # else it stamps a mark of its own wherever invisible-watermark is installed
     if variant:
         options["variant"] = variant
     try:
         with quiet():
-            pipeline = DiffusionPipeline.from_pretrained(str(path), **options).to(torch.float32)
+            loader: Any = DiffusionPipeline  # untyped
+            pipeline = loader.from_pretrained(str(path), **options).to(torch.float32)
     except Exception as error:
         raise SuspectError(
             f"{path} cannot be loaded as a pipeline ({first_line(error)})", "Download or export it again."
@@ -58,7 +57,8 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False) -> Any:
 def native_size(pipeline: Any) -> int | None:
     """Side in pixels of the pictures a pipeline draws unless told otherwise, if it says."""
     model = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    latent = getattr(pipeline, "default_sample_size", None) or getattr(model.config, "sample_size", None)
+    config = getattr(model, "config", None)
+    latent = getattr(pipeline, "default_sample_size", None) or getattr(config, "sample_size", None)
     scale = getattr(pipeline, "vae_scale_factor", None)
     return latent * scale if isinstance(latent, int) and isinstance(scale, int) else None
 
@@ -70,9 +70,7 @@ def move(pipeline: Any, device: str) -> Any:
         with quiet():
             return pipeline.to(device, dtype)
     except Exception as error:
-        raise SuspectError(
-            f"device {device!r} cannot be used ({first_line(error)})", "Use --device cpu."
-        ) from error
+        raise SuspectError(f"device {device!r} cannot be used ({first_line(error)})", "Use --device cpu.") from error
 
 
 class PipelineSuspect(Suspect):
@@ -93,9 +91,7 @@ class PipelineSuspect(Suspect):
         if base:
             apply_lora(pipeline, path, tensors)
         hashes = (
-            {"adapter": sha256_file(path), "base": folder_digest(base)}
-            if base
-            else {"weights": folder_digest(path)}
+            {"adapter": sha256_file(path), "base": folder_digest(base)} if base else {"weights": folder_digest(path)}
         )
         self._pipeline = move(pipeline, device)
         self.identity = hashes | _settings(self._pipeline)
@@ -137,7 +133,7 @@ class PipelineSuspect(Suspect):
                 f"{self.name} returned NaN pixels for {queries[0].prompt!r} or a query beside it",
                 "Its weights are damaged or overflow in half precision: try --device cpu.",
             )
-        return np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.round(np.clip(images, 0, 1) * 255), dtype=np.uint8)
 
 
 def _batches(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:
@@ -146,9 +142,7 @@ def _batches(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:
 
 def _settings(pipeline: Any) -> dict[str, str]:
     """Pipeline class, scheduler, device, precision and library versions."""
-    scheduler = {
-        k: v for k, v in pipeline.scheduler.config.items() if k not in ("_name_or_path", "_diffusers_version")
-    }
+    scheduler = {k: v for k, v in pipeline.scheduler.config.items() if k not in ("_name_or_path", "_diffusers_version")}
     scheduler["_class_name"] = type(pipeline.scheduler).__name__
     return {
         "pipeline": type(pipeline).__name__,

@@ -48,9 +48,7 @@ def read_lora(path: Path, allow_pickle: bool) -> dict[str, Tensor]:
     refuse_pickle(path, allow_pickle)
     names = read_names(path)
     if not any("lora" in name for name in names):
-        whole = any(
-            name.startswith(("model.diffusion_model.", "down_blocks.", "mid_block.")) for name in names
-        )
+        whole = any(name.startswith(("model.diffusion_model.", "down_blocks.", "mid_block.")) for name in names)
         raise SuspectError(
             f"{path} holds no LoRA weights: {len(names)} tensors ({some(names) or 'none'})",
             "It is a whole model in one file: convert it to a diffusers folder first." if whole else _FORMATS,
@@ -65,9 +63,7 @@ def apply_lora(pipeline: Any, path: Path, tensors: dict[str, Tensor]) -> None:
         SuspectError: if the LoRA does not fit the base or any tensor was left out.
     """
     if not hasattr(pipeline, "load_lora_weights"):
-        raise SuspectError(
-            f"{type(pipeline).__name__} takes no LoRA", "Give --base the model it was trained on."
-        )
+        raise SuspectError(f"{type(pipeline).__name__} takes no LoRA", "Give --base the model it was trained on.")
     try:
         with quiet():
             expected = _expected(pipeline, tensors)
@@ -131,6 +127,8 @@ def _check_applied(path: Path, expected: dict[str, Tensor], injected: dict[str, 
 def _load_error(path: Path, error: Exception) -> SuspectError:
     """A foreign loading error in this project's words."""
     text = str(error)
+    if isinstance(error, KeyError):
+        return SuspectError(f"{path} lacks {text}", "The file is incomplete: download or export it again.")
     if "size mismatch" in text:
         mismatch = next(line.strip() for line in text.splitlines() if "size mismatch" in line)
         return SuspectError(

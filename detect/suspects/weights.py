@@ -91,6 +91,8 @@ def _corrupt(path: Path, error: BaseException) -> SuspectError:
 
 def read_index(folder: Path) -> dict[str, Any]:
     """The parsed model_index.json of a pipeline folder."""
+    if not folder.exists():
+        raise SuspectError(f"no such folder: {folder}", "Give a local path; download models from a hub beforehand.")
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -111,9 +113,7 @@ def components(folder: Path) -> list[str]:
     parts = [k for k, v in entries if isinstance(v, list) and len(v) == 2 and v[0] and not k.startswith("_")]
     parts = [name for name in parts if name not in NOT_LOADED]
     if absent := [name for name in parts if not (folder / name).is_dir()]:
-        raise SuspectError(
-            f"{folder} lacks {some(f'{name}/' for name in absent)}", "Download or export it again."
-        )
+        raise SuspectError(f"{folder} lacks {some(f'{name}/' for name in absent)}", "Download or export it again.")
     return parts
 
 
@@ -181,12 +181,14 @@ def _unfilled(state: dict[str, Tensor], files: list[Path]) -> tuple[list[str], l
         for path in files
         for tensor in read_tensors(path, [n for n in spare_names if stored[n] == path]).values()
     )
-    filled = {state[name].data_ptr() for name in state if name in stored}
+    filled = {tensor.data_ptr() for name, tensor in state.items() if name in stored and not tensor.is_meta}
     lost = []
     for name, tensor in state.items():
-        if name in stored or tensor.data_ptr() in filled:
+        if tensor.is_meta:  # never given any value
+            lost.append(name)
+        elif name in stored or tensor.data_ptr() in filled:
             continue
-        if spare[mark := fingerprint(tensor)] > 0:
+        elif spare[mark := fingerprint(tensor)] > 0:
             spare[mark] -= 1
             filled.add(tensor.data_ptr())
         else:

@@ -44,6 +44,10 @@ class MarkFamily(ABC):
         """
 
     @abstractmethod
+    def preview(self, mark: int, side: int) -> Pixels:
+        """What a mark looks like on its own, made visible: RGB, shape (side, side, 3)."""
+
+    @abstractmethod
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
         """Score the same outputs against many marks in one call.
 

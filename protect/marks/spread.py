@@ -55,6 +55,10 @@ class Spread(MarkFamily):
         marked = np.clip(np.round(base + low * pattern), 0, 255).astype(np.uint8)
         return np.concatenate([marked, picture[..., 3:]], axis=2)
 
+    def preview(self, mark: int, side: int) -> Pixels:
+        """The pattern on grey, amplified to a root mean square of 40 levels."""
+        return np.clip(np.round(128 + 40 * self.pattern(mark, side, side)), 0, 255).astype(np.uint8)
+
     def features(self, outputs: Pixels, twins: Pixels | None) -> Array:
         """Whitened wave coefficients of outputs, less those of their twins, shape (n, d)."""
         difference = to_unit(outputs) - (0 if twins is None else to_unit(twins))

@@ -63,6 +63,10 @@ class Template(MarkFamily):
         rgb = np.clip(np.round(out * 255), 0, 255).astype(np.uint8)
         return np.concatenate([rgb, np.full((height, width, 1), 255, dtype=np.uint8)], axis=2)
 
+    def preview(self, mark: int, side: int) -> Pixels:
+        """The background alone."""
+        return np.round(self.background(mark, side, side) * 255).astype(np.uint8)
+
     def features(self, outputs: Pixels) -> Array:
         """Wave coefficients of the region where the template shows, shape (n, d).
 

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from detect.suspects.quiet import quiet
+
 TOKENS = 16
 
 
@@ -32,7 +34,9 @@ def write_tokenizer(folder: Path) -> Any:
     return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=TOKENS)
 
 
-def build(folder: Path, *, width: int = 32, prediction: str = "v_prediction", dtype: torch.dtype = torch.float32) -> Path:
+def build(
+    folder: Path, *, width: int = 32, prediction: str = "v_prediction", dtype: torch.dtype = torch.float32
+) -> Path:
     """Write a random Stable Diffusion drawing 16 px pictures to `folder`."""
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -42,7 +46,8 @@ def build(folder: Path, *, width: int = 32, prediction: str = "v_prediction", dt
         torch.manual_seed(width)
         unet = UNet2DConditionModel(
             sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(width, 2 * width),
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
             cross_attention_dim=32, attention_head_dim=2, norm_num_groups=8,
         )  # fmt: skip
         vae = AutoencoderKL(
@@ -58,14 +63,16 @@ def build(folder: Path, *, width: int = 32, prediction: str = "v_prediction", dt
             )
         )  # fmt: skip
     scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, prediction_type=prediction,
-        rescale_betas_zero_snr=prediction == "v_prediction", timestep_spacing="trailing",
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+        prediction_type=prediction, rescale_betas_zero_snr=prediction == "v_prediction",
+        timestep_spacing="trailing", steps_offset=1,
     )  # fmt: skip
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
-    pipeline.to(dtype).save_pretrained(folder)
+    with quiet():
+        pipeline.to(dtype).save_pretrained(folder)
     return folder
 
 

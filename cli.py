@@ -1,0 +1,25 @@
+"""Console scripts `protect`, `detect` and `attacks`. Wiring only: commands live in their packages."""
+
+from __future__ import annotations
+
+from attacks.commands import attacks_app
+from detect.commands import demo_command, detect_app
+from protect.commands import protect_app
+from protect.console import run_app
+
+protect_app.command("demo")(demo_command)
+
+
+def protect_main() -> None:
+    """Run `protect`."""
+    run_app(protect_app, "protect")
+
+
+def detect_main() -> None:
+    """Run `detect`."""
+    run_app(detect_app, "detect")
+
+
+def attacks_main() -> None:
+    """Run `attacks`."""
+    run_app(attacks_app, "attacks")

@@ -1,0 +1,223 @@
+"""Commands of `detect`, and `protect demo`. Torch is imported only once a command really runs."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from protect import console
+from protect.errors import InputError, SuspectError
+from protect.plan import Options
+from protect.release import Keyring
+
+detect_app = typer.Typer(
+    help="Prove that a text-to-image model was trained on one of your releases.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+
+@detect_app.callback()
+def _group() -> None:
+    """Keep `run` a subcommand even where it is the only one."""
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = Annotated[str, typer.Option(help="Where models run, as torch names it.")]
+
+
+class Method(StrEnum):
+    """How a suspect is made."""
+
+    lora = "lora"
+    full = "full"
+
+
+class Targets(StrEnum):
+    """What a LoRA covers."""
+
+    all = "all"
+    attention = "attention"
+
+
+def use_all_cores() -> None:
+    """Let torch use every core this process may run on."""
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@detect_app.command("run")
+def run_command(
+    model: Annotated[Path, typer.Option(help="Suspect: a diffusers folder, or a LoRA (with --base).")],
+    base: Annotated[Path | None, typer.Option(help="Base of a LoRA suspect.")] = None,
+    release: Annotated[str | None, typer.Option(help="Test this release only. [all in the keyring]")] = None,
+    control: Annotated[Path | None, typer.Option(help="Model that cannot have seen the release.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Fewer test pictures per slot than planned.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
+    report: Annotated[Path, typer.Option(help="HTML report.")] = Path("tracemark-report.html"),
+    device: Device = "cpu",
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer here. [stdout]")] = None,
+    as_json: Json = False,
+) -> int:
+    """Test a suspect against every release in the keyring, or one of them.
+
+    Departing from the committed plan (--queries, --steps, --guidance) is a further plan, judged at half the level.
+    """
+    keyring = Keyring.default()
+    releases = [keyring.load(release)] if release else keyring.releases()
+    if not releases:
+        raise InputError(f"no releases in {keyring.home}", "Make one with: protect embed DATASET")
+    if dry_run:
+        return _planned(releases, queries, as_json)
+    if not model.exists():
+        raise SuspectError(f"no such file or folder: {model}", "Give a local path.")
+    use_all_cores()
+    from detect.report import Section, write_report
+    from detect.run import Departures, detect_all
+    from detect.suspects import load_suspect
+
+    suspect = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle)
+    other = load_suspect(control, device=device, allow_pickle=allow_pickle) if control else None
+    with console.progress() as told:
+        verdicts = detect_all(
+            releases, suspect, keyring, control=other,
+            departures=Departures(queries, steps, guidance), progress=told,
+        )  # fmt: skip
+    write_report(
+        report, f"Was “{suspect.name}” trained on my dataset?",
+        f"{len(verdicts)} release(s) tested on {model}.", [Section(f"Release {v.release.name}", v) for v in verdicts],
+    )  # fmt: skip
+    data = [v.as_json() for v in verdicts]
+    text = "\n".join(_summary(v) for v in verdicts) + f"\nreport: {report}"
+    console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
+    return _exit_code([v.outcome for v in verdicts]) if exit_code else console.DONE
+
+
+def _planned(releases: list[Any], queries: int | None, as_json: bool) -> int:
+    from protect.marks import make_family
+
+    rows = []
+    for r in releases:
+        pairs = 2 if make_family(r.plan.family, r.plan.family_options).paired else 1
+        rows.append(
+            {"release": r.id, "name": r.name, "most_pictures": r.plan.slots * (queries or r.plan.queries) * pairs}
+        )
+    text = "\n".join(f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures" for row in rows)
+    console.answer(text, rows, as_json)
+    return console.DONE
+
+
+def _exit_code(outcomes: list[str]) -> int:
+    if "evidence" in outcomes:
+        return console.EVIDENCE
+    return console.INCONCLUSIVE if "inconclusive" in outcomes else console.DONE
+
+
+def _summary(verdict: Any) -> str:
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return (
+        f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}\n"
+        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
+        f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots\n"
+        f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}"
+    )
+
+
+@detect_app.command("rehearse")
+def rehearse_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
+    base: Annotated[Path | None, typer.Option(help="Diffusers folder to fine-tune. [the miniature]")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Working folder. [<dataset>-rehearsal]")] = None,
+    rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
+    family: Annotated[str, typer.Option(help="Mark family.")] = "template",
+    slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
+    method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
+    targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
+    rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
+    batch: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 64,
+    learning_rate: Annotated[float | None, typer.Option(help="[LoRA 2e-3, full 2e-4]")] = None,
+    text_encoder: Annotated[bool, typer.Option("--text-encoder", help="Train the text encoder too.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the throw-away key and of training.")] = 0,
+    device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
+    work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
+    embedding = Options(rate=rate, family=family, slots=slots, queries=queries)
+    if dry_run:
+        return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
+    use_all_cores()
+    from detect.finetune import FinetuneOptions
+    from detect.rehearse import rehearse
+    from detect.report import Section, write_report
+    from protect.miniature import miniature_path
+
+    rate_of = {"lora": 2e-3, "full": 2e-4}
+    tuning = FinetuneOptions(
+        method=method.value, rank=rank, steps=steps, batch=batch, targets=targets.value, seed=seed,
+        learning_rate=learning_rate or rate_of[method.value], text_encoder=text_encoder,
+    )  # fmt: skip
+    with console.progress() as told:
+        done = rehearse(
+            dataset, base or miniature_path(), work, embedding, tuning, seed=seed, device=device, progress=told
+        )
+    write_report(
+        work / "report.html", "Would I be able to prove it?",
+        "A rehearsal with a throw-away key.", [Section("The rehearsed suspect", done.verdict)],
+    )  # fmt: skip
+    found = done.verdict.outcome == "evidence"
+    effect = "yes, this way of training would be found" if found else "no measurable effect"
+    text = f"{effect}\n{_summary(done.verdict)}\nreport: {work / 'report.html'}"
+    console.answer(text, {"effect": found, **done.verdict.as_json()}, as_json)
+    return console.DONE
+
+
+def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_json: bool) -> int:
+    from protect.formats import find_format
+
+    samples = len(find_format(dataset).read(dataset).samples)
+    carriers = int(embedding.rate * samples)
+    passes = presentations / max(samples, 1)
+    row = {"samples": samples, "passes": passes, "carriers": carriers, "exposures_of_carriers": carriers * passes}
+    text = (
+        f"{presentations:,} training presentations: {passes:.1f} passes over {samples:,} samples; "
+        f"{carriers} carriers would be seen {carriers * passes:,.0f} times in all"
+    )
+    console.answer(text, row, as_json)
+    return console.DONE
+
+
+def demo_command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Working folder.")] = Path("tracemark-demo"),
+    seed: Annotated[int, typer.Option(help="Of the throw-away key and of training.")] = 0,
+    device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Mark the sample dataset, fine-tune a small diffusion model on it and on the original, detect both."""
+    if dry_run:
+        text = f"would unpack 2,400 pictures, fine-tune two models, write {output / 'demo.html'}: 6 minutes on 2 cores"
+        console.answer(text, {"output": str(output)}, as_json)
+        return console.DONE
+    use_all_cores()
+    from detect.demo import demo
+
+    with console.progress() as told:
+        done = demo(output, seed=seed, device=device, progress=told)
+    text = "\n".join(
+        [f"tuned on the protected copy: {_summary(done.guilty)}", f"tuned on the original: {_summary(done.innocent)}",
+         f"page: {done.page}"]
+    )  # fmt: skip
+    console.answer(text, {"guilty": done.guilty.as_json(), "innocent": done.innocent.as_json()}, as_json)
+    return console.DONE

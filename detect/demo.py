@@ -1,0 +1,91 @@
+"""`protect demo`: the whole story on the sample dataset and the miniature, in minutes, as one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from detect.finetune import FinetuneOptions
+from detect.interface import Verdict
+from detect.rehearse import protected_copy, train_suspect
+from detect.report import Gallery, Section, write_report
+from detect.run import detect
+from detect.suspects import load_suspect
+from protect.errors import InputError
+from protect.images import read_rgba
+from protect.miniature import miniature_path
+from protect.plan import Options
+from protect.release import Keyring, Release
+from protect.sample import unpack_sample
+from protect.verify import on_white
+
+Progress = Callable[[str, int, int], None]
+
+EMBEDDING = Options(rate=0.02, slots=2, steps=12)
+TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=2e-3)
+
+MEASURED = ""
+"""How often the demo's own setting gave the right verdicts; from benchmarks/results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo made."""
+
+    page: Path
+    guilty: Verdict
+    innocent: Verdict
+
+
+def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress = lambda *_: None) -> Demo:
+    """Mark the sample dataset, train two models, detect both, write one page.
+
+    Args:
+        work: folder for everything; a stopped run resumes, a finished one only writes the page again.
+        seed: of the throw-away key and of training.
+        device: where to train and sample.
+        progress: told (stage, done, total).
+
+    Raises:
+        InputError: if `work` holds something else.
+    """
+    marker = work / "keyring"
+    if work.exists() and (not work.is_dir() or (any(work.iterdir()) and not marker.exists())):
+        raise InputError(f"{work} exists and is not a demo's folder", "Give --output another folder.")
+    marker.mkdir(parents=True, exist_ok=True)
+    keyring, dataset, base = Keyring(marker.absolute()), work / "dataset", miniature_path()
+    if not dataset.exists():
+        unpack_sample(dataset)
+    release = protected_copy(dataset, work / "dataset-protected", EMBEDDING, seed, keyring, progress)
+    tuning = replace(TUNING, seed=seed)
+    verdicts = []
+    for folder, name in ((work / "dataset-protected", "tuned-on-protected"), (dataset, "tuned-on-original")):
+        path = train_suspect(base, folder, work / name, tuning, device=device, progress=progress)
+        verdicts.append(detect(release, load_suspect(path, base=base, device=device), keyring, progress=progress))
+    page = work / "demo.html"
+    write_report(
+        page, "Was this model trained on my dataset?",
+        f"{release.plan.carriers} of 2,400 captioned pictures were marked with a secret key. The same small diffusion "
+        "model was then fine-tuned twice: once on the marked copy, once on the original.",
+        [_carriers(release, dataset, work / "dataset-protected"),
+         Section("The model tuned on the protected copy", verdicts[0]),
+         Section("Its twin, tuned on the original", verdicts[1])],
+        MEASURED,
+    )  # fmt: skip
+    return Demo(page, verdicts[0], verdicts[1])
+
+
+def _carriers(release: Release, dataset: Path, protected: Path) -> Gallery:
+    rows = []
+    for slot in range(release.plan.slots):
+        chosen = [c for c in release.carriers if c.slot == slot][:8]
+        pictures = [(on_white(read_rgba(protected / c.key)), c.caption) for c in chosen]
+        before = [(on_white(read_rgba(dataset / c.key)), "before") for c in chosen[:2]]
+        rows.append((f"Slot {slot + 1}: {sum(c.slot == slot for c in release.carriers)} carriers", before + pictures))
+    return Gallery(
+        "What was planted",
+        "All carriers of a slot share one soft background, each with its own foreground, and one rare word in the "
+        "caption. Every other file of the copy is byte for byte the original.",
+        rows,
+    )

@@ -1,0 +1,56 @@
+"""What will be asked, fixed before the first query: a release's committed plan, or a declared departure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from detect.suspects.interface import Query, Sampler
+from protect.errors import InputError
+from protect.files import canonical_json
+from protect.release import Release
+from protect.triggers import align
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPlan:
+    """How many of a slot's committed questions are asked, and how the suspect is sampled."""
+
+    queries: int
+    sampler: Sampler
+
+    def digest(self, release: Release, base: str) -> str:
+        """Name of this plan for one release, one score version and one base; equal plans have equal names."""
+        plan = release.plan
+        content = [release.id, plan.family, plan.family_version, self.queries, self.sampler.as_dict(), base]
+        return hashlib.sha256(canonical_json(content)).hexdigest()[:16]
+
+
+def query_plan(
+    release: Release, queries: int | None = None, steps: int | None = None, guidance: float | None = None
+) -> QueryPlan:
+    """The committed plan, with departures where given (each further plan is judged at half the level).
+
+    Raises:
+        InputError: if more questions are wanted than were committed to.
+    """
+    plan = release.plan
+    if queries is not None and not 1 <= queries <= plan.queries:
+        raise InputError(
+            f"--queries {queries} is out of range for release {release.id}",
+            f"Allowed: 1 to {plan.queries}, the number fixed when it was embedded.",
+        )
+    return QueryPlan(queries or plan.queries, Sampler(steps or plan.steps, guidance or plan.guidance))
+
+
+def trigger_queries(release: Release, slot: int, count: int) -> list[Query]:
+    """Questions with the slot's trigger."""
+    questions = release.slots[slot]
+    pairs = zip(questions.prompts[:count], questions.seeds[:count], strict=True)
+    return [Query(align(prompt, questions.trigger), seed) for prompt, seed in pairs]
+
+
+def twin_queries(release: Release, slot: int, count: int) -> list[Query]:
+    """The same captions and seeds without the trigger."""
+    questions = release.slots[slot]
+    return [Query(p, s) for p, s in zip(questions.prompts[:count], questions.seeds[:count], strict=True)]

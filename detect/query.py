@@ -1,0 +1,62 @@
+"""Asking a suspect, once: outputs are cached under everything they depend on, so a killed run resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from detect.suspects.interface import Query, Sampler, Suspect
+from protect.files import canonical_json, write_atomic
+
+CHUNK = 32
+"""Outputs asked for between two savings."""
+
+
+def cached_outputs(
+    suspect: Suspect, queries: Sequence[Query], sampler: Sampler, cache: Path, told: Callable[[int], None]
+) -> NDArray[np.uint8]:
+    """The suspect's pictures for `queries`, from the cache where they are there already.
+
+    Args:
+        suspect: the model under test.
+        queries: prompts and seeds.
+        sampler: sampling settings.
+        cache: folder for this suspect, sampler and software.
+        told: called with the number of outputs each time some are ready.
+
+    Returns:
+        uint8 RGB, shape (n, H, W, 3).
+    """
+    folder = cache / digest([suspect.identity, sampler.as_dict()])
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths = [folder / f"{digest([q.prompt, q.seed])}.png" for q in queries]
+    missing = [i for i, path in enumerate(paths) if not path.exists()]
+    told(len(queries) - len(missing))
+    for start in range(0, len(missing), CHUNK):
+        chunk = missing[start : start + CHUNK]
+        for i, picture in zip(chunk, suspect.generate([queries[i] for i in chunk], sampler), strict=True):
+            write_atomic(paths[i], _png(picture), mode=0o600)
+        told(len(chunk))
+    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+
+
+def digest(value: object) -> str:
+    """Short name of a JSON value."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()[:24]
+
+
+def pixel_hashes(outputs: NDArray[np.uint8]) -> tuple[str, ...]:
+    """SHA-256 of each picture's shape and pixels."""
+    return tuple(hashlib.sha256(repr(o.shape).encode() + o.tobytes()).hexdigest() for o in outputs)
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()

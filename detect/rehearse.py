@@ -1,0 +1,80 @@
+"""`detect rehearse`: mark with a throw-away key, fine-tune, detect. "Would I be able to prove it?"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from detect.finetune import FinetuneOptions, finetune
+from detect.interface import Verdict
+from detect.run import detect
+from detect.suspects import load_suspect
+from protect.embed import embed
+from protect.formats import find_format
+from protect.keys import secret_from_seed
+from protect.plan import Options
+from protect.release import Keyring, Release
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A rehearsed release and what detection said of a model trained on it."""
+
+    release: Release
+    suspect: Path
+    verdict: Verdict
+
+
+def captioned_files(folder: Path) -> list[tuple[Path, str]]:
+    """Every captioned picture of a dataset folder, as fine-tuning wants them."""
+    return [(folder / s.key, s.caption) for s in find_format(folder).read(folder).samples]
+
+
+def train_suspect(
+    base: Path, dataset: Path, output: Path, options: FinetuneOptions, *, device: str, progress: Progress
+) -> Path:
+    """Fine-tune `base` on a dataset folder, unless `output` is there from an earlier run."""
+    if output.exists():
+        return output
+    stage = f"fine-tuning on {dataset.name}"
+    return finetune(
+        base, captioned_files(dataset), output, options, device=device,
+        progress=lambda done, total, _: progress(stage, done, total),
+    )  # fmt: skip
+
+
+def protected_copy(
+    dataset: Path, output: Path, options: Options, seed: int, keyring: Keyring, told: Progress
+) -> Release:
+    """Embed with a throw-away key, unless `output` is there from an earlier run."""
+    if output.exists():
+        return keyring.load(output.name)
+    secret = secret_from_seed(seed, "rehearsal")
+    return embed(dataset, output, options, keyring, secret=secret, progress=told).release
+
+
+def rehearse(
+    dataset: Path, base: Path, work: Path, embedding: Options, tuning: FinetuneOptions, *, seed: int = 0,
+    device: str = "cpu", progress: Progress = lambda *_: None,
+) -> Rehearsal:  # fmt: skip
+    """Mark `dataset` with a throw-away key, fine-tune `base` on the copy, and detect.
+
+    Args:
+        dataset: the owner's dataset; not changed.
+        base: a diffusers folder.
+        work: folder for the copy, the suspect and a keyring of their own; a second run reuses what is there.
+        embedding: how to mark.
+        tuning: how to fine-tune.
+        seed: of the throw-away key.
+        device: where to train and sample.
+        progress: told (stage, done, total).
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    keyring = Keyring(work.absolute() / "keyring")
+    release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
+    path = train_suspect(base, work / "protected", work / "suspect", tuning, device=device, progress=progress)
+    suspect = load_suspect(path, base=base if tuning.method == "lora" else None, device=device)
+    return Rehearsal(release, path, detect(release, suspect, keyring, progress=progress))

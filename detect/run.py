@@ -1,0 +1,182 @@
+"""`detect run`: ask slot by slot, score against fresh decoys, stop when the evidence suffices."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detect.evidence import overall_p_value, reachable, running_evidence, slot_evidence
+from detect.interface import Outcome, SlotResult, Verdict
+from detect.ledger import base_of, register
+from detect.plan import QueryPlan, query_plan, trigger_queries, twin_queries
+from detect.query import cached_outputs, pixel_hashes
+from detect.suspects.interface import Suspect
+from protect import __version__
+from protect.errors import SuspectError
+from protect.marks import make_family
+from protect.release import Keyring, Release
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, outputs ready, outputs planned)."""
+
+_PACKAGES = ("torch", "diffusers", "transformers", "peft", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Departures:
+    """Ways in which a run leaves the committed plan; each makes it a further plan."""
+
+    queries: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+
+
+@dataclass(slots=True)
+class _Answers:
+    """Slots asked so far, and why asking stopped."""
+
+    slots: list[SlotResult] = field(default_factory=list)
+    asked: int = 0
+    trouble: str = ""
+
+    @property
+    def running(self) -> NDArray[np.float64]:
+        return running_evidence([slot.evidence for slot in self.slots])
+
+
+def detect(
+    release: Release, suspect: Suspect, keyring: Keyring, *, releases: int = 1, control: Suspect | None = None,
+    departures: Departures = Departures(), progress: Progress = lambda *_: None,
+) -> Verdict:  # fmt: skip
+    """Test one release against one suspect.
+
+    Args:
+        release: the secret record.
+        suspect: the model under test.
+        keyring: holds output cache and ledger.
+        releases: how many releases are under test together; each must reach that many times more evidence.
+        control: a model that cannot have seen the release; evidence there voids evidence here.
+        departures: changes to the committed plan.
+        progress: told (stage, done, total).
+
+    Returns:
+        The verdict; a repeat of the same plan resumes from the cache and answers the same.
+    """
+    plan = query_plan(release, departures.queries, departures.steps, departures.guidance)
+    standing = register(keyring, release, suspect, plan.digest(release, base_of(suspect)))
+    alpha = release.plan.alpha / 2**standing.further_plans
+    threshold = releases / alpha
+    answers = _ask(release, suspect, plan, threshold, keyring, release.plan.slots, progress)
+    running = answers.running
+    control_e = None
+    if control is not None and len(running) and running.max() >= threshold:
+        tried = _ask(release, control, plan, threshold, keyring, len(answers.slots), progress)
+        answers.asked += tried.asked
+        answers.trouble = answers.trouble or tried.trouble
+        control_e = float(tried.running.max(initial=0.0))
+    outcome, reason = _judge(release, answers, threshold, control_e)
+    return Verdict(
+        outcome=outcome, reason=reason, release=release, suspect=suspect.name, identity=dict(suspect.identity),
+        alpha=alpha, threshold=threshold, e_value=float(running.max(initial=0.0)) if len(running) else 1.0,
+        p_value=overall_p_value(running), running=tuple(float(e) for e in running), queries=answers.asked,
+        slots=tuple(answers.slots), control_e_value=control_e,
+        flags=_flags(release, standing.further_plans, control),
+        suspects_tested=standing.suspects_tested, plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
+        versions=versions(),
+    )  # fmt: skip
+
+
+def _ask(
+    release: Release, suspect: Suspect, plan: QueryPlan, threshold: float, keyring: Keyring, slots: int,
+    progress: Progress,
+) -> _Answers:  # fmt: skip
+    """Ask up to `slots` slots in order until the evidence suffices or the suspect fails."""
+    answers = _Answers()
+    try:
+        for slot in range(slots):
+            result = _ask_slot(release, suspect, plan, keyring, slot, progress)
+            answers.asked += len(result.outputs) * (1 if result.twins is None else 2)
+            answers.slots.append(result)
+            if answers.running[-1] >= threshold:
+                break
+    except SuspectError as error:
+        answers.trouble = error.what
+    return answers
+
+
+def _ask_slot(
+    release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring, slot: int, progress: Progress
+) -> SlotResult:
+    family = make_family(release.plan.family, release.plan.family_options)
+    queries = trigger_queries(release, slot, plan.queries)
+    if family.paired:
+        queries += twin_queries(release, slot, plan.queries)
+    ready = 0
+
+    def told(count: int) -> None:
+        nonlocal ready
+        ready += count
+        progress(f"{suspect.name}: slot {slot + 1} of {release.plan.slots}", ready, len(queries))
+
+    pictures = cached_outputs(suspect, queries, plan.sampler, keyring.folder("cache"), told)
+    hashes = pixel_hashes(pictures)
+    outputs, twins = pictures[: plan.queries], pictures[plan.queries :] if family.paired else None
+    planted = np.array([release.planted_id(slot)], dtype=np.uint64)
+    scores = family.score(outputs, twins, np.concatenate([planted, release.decoy_ids(slot)]))
+    return SlotResult(
+        slot=slot, trigger=release.slots[slot].trigger, planted_score=float(scores[0]), decoy_scores=scores[1:],
+        evidence=slot_evidence(float(scores[0]), scores[1:]), output_sha256=hashes, outputs=outputs, twins=twins,
+        black=int(np.count_nonzero(outputs.reshape(len(outputs), -1).max(axis=1) == 0)),
+    )  # fmt: skip
+
+
+def _judge(release: Release, answers: _Answers, threshold: float, control_e: float | None) -> tuple[Outcome, str]:
+    running = answers.running
+    if control_e is not None and control_e >= threshold:
+        return "inconclusive", "unlucky key: the control, which cannot have seen the release, shows it too"
+    if answers.trouble:
+        return "inconclusive", answers.trouble
+    if len(running) and running.max() >= threshold:
+        return "evidence", ""
+    black = sum(slot.black for slot in answers.slots)
+    if black:
+        return "inconclusive", f"{black} outputs are all black; does the suspect run a safety checker?"
+    if not reachable(release.plan.decoys, release.plan.slots, threshold):
+        return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
+    return "no evidence", ""
+
+
+def _flags(release: Release, further_plans: int, control: Suspect | None) -> tuple[str, ...]:
+    flags = []
+    if not release.coin:
+        flags.append("no-public-coin")
+    if release.rehearsal:
+        flags.append("throw-away-key")
+    if further_plans:
+        flags.append(f"further-plan-{further_plans}")
+    if control is not None:
+        flags.append("control")
+    return tuple(flags)
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program and of the libraries that outputs depend on."""
+    return {"tracemark": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+
+
+def detect_all(
+    releases: Sequence[Release], suspect: Suspect, keyring: Keyring, *, control: Suspect | None = None,
+    departures: Departures = Departures(), progress: Progress = lambda *_: None,
+) -> list[Verdict]:  # fmt: skip
+    """Test every release, each at its share of the level (Bonferroni: E must reach R/alpha)."""
+    return [
+        detect(
+            release, suspect, keyring, releases=len(releases), control=control, departures=departures,
+            progress=progress,
+        )
+        for release in releases
+    ]  # fmt: skip

@@ -1,0 +1,136 @@
+"""Commands of `protect`. They parse, call and print; none imports torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protect import console
+from protect.embed import Embedding, embed
+from protect.errors import InputError
+from protect.marks import FAMILIES
+from protect.plan import Options
+from protect.release import Keyring
+from protect.verify import Verification, verify
+
+protect_app = typer.Typer(
+    help="Plant marks in an image-caption dataset before you release it.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@protect_app.command("embed")
+def embed_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")] = None,
+    rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
+    family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(FAMILIES)}.")] = "template",
+    psnr: Annotated[float | None, typer.Option(help="Quality of `spread` carriers in dB. [38]")] = None,
+    slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 10, 1 to 8]")] = None,
+    queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [template 8, spread 64]")] = None,
+    decoys: Annotated[int, typer.Option(help="Decoys per slot.")] = 9_999,
+    alpha: Annotated[float, typer.Option(help="Allowed chance of a false accusation.")] = 1e-3,
+    steps: Annotated[int, typer.Option(help="Sampling steps of the test.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Guidance scale of the test.")] = 3.0,
+    name: Annotated[str | None, typer.Option(help="Name of the release. [the output's name]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Write a protected copy of DATASET, keep the secret record in the keyring, print the commitment.
+
+    Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
+    """
+    if psnr is not None and family != "spread":
+        raise InputError(f"--psnr {psnr} does not apply to family {family!r}", "Use it with --family spread.")
+    options = Options(
+        rate=rate, family=family, family_options={} if psnr is None else {"psnr": psnr}, slots=slots, queries=queries,
+        decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
+    )  # fmt: skip
+    target = output or dataset.absolute().with_name(dataset.absolute().name + "-protected")
+    with console.progress() as told:
+        done = embed(dataset, target, options, Keyring.default(), name=name, dry_run=dry_run, progress=told)
+    console.answer(_embedded(done, dry_run), _embedding_json(done, dry_run), as_json)
+    return console.SET_ASIDE if done.set_aside else console.DONE
+
+
+def _embedded(done: Embedding, dry_run: bool) -> str:
+    plan = done.release.plan
+    lines = [
+        f"{'would write' if dry_run else 'done:'} {done.output}",
+        f"  {plan.carriers} carriers in {plan.slots} slot(s), family {plan.family}; {done.copied_bytes / 1e6:,.1f} MB",
+    ]
+    if dry_run:
+        lines.append(f"  the test will ask for at most {plan.slots * plan.queries} pictures")
+    else:
+        worst = min(c.psnr for c in done.release.carriers)
+        lines += [
+            f"  every carrier was read back: bytes, caption and mark are right (lowest PSNR {worst:.1f} dB)",
+            f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
+            f"  publish {done.commitment_file.name} before you release the copy",
+        ]
+    lines += [f"  set aside: {s.key}: {s.reason}" for s in done.set_aside[:10]]
+    if len(done.set_aside) > 10:
+        lines.append(f"  … and {len(done.set_aside) - 10} more set aside (--json lists all)")
+    return "\n".join(lines)
+
+
+def _embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
+    return {
+        "output": str(done.output),
+        "dry_run": dry_run,
+        "release": None if dry_run else done.release.id,
+        "commitment": None if dry_run else done.release.commitment,
+        "carriers": done.release.plan.carriers,
+        "slots": done.release.plan.slots,
+        "bytes": done.copied_bytes,
+        "set_aside": [{"key": s.key, "reason": s.reason} for s in done.set_aside],
+    }
+
+
+@protect_app.command("verify")
+def verify_command(
+    folder: Annotated[Path, typer.Argument(help="Protected copy.")],
+    release: Annotated[str | None, typer.Option(help="Release id or name. [the folder's name]")] = None,
+    as_json: Json = False,
+) -> int:
+    """Read every carrier back from disk and check its bytes, caption and mark."""
+    console.existing_folder(folder, "the protected copy")
+    record = Keyring.default().load(release or folder.absolute().name)
+    with console.progress() as told:
+        found = verify(record, folder, told)
+    console.answer(_verified(found), _verification_json(found), as_json)
+    return console.SET_ASIDE if found.findings else console.DONE
+
+
+def _verified(found: Verification) -> str:
+    lines = [f"{found.intact} of {found.carriers} carriers are as released"]
+    return "\n".join(lines + [f"  {f.key}: {f.problem}" for f in found.findings])
+
+
+def _verification_json(found: Verification) -> dict[str, object]:
+    return {
+        "carriers": found.carriers,
+        "intact": found.intact,
+        "findings": [{"key": f.key, "problem": f.problem} for f in found.findings],
+    }
+
+
+@protect_app.command("ls")
+def ls_command(as_json: Json = False) -> int:
+    """List the releases in the keyring."""
+    releases = Keyring.default().releases()
+    rows = [
+        {"id": r.id, "name": r.name, "created": r.created, "family": r.plan.family, "rate": r.plan.rate,
+         "carriers": r.plan.carriers, "slots": r.plan.slots}
+        for r in releases
+    ]  # fmt: skip
+    text = "\n".join(
+        f"{r.id}  {r.name}  {r.created}  {r.plan.family}, {r.plan.carriers} carriers in {r.plan.slots} slot(s)"
+        for r in releases
+    )
+    console.answer(text or f"no releases in {Keyring.default().home}", rows, as_json)
+    return console.DONE

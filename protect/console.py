@@ -1,0 +1,114 @@
+"""What all commands share: progress on stderr, results on stdout, errors in two lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from protect.errors import InputError, TracemarkError
+from protect.files import pretty_json, write_atomic
+
+# Typer carries its own copy of click in some versions and the package in others; this is right for both.
+UsageError: Any = typer.BadParameter.__base__
+
+DONE, BUG, USAGE, EVIDENCE, INCONCLUSIVE, SET_ASIDE, STOPPED = 0, 1, 2, 3, 4, 5, 130
+
+
+class Reporter:
+    """Progress bars by stage; call it with (stage, done, total)."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of `stage`."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+
+@contextmanager
+def progress() -> Iterator[Reporter]:
+    """Progress on stderr while the block runs; one line per stage where stderr is not a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    if console.is_terminal:
+        with Progress(*columns, console=console, refresh_per_second=4) as bars:
+            yield Reporter(bars)
+    else:
+        yield _PlainReporter(Progress(disable=True))
+
+
+class _PlainReporter(Reporter):
+    """Lines for logs: the start and each further quarter of a stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)
+        self._said: dict[str, int] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        quarter = 4 * done // max(total, 1)
+        if self._said.get(stage, -1) < quarter:
+            self._said[stage] = quarter
+            print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
+
+
+def answer(text: str, data: Any, as_json: bool, output: Path | None = None) -> None:
+    """Print the result, or write it to `output`."""
+    body = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text
+    if output is None:
+        typer.echo(body)
+    else:
+        write_atomic(output, (body + "\n").encode())
+
+
+def run_app(app: typer.Typer, name: str) -> None:
+    """Run a Typer app: the one place where errors become exit codes."""
+    try:
+        code = app(prog_name=name, standalone_mode=False)
+    except TracemarkError as error:
+        sys.exit(_refuse(str(error)))
+    except UsageError as error:
+        hint = error.ctx.command_path if error.ctx else name
+        sys.exit(_refuse(f"{error.format_message()}\nSee: {hint} --help"))
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(DONE)
+    sys.exit(code or DONE)
+
+
+def _refuse(message: str) -> int:
+    first, _, rest = message.partition("\n")
+    print(f"error: {first}" + (f"\n{rest}" if rest else ""), file=sys.stderr)
+    return USAGE
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically."""
+    write_atomic(path, pretty_json(data))
+
+
+def existing_folder(path: Path, what: str) -> Path:
+    """`path` if it is a folder.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if not path.is_dir():
+        raise InputError(f"{what} {path} is not a folder", "Check the path.")
+    return path
