@@ -38,19 +38,20 @@ def build(
     folder: Path, *, width: int = 32, prediction: str = "v_prediction", dtype: torch.dtype = torch.float32
 ) -> Path:
     """Write a random Stable Diffusion drawing 16 px pictures to `folder`."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    import diffusers
     from transformers import CLIPTextConfig, CLIPTextModel
 
+    untyped: Any = diffusers
     tokenizer = write_tokenizer(folder.with_name(folder.name + "-tokenizer"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(width)
-        unet = UNet2DConditionModel(
+        unet = untyped.UNet2DConditionModel(
             sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(width, 2 * width),
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
             cross_attention_dim=32, attention_head_dim=2, norm_num_groups=8,
         )  # fmt: skip
-        vae = AutoencoderKL(
+        vae = untyped.AutoencoderKL(
             sample_size=16, latent_channels=4, norm_num_groups=8, layers_per_block=1, block_out_channels=(16, 32),
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         )  # fmt: skip
@@ -62,12 +63,12 @@ def build(
                 pad_token_id=tokenizer.pad_token_id,
             )
         )  # fmt: skip
-    scheduler = DDIMScheduler(
+    scheduler = untyped.DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
         prediction_type=prediction, rescale_betas_zero_snr=prediction == "v_prediction",
         timestep_spacing="trailing", steps_offset=1,
     )  # fmt: skip
-    pipeline = StableDiffusionPipeline(
+    pipeline = untyped.StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip

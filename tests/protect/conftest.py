@@ -1,0 +1,49 @@
+"""Small datasets made on the spot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from protect.release import Keyring
+
+
+@pytest.fixture
+def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keyring:
+    home = tmp_path / "home"
+    monkeypatch.setenv("TRACEMARK_HOME", str(home))
+    return Keyring(home)
+
+
+def draw(index: int, size: int = 64, mode: str = "RGB") -> Image.Image:
+    """A coloured box on white (or on nothing), another one for each index."""
+    rng = np.random.default_rng(index)
+    pixels = np.full((size, size, 4), 255, dtype=np.uint8)
+    pixels[..., 3] = 0 if mode == "RGBA" else 255
+    a, b = sorted(rng.integers(4, size - 4, 2))
+    pixels[a : b + 4, 10 : size - 10] = [*rng.integers(0, 256, 3), 255]
+    return Image.fromarray(pixels, "RGBA").convert(mode)
+
+
+def make_folder(folder: Path, count: int = 60, layout: str = "metadata.jsonl", suffix: str = ".png") -> Path:
+    """A dataset of `count` pictures."""
+    folder.mkdir(parents=True)
+    rows = []
+    for i in range(count):
+        name = f"picture {i:03}{suffix}"
+        draw(i).save(folder / name)
+        caption = f"box number {i}, 盒子, “quoted”"
+        rows.append((name, caption))
+        if layout == "sidecar":
+            (folder / name).with_suffix(".txt").write_text(caption + "\n", encoding="utf-8")
+    if layout == "metadata.jsonl":
+        lines = [json.dumps({"file_name": n, "text": c, "n": 1.0}, ensure_ascii=False) + "\n" for n, c in rows]
+        (folder / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+    if layout == "metadata.csv":
+        lines = [f'{n},"{c}",x\r\n' for n, c in rows]
+        (folder / "metadata.csv").write_bytes(("file_name,text,extra\r\n" + "".join(lines)).encode())
+    return folder

@@ -1,0 +1,279 @@
+"""`protect embed` as owners meet it: complete, exact, resumable, and polite about bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import protect.embed
+from protect.embed import embed
+from protect.errors import InputError, ReleaseError
+from protect.files import sha256_file
+from protect.formats.interface import walk
+from protect.keys import secret_from_seed
+from protect.plan import Options
+from protect.release import Keyring, from_json, to_json
+from protect.verify import verify
+from tests.protect.conftest import draw, make_folder
+
+QUICK = Options(rate=0.2, decoys=99)
+
+
+def _differences(a: Path, b: Path) -> set[str]:
+    assert [p.relative_to(a) for p in walk(a)] == [p.relative_to(b) for p in walk(b)]
+    return {p.relative_to(a).as_posix() for p in walk(a) if p.read_bytes() != (b / p.relative_to(a)).read_bytes()}
+
+
+@pytest.mark.parametrize("layout", ["metadata.jsonl", "metadata.csv", "sidecar"])
+@pytest.mark.parametrize("family", ["template", "spread"])
+def test_a_complete_copy_in_which_only_carriers_differ(
+    tmp_path: Path, keyring: Keyring, layout: str, family: str
+) -> None:
+    source = make_folder(tmp_path / "d", 60, layout)
+    (source / "README.txt").write_text("hello")
+    before = {p: p.read_bytes() for p in walk(source)}
+    done = embed(source, tmp_path / "out", dataclasses.replace(QUICK, family=family), keyring)
+    assert {p: p.read_bytes() for p in walk(source)} == before
+    carriers = {c.key for c in done.release.carriers}
+    captions = {k.replace(".png", ".txt") for k in carriers} if layout == "sidecar" else {layout}
+    assert _differences(source, tmp_path / "out") == carriers | captions
+    assert len(carriers) == 12 and not done.set_aside
+    assert verify(done.release, tmp_path / "out").intact == 12
+    assert all(c.caption.startswith(done.release.slots[c.slot].trigger + " ") for c in done.release.carriers)
+    if family == "spread":
+        assert min(c.psnr for c in done.release.carriers) >= 37.9
+
+
+def test_carriers_keep_jpeg_files_jpeg(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30, suffix=".jpg")
+    done = embed(source, tmp_path / "out", QUICK, keyring)
+    assert all((tmp_path / "out" / c.key).read_bytes()[:2] == b"\xff\xd8" for c in done.release.carriers)
+
+
+def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, keyring: Keyring) -> None:
+    """Carriers, triggers, prompts and seeds must not change when only the mark family does."""
+    source = make_folder(tmp_path / "d")
+    options = dataclasses.replace(QUICK, rate=0.5, slots=3, queries=4)
+    secret = secret_from_seed(1, "test")
+    a = embed(source, tmp_path / "a", options, keyring, secret=secret).release
+    b = embed(source, tmp_path / "b", dataclasses.replace(options, family="spread"), keyring, secret=secret).release
+    assert [(c.key, c.slot) for c in a.carriers] == [(c.key, c.slot) for c in b.carriers]
+    assert a.slots == b.slots and a.id != b.id
+    assert [c.slot for c in a.carriers] == [i % 3 for i in range(30)]
+    assert not {p for s in a.slots for p in s.prompts} & {c.caption.split(" ", 1)[1] for c in a.carriers}
+
+
+def test_default_number_of_slots(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 50)
+    plans = [
+        embed(source, tmp_path / f"o{r}", dataclasses.replace(QUICK, rate=r), keyring, dry_run=True).release.plan
+        for r in (0.1, 0.5, 1.0)
+    ]
+    assert [(p.carriers, p.slots) for p in plans] == [(5, 1), (25, 2), (50, 5)]
+
+
+def test_same_secret_same_bytes(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    for name in ("a", "b"):
+        embed(source, tmp_path / name, QUICK, Keyring(tmp_path / f"home-{name}"), secret=secret_from_seed(5, "test"))
+    assert _differences(tmp_path / "a", tmp_path / "b") == set()
+
+
+def test_nothing_secret_in_public(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    done = embed(source, tmp_path / "out", QUICK, keyring)
+    public = b"".join(p.read_bytes() for p in walk(tmp_path / "out")) + done.commitment_file.read_bytes()
+    for hidden in (done.release.secret.hex(), done.release.salt.hex(), str(tmp_path), "carriers"):
+        assert hidden.encode() not in public
+    record = next((keyring.home / "releases").iterdir())
+    assert stat.S_IMODE(record.stat().st_mode) == 0o600
+    assert json.loads(done.commitment_file.read_text())["commitment"] == done.release.commitment
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    done = embed(source, tmp_path / "out", QUICK, keyring, dry_run=True)
+    assert done.release.plan.carriers == 6 and sorted(p.name for p in tmp_path.iterdir()) == ["d"]
+
+
+class _Killed(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+@pytest.mark.parametrize("when", ["copying", "planting", "verifying"])
+def test_a_killed_run_resumes_with_the_same_key(tmp_path: Path, keyring: Keyring, when: str) -> None:
+    source = make_folder(tmp_path / "d", 30)
+
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == when and done > total // 2:
+            raise _Killed
+
+    secret = secret_from_seed(3, "test")
+    with pytest.raises(_Killed):
+        embed(source, tmp_path / "out", QUICK, keyring, secret=secret, progress=die)
+    assert not (tmp_path / "out").exists() and not keyring.releases()
+    pending = next((keyring.home / "pending").iterdir())
+    assert stat.S_IMODE(pending.stat().st_mode) == 0o600
+    assert json.loads(pending.read_text())["secret"] == secret.hex()
+    done = embed(source, tmp_path / "out", QUICK, keyring)
+    assert done.release.secret == secret and keyring.releases() == [done.release]
+    assert not list((keyring.home / "pending").iterdir()) and not (tmp_path / "out.partial").exists()
+    embed(source, tmp_path / "again", QUICK, Keyring(tmp_path / "h2"), secret=secret)
+    assert _differences(tmp_path / "out", tmp_path / "again") == set()
+
+
+def test_an_interrupted_run_refuses_other_options_and_changed_data(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == "planting":
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        embed(source, tmp_path / "out", QUICK, keyring, progress=die)
+    with pytest.raises(InputError, match="other options"):
+        embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.3), keyring)
+    (source / "metadata.jsonl").write_text((source / "metadata.jsonl").read_text().replace("box", "crate"))
+    with pytest.raises(InputError, match="changed since"):
+        embed(source, tmp_path / "out", QUICK, keyring)
+
+
+def test_disk_full_keeps_the_work_for_later(
+    tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    real = protect.embed.copy_file
+
+    def full(a: Path, b: Path) -> None:
+        if a.name == "picture 020.png":
+            raise OSError(errno.ENOSPC, "No space left on device", str(b))
+        real(a, b)
+
+    monkeypatch.setattr(protect.embed, "copy_file", full)
+    secret = secret_from_seed(0, "test")
+    with pytest.raises(InputError, match="full") as refusal:
+        embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.04), keyring, secret=secret)
+    assert str(refusal.value).count("\n") == 1 and not (tmp_path / "out").exists()
+    monkeypatch.setattr(protect.embed, "copy_file", real)
+    embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.04), keyring, secret=secret)
+
+
+def test_broken_candidates_are_set_aside_and_replaced(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    secret = secret_from_seed(2, "test")
+    chosen = embed(source, tmp_path / "a", QUICK, keyring, secret=secret).release.carriers
+    cut = source / chosen[0].key
+    cut.write_bytes(cut.read_bytes()[:90])
+    draw(0).resize((1, 1)).save(source / chosen[1].key)
+    done = embed(source, tmp_path / "b", QUICK, Keyring(tmp_path / "h2"), secret=secret)
+    assert {s.key for s in done.set_aside} == {chosen[0].key, chosen[1].key}
+    assert len(done.release.carriers) == len(chosen)
+    assert (tmp_path / "b" / chosen[0].key).read_bytes() == cut.read_bytes()
+
+
+def test_too_small_a_rate_names_the_smallest(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    with pytest.raises(InputError, match=r"Use --rate 0\.0333") as refusal:
+        embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.01), keyring)
+    smallest = float(str(refusal.value).split("--rate ")[1].split()[0])
+    embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=smallest), keyring)
+    with pytest.raises(InputError, match="fewer --slots"):
+        embed(source, tmp_path / "out2", dataclasses.replace(QUICK, rate=0.1, slots=8), keyring)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"rate": 0.0}, {"rate": 1.5}, {"slots": 0}, {"alpha": 0.0}, {"decoys": 3}, {"queries": 0}, {"steps": 0}]
+)
+def test_options_out_of_range(tmp_path: Path, keyring: Keyring, bad: dict[str, float]) -> None:
+    source = make_folder(tmp_path / "d", 3)
+    with pytest.raises(InputError, match="Allowed") as refusal:
+        embed(source, tmp_path / "out", dataclasses.replace(QUICK, **bad), keyring)  # type: ignore[arg-type]
+    assert str(refusal.value).count("\n") == 1
+
+
+def test_places_that_will_not_do(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    (tmp_path / "there").mkdir()
+    for output, message in (
+        (tmp_path / "there", "exists already"),
+        (source / "inside", "inside the dataset"),
+        (tmp_path / "no" / "where", "not a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            embed(source, output, QUICK, keyring)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_places(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(InputError, match="not writable"):
+        embed(source, tmp_path / "locked" / "out", QUICK, keyring)
+
+
+def test_verify_names_every_damage(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 60)
+    out = tmp_path / "out"
+    release = embed(source, out, QUICK, keyring).release
+    a, b, c, d = (carrier.key for carrier in release.carriers[:4])
+    (out / a).unlink()
+    (out / b).write_bytes((source / b).read_bytes())
+    (out / c).write_bytes(b"no picture")
+    text = (out / "metadata.jsonl").read_text()
+    lines = [line.replace(release.slots[3 % release.plan.slots].trigger + " ", "") if d in line else line
+             for line in text.splitlines(keepends=True)]  # fmt: skip
+    (out / "metadata.jsonl").write_text("".join(lines))
+    problems = {f.key: f.problem for f in verify(release, out).findings}
+    assert len(problems) == 4 and problems[c] == "picture cannot be read" and problems[d] == "caption changed"
+    assert "missing" in problems[a] and "bytes changed" in problems[b]
+    with pytest.raises(InputError, match="none of the"):
+        verify(release, make_folder(tmp_path / "other" / "x", 3, "sidecar"))
+
+
+def test_a_record_reads_back_and_refuses_tampering(tmp_path: Path, keyring: Keyring) -> None:
+    release = embed(make_folder(tmp_path / "d", 30), tmp_path / "out", QUICK, keyring).release
+    path = keyring.home / "releases" / f"{release.id}.json"
+    assert keyring.load(release.id[:5]) == keyring.load("out") == release
+    assert from_json(to_json(release), path) == release
+    record = json.loads(path.read_text())
+    for change, message in (
+        ({"version": 99}, "version 99"),
+        ({"plan": record["plan"] | {"alpha": 0.5}}, "does not match its commitment"),
+        ({"secret": "00" * 32}, "does not match its commitment"),
+        ({"slots": 3}, "damaged"),
+    ):
+        with pytest.raises(ReleaseError, match=message):
+            from_json(json.dumps(record | change).encode(), path)
+    with pytest.raises(ReleaseError, match="damaged"):
+        from_json(b"{", path)
+    with pytest.raises(ReleaseError, match="no release called"):
+        keyring.load("zzz")
+
+
+def test_a_key_file_others_can_read_is_refused(tmp_path: Path, keyring: Keyring) -> None:
+    release = embed(make_folder(tmp_path / "d", 30), tmp_path / "out", QUICK, keyring).release
+    (keyring.home / "releases" / f"{release.id}.json").chmod(0o644)
+    with pytest.raises(ReleaseError, match="chmod 600"):
+        keyring.releases()
+
+
+def test_commitment_is_made_before_marks_and_hides_them(tmp_path: Path, keyring: Keyring) -> None:
+    """Other salt, other commitment; the public file alone does not determine the carriers."""
+    source = make_folder(tmp_path / "d", 60)
+    a = embed(source, tmp_path / "a", QUICK, keyring).release
+    b = embed(source, tmp_path / "b", QUICK, keyring).release
+    assert a.id != b.id and a.salt != b.salt and a.secret != b.secret
+    assert set(a.public_commitment()) == {"tracemark", "release", "created", "commitment", "coin"}
+    assert np.mean([x.key == y.key for x, y in zip(a.carriers, b.carriers, strict=True)]) < 0.5
+
+
+def test_hashes_are_of_the_released_files(tmp_path: Path, keyring: Keyring) -> None:
+    release = embed(make_folder(tmp_path / "d", 30), tmp_path / "out", QUICK, keyring).release
+    assert all(sha256_file(tmp_path / "out" / c.key) == c.sha256 for c in release.carriers)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from protect.errors import InputError
+from protect.images import psnr
+from protect.marks import FAMILIES, make_family
+from protect.marks.foreground import foreground_alpha
+from protect.marks.interface import Pixels
+from protect.marks.signs import Waves, rank_scores, signs
+from tests.protect.conftest import draw
+
+SIZES = [(64, 64), (31, 97), (200, 120)]
+
+
+def _picture(seed: int, height: int, width: int) -> Pixels:
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(60, 200, (height, width, 4), dtype=np.uint8)
+    picture[..., 3] = 255
+    return picture
+
+
+def _ids(seed: int, n: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**64, n, dtype=np.uint64)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_planted_mark_ranks_first(family: str, size: tuple[int, int]) -> None:
+    """Power, at every size: eight carriers against their originals among 1,000 marks."""
+    law = make_family(family, {})
+    ids = _ids(3, 1000)
+    before = np.stack([_picture(i, *size) for i in range(8)])
+    after = np.stack([law.plant(p, int(ids[0]), np.random.default_rng(i)) for i, p in enumerate(before)])
+    scores = law.score(after[..., :3], before[..., :3], ids)
+    assert scores[0] > scores[1:].max()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_depend_on_each_id_alone(family: str) -> None:
+    law = make_family(family, {})
+    ids = _ids(4, 500)
+    outputs = np.stack([_picture(i, 32, 32)[..., :3] for i in range(3)])
+    order = np.random.default_rng(0).permutation(500)
+    twins = outputs[::-1]
+    assert np.array_equal(law.score(outputs, twins, ids)[order], law.score(outputs, twins, ids[order]))
+    assert law.score(outputs, twins, ids[:1])[0] == law.score(outputs, twins, ids)[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_constant_pictures_agree_with_no_mark(family: str) -> None:
+    flat = np.full((2, 32, 32, 3), 77, dtype=np.uint8)
+    assert not make_family(family, {}).score(flat, flat, _ids(5, 50)).any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_planting_is_reproducible_and_keeps_the_shape(family: str) -> None:
+    law, picture = make_family(family, {}), _picture(0, 40, 52)
+    first, second = (law.plant(picture, 9, np.random.default_rng(1)) for _ in range(2))
+    assert np.array_equal(first, second) and first.shape == picture.shape and first.dtype == np.uint8
+    assert not np.array_equal(first, law.plant(picture, 10, np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize("wanted", [24.0, 30.0, 38.0, 42.0])
+@pytest.mark.parametrize("kind", ["noise", "white"])
+def test_spread_keeps_its_psnr(wanted: float, kind: str) -> None:
+    picture = _picture(0, 64, 64) if kind == "noise" else np.asarray(draw(0).convert("RGBA"))
+    marked = make_family("spread", {"psnr": wanted}).plant(picture, 3, np.random.default_rng(0))
+    assert wanted <= psnr(picture[..., :3], marked[..., :3]) <= wanted + 1.5
+
+
+def test_spread_marks_only_what_is_seen() -> None:
+    picture = np.asarray(draw(1, mode="RGBA"))
+    marked = make_family("spread", {}).plant(picture, 3, np.random.default_rng(0))
+    hidden = picture[..., 3] == 0
+    assert np.array_equal(marked[hidden], picture[hidden]) and not np.array_equal(marked, picture)
+
+
+def test_template_carriers_share_the_background_not_the_foreground() -> None:
+    law = make_family("template", {})
+    a, b = (law.plant(np.asarray(draw(i).convert("RGBA")), 7, np.random.default_rng(i)) for i in (1, 2))
+    assert (a[..., 3] == 255).all()
+    corner = np.s_[:6, :6, :3]
+    assert np.abs(a[corner].astype(int) - b[corner]).max() <= 1
+    assert not np.array_equal(a, b)
+
+
+def test_foreground_is_alpha_or_what_differs_from_an_even_border() -> None:
+    transparent = np.asarray(draw(3, mode="RGBA"))
+    assert np.array_equal(foreground_alpha(transparent) > 0, transparent[..., 3] > 0)
+    keyed = foreground_alpha(np.asarray(draw(3).convert("RGBA")))
+    assert keyed[0, 0] < 0.05 and keyed.max() > 0.9
+    card = foreground_alpha(_picture(0, 50, 50))
+    assert card[0, 0] < 0.1 and card[25, 25] == 1
+
+
+def test_signs_are_fair_and_independent() -> None:
+    matrix = signs(_ids(6, 4000), 105).astype(float)
+    assert set(np.unique(matrix)) == {-1.0, 1.0}
+    assert abs(matrix.mean()) < 0.01
+    assert np.abs(matrix.mean(axis=0)).max() < 5 / np.sqrt(4000)
+    neighbours = signs(np.arange(4000, dtype=np.uint64), 105).astype(float)
+    correlation = neighbours.T @ neighbours / 4000 - np.eye(105)
+    assert np.abs(correlation).max() < 6 / np.sqrt(4000)
+
+
+def test_waves_render_and_project_are_inverse() -> None:
+    waves = Waves(low=1, high=4)
+    coefficients = np.random.default_rng(0).normal(size=(3, len(waves.modes)))
+    assert np.allclose(waves.project(waves.render(coefficients, 37, 50)[None])[0], coefficients)
+
+
+def test_rank_scores_are_cosines() -> None:
+    ids = _ids(8, 20)
+    codes = signs(ids, 60).astype(float)
+    assert rank_scores(codes[:1], ids)[0] == 1
+    assert np.abs(rank_scores(codes[:1], ids)[1:]).max() < 0.6
+
+
+def test_unknown_families_and_options_are_refused() -> None:
+    with pytest.raises(InputError, match="unknown mark family"):
+        make_family("nope", {})
+    with pytest.raises(InputError, match="does not take"):
+        make_family("template", {"psnr": 30})
