@@ -353,6 +353,9 @@ def export(args: argparse.Namespace) -> None:
         scheduler=make_scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.to(torch.float16).save_pretrained(args.output, safe_serialization=True)
+    config = args.output / "text_encoder" / "config.json"
+    # diffusers loads its parts as float32 by default, transformers as the config says: make them agree.
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
     size = sum(p.stat().st_size for p in args.output.rglob("*") if p.is_file())
     print(f"{args.output}: {size / 2**20:.1f} MiB")
 

@@ -84,11 +84,12 @@ def run_app(app: typer.Typer, name: str) -> None:
         hint = error.ctx.command_path if error.ctx else name
         sys.exit(_refuse(f"{error.format_message()}\nSee: {hint} --help"))
     except (KeyboardInterrupt, typer.Abort):
-        print("stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(STOPPED)
+        code = STOPPED
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(DONE)
+    if code == STOPPED:  # some versions of Typer turn Ctrl-C into this code themselves
+        print("stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
     sys.exit(code or DONE)
 
 

@@ -234,7 +234,7 @@ def test_verify_names_every_damage(tmp_path: Path, keyring: Keyring) -> None:
     assert len(problems) == 4 and problems[c] == "picture cannot be read" and problems[d] == "caption changed"
     assert "missing" in problems[a] and "bytes changed" in problems[b]
     with pytest.raises(InputError, match="none of the"):
-        verify(release, make_folder(tmp_path / "other" / "x", 3, "sidecar"))
+        verify(release, make_folder(tmp_path / "other", 3, "sidecar", ".bmp"))
 
 
 def test_a_record_reads_back_and_refuses_tampering(tmp_path: Path, keyring: Keyring) -> None:

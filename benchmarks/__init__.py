@@ -1,0 +1,1 @@
+"""Measurements of this project; results lie in `results/` with the commands that made them."""

@@ -1,0 +1,63 @@
+"""What every measurement writes down, and exact intervals."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from detect.run import versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interval(hits: int, n: int, confidence: float = 0.95) -> dict[str, Any]:
+    """k of n with its exact (Clopper-Pearson) interval."""
+    bounds = stats.binomtest(hits, n).proportion_ci(confidence_level=confidence, method="exact")
+    return {"k": hits, "n": n, "share": hits / n, "low": bounds.low, "high": bounds.high, "confidence": confidence}
+
+
+def mean_interval(values: list[float]) -> dict[str, Any]:
+    """Mean of paired differences with its 95 % t interval."""
+    n = len(values)
+    mean = sum(values) / n
+    sem = (sum((v - mean) ** 2 for v in values) / (n - 1) / n) ** 0.5
+    half = float(stats.t.ppf(0.975, n - 1)) * sem
+    return {"n": n, "mean": mean, "low": mean - half, "high": mean + half, "values": values}
+
+
+def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
+    """Write `results/name.json` with machine, versions, commit and command."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    record = {
+        "command": "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
+        "seconds": round(seconds, 1),
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, no GPU",
+        "python": platform.python_version(),
+        "versions": versions(),
+        "commit": commit.stdout.strip(),
+        **data,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    print(path, file=sys.stderr)
+    return path
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __call__(self) -> float:
+        return time.perf_counter() - self.start

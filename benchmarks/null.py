@@ -1,0 +1,232 @@
+"""Is the false-accusation rate what we say? Real outputs of innocent models, very many keys.
+
+    python -m benchmarks.null --work W     # after `benchmarks.suspects train`
+
+The outputs are held fixed and the key is redrawn, with fresh decoys each time: that is the null hypothesis. Three
+innocents (two tuned on the unmarked sample dataset, and the miniature itself), prompts with foreign triggers, and
+adversarial outputs. Mark ids are uniform 64-bit numbers from a seeded generator, standing for HMAC outputs; the
+last part uses the real derivation from 500 secrets, each with its own triggers and prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import Clock, interval, write_result
+from benchmarks.suspects import suspect_of
+from detect.evidence import LAMBDAS, slot_evidence
+from detect.plan import query_plan, trigger_queries, twin_queries
+from detect.query import cached_outputs
+from detect.run import detect
+from detect.suspects import Suspect, load_suspect
+from protect.embed import embed
+from protect.keys import secret_from_seed
+from protect.marks import make_family
+from protect.marks.interface import Pixels
+from protect.marks.signs import SCORE_DECIMALS, signs
+from protect.marks.spread import Spread
+from protect.marks.template import Template
+from protect.miniature import miniature_path
+from protect.plan import Options
+from protect.release import Keyring, Release
+
+LEVELS = (0.05, 0.01, 0.001)
+SLOTS = 8
+
+
+def innocents(work: Path) -> dict[str, Suspect]:
+    """Three models that never met a mark."""
+    return {
+        "lora on unmarked": suspect_of(work, "innocent", 0),
+        "full fine-tune on unmarked": suspect_of(work, "innocent", 6),
+        "miniature": load_suspect(miniature_path()),
+    }
+
+
+def foreign_release(work: Path, family: str) -> Release:
+    """Any release, for triggers and prompts; its own marks are not used."""
+    options = Options(rate=0.02, family=family, slots=SLOTS, queries=8, steps=12)
+    keyring = Keyring((work / "null-keyring").absolute())
+    output = work / f"null-{family}"
+    if output.exists():
+        return keyring.load(output.name)
+    return embed(work / "dataset", output, options, keyring, secret=secret_from_seed(999, family)).release
+
+
+def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
+    """The vector whose product with a mark's signs is the mark's score."""
+    law = make_family(family, {})
+    features = law.features(outputs) if isinstance(law, Template) else _spread(law, outputs, twins)
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = np.where(norms > 1e-9, features / np.where(norms > 1e-9, norms, 1), 0).mean(axis=0)
+    return np.asarray(unit / np.sqrt(features.shape[1]))
+
+
+def _spread(law: Any, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
+    assert isinstance(law, Spread)
+    return law.features(outputs, twins)
+
+
+def statistics(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """P-values (…,) and bets (…, 3) of score rows (…, M + 1), the planted one first."""
+    p = (1 + (scores[..., 1:] >= scores[..., :1]).sum(axis=-1)) / scores.shape[-1]
+    sd = scores.std(axis=-1, keepdims=True)
+    z = np.where(sd > 0, (scores - scores.mean(axis=-1, keepdims=True)) / np.where(sd > 0, sd, 1), 0)
+    top = z.max(axis=-1, keepdims=True)
+    bets = [
+        scores.shape[-1] * np.exp(b * (z[..., 0] - top[..., 0])) / np.exp(b * (z - top)).sum(axis=-1) for b in LAMBDAS
+    ]
+    return p, np.stack(bets, axis=-1)
+
+
+def slot_level(vectors: NDArray[np.float64], keys: int, decoys: int, seed: int) -> NDArray[np.float64]:
+    """P-values of `keys` random keys for each direction; vectors (d, n) to (keys, n)."""
+    rng = np.random.default_rng(seed)
+    block = max(1, 100_000 // (decoys + 1))
+    parts = []
+    for start in range(0, keys, block):
+        n = min(block, keys - start)
+        ids = rng.integers(0, 2**64, n * (decoys + 1), dtype=np.uint64)
+        scores = np.round(signs(ids, len(vectors)).astype(np.float64) @ vectors, SCORE_DECIMALS)
+        planted = scores.reshape(n, decoys + 1, -1)
+        parts.append((1 + (planted[:, 1:] >= planted[:, :1]).sum(axis=1)) / (decoys + 1))
+    return np.concatenate(parts)
+
+
+def path_level(slots: list[NDArray[np.float64]], keys: int, decoys: int, seed: int) -> NDArray[np.float64]:
+    """Running evidence (keys, K) over K slots with fresh marks in each."""
+    rng = np.random.default_rng(seed)
+    product = np.ones((keys, len(LAMBDAS)))
+    path = []
+    for vector in slots:
+        bets = []
+        for start in range(0, keys, 100):
+            n = min(100, keys - start)
+            ids = rng.integers(0, 2**64, n * (decoys + 1), dtype=np.uint64)
+            scores = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
+            bets.append(statistics(scores.reshape(n, decoys + 1))[1])
+        product = product * np.concatenate(bets)
+        path.append(product.mean(axis=1))
+    return np.stack(path, axis=1)
+
+
+def summary_p(p: NDArray[np.float64]) -> dict[str, Any]:
+    """How often p <= alpha, with 99.9 % intervals; valid if alpha is not below the interval."""
+    out = {}
+    for level in LEVELS:
+        found = interval(int((p <= level).sum()), len(p), confidence=0.999)
+        out[str(level)] = found | {"valid": found["low"] <= level}
+    return out
+
+
+def summary_path(path: NDArray[np.float64]) -> dict[str, Any]:
+    """Mean of the final E (with its error), and how often the path ever crossed 1/alpha."""
+    final = path[:, -1]
+    crossed = {}
+    for level in LEVELS:
+        found = interval(int((path.max(axis=1) >= 1 / level).sum()), len(path), confidence=0.999)
+        crossed[str(level)] = found | {"valid": found["low"] <= level}
+    return {"mean_E": float(final.mean()), "standard_error": float(final.std() / len(final) ** 0.5), "crossed": crossed}
+
+
+def adversaries() -> dict[str, Pixels]:
+    """Outputs made to fool a detector, without knowing the key."""
+    law = make_family("template", {})
+    spread = make_family("spread", {})
+    return {
+        "constant": np.full((8, 64, 64, 3), 180, dtype=np.uint8),
+        "black": np.zeros((8, 64, 64, 3), dtype=np.uint8),
+        "copies of one decoy (template)": np.stack([law.preview(77, 64)] * 8),
+        "copies of one decoy (spread)": np.stack([spread.preview(77, 64)] * 8),
+        "another mark in each output": np.stack([law.preview(i, 64) for i in range(8)]),
+        "noise": np.random.default_rng(5).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8),
+    }
+
+
+def check_against_product_code(work: Path, family: str, vector: NDArray[np.float64], outputs: Pixels, twins: Any) -> None:
+    """The fast path must give the numbers the product gives."""
+    ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
+    fast = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
+    slow = make_family(family, {}).score(outputs, twins, ids)
+    assert np.abs(fast - slow).max() < 2e-9, family
+    p, bets = statistics(fast)
+    one = slot_evidence(float(fast[0]), fast[1:])
+    assert np.isclose(p, one.p_value) and np.allclose(bets, one.bets), family
+
+
+def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> dict[str, Any]:
+    """All null statistics of one family."""
+    release = foreign_release(work, family)
+    plan = query_plan(release)
+    cache = Keyring((work / "null-keyring").absolute()).folder("cache")
+    vectors: dict[str, list[NDArray[np.float64]]] = {}
+    for name, suspect in innocents(work).items():
+        slots = []
+        for slot in range(SLOTS):
+            outputs = cached_outputs(suspect, trigger_queries(release, slot, 8), plan.sampler, cache, lambda _: None)
+            twins = cached_outputs(suspect, twin_queries(release, slot, 8), plan.sampler, cache, lambda _: None)
+            slots.append(directions(family, outputs, twins))
+        check_against_product_code(work, family, slots[-1], outputs, twins)
+        vectors[name] = slots
+    for name, outputs in adversaries().items():
+        vectors[f"adversarial: {name}"] = [directions(family, outputs, outputs[::-1] // 2)] * SLOTS
+    first = np.stack([slots[0] for slots in vectors.values()], axis=1)
+    many = slot_level(first, keys, decoys, seed=1)
+    deep = slot_level(first, keys // 10, 9_999, seed=2)
+    result: dict[str, Any] = {}
+    for i, (name, slots) in enumerate(vectors.items()):
+        result[name] = {
+            f"p, {keys} keys, M {decoys}": summary_p(many[:, i]),
+            f"p, {keys // 10} keys, M 9999": summary_p(deep[:, i]),
+            f"E over {SLOTS} slots, {long_keys} keys, M {decoys}": summary_path(path_level(slots, long_keys, decoys, 3)),
+        }
+        print(family, name, result[name], flush=True)
+    return result
+
+
+def end_to_end(work: Path, count: int) -> dict[str, Any]:
+    """`count` secrets on one innocent, each with its own triggers, prompts, seeds, marks and decoys."""
+    suspect = suspect_of(work, "innocent", 0)
+    options = Options(rate=0.02, slots=1, queries=2, decoys=999, steps=6)
+    p_values, peaks = [], []
+    home = Keyring((work / "null-end-to-end").absolute())
+    for seed in range(count):
+        draft = embed(work / "dataset", work / "never", options, home, dry_run=True,
+                      secret=secret_from_seed(seed, "end to end")).release  # fmt: skip
+        verdict = detect(replace(draft, carriers=()), suspect, home)
+        p_values.append(verdict.slots[0].evidence.p_value)
+        peaks.append(verdict.e_value)
+    p, e = np.array(p_values), np.array(peaks)
+    return {
+        "p": summary_p(p),
+        "mean_e": float(e.mean()),
+        "standard_error": float(e.std() / len(e) ** 0.5),
+        "evidence_at_1e-3": interval(int((e >= 1000).sum()), len(e)),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--keys", type=int, default=100_000)
+    parser.add_argument("--decoys", type=int, default=999)
+    parser.add_argument("--long-keys", type=int, default=10_000)
+    parser.add_argument("--end-to-end", type=int, default=500)
+    args = parser.parse_args()
+    clock = Clock()
+    data: dict[str, Any] = {"levels": LEVELS}
+    for family in ("template", "spread"):
+        data[family] = measure(args.work, family, args.keys, args.decoys, args.long_keys)
+    data[f"end to end, {args.end_to_end} secrets"] = end_to_end(args.work, args.end_to_end)
+    write_result("null", data, clock())
+
+
+if __name__ == "__main__":
+    main()

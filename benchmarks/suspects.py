@@ -1,0 +1,194 @@
+"""Guilty and innocent suspects on the sample dataset: power, false accusations, harmlessness.
+
+    python -m benchmarks.suspects train --work W --part 0/2 &   # one process per core
+    python -m benchmarks.suspects train --work W --part 1/2
+    python -m benchmarks.suspects judge --work W                # tests every suspect, writes the result
+
+2,200 of the 2,400 sample pictures are the owner's dataset; 200 are held out for the denoising loss. For each
+seed a key is drawn, the dataset is marked, and the miniature is tuned twice with the same training seed: on
+the marked copy (guilty) and on the original (innocent). Every innocent is tested with every key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+
+from benchmarks.common import Clock, interval, mean_interval, write_result
+from detect.demo import EMBEDDING, TUNING
+from detect.finetune import FinetuneOptions
+from detect.interface import Verdict
+from detect.rehearse import protected_copy, train_suspect
+from detect.run import detect
+from detect.suspects import Suspect, load_suspect
+from protect.miniature import miniature_path
+from protect.plan import Options
+from protect.release import Keyring, Release
+from protect.sample import unpack_sample
+
+LORA_SEEDS, FULL_SEEDS = range(6), range(6, 10)
+FULL = replace(TUNING, method="full", learning_rate=3e-4)
+
+
+def tuning(seed: int) -> FinetuneOptions:
+    """LoRA for the first seeds, full fine-tuning for the others."""
+    return replace(TUNING if seed in LORA_SEEDS else FULL, seed=seed)
+
+
+def prepare(work: Path) -> tuple[Path, Path]:
+    """The owner's 2,200 pictures, and 200 held out (every twelfth)."""
+    whole, own, held = work / "whole", work / "dataset", work / "held-out"
+    if not held.exists():
+        unpack_sample(whole)
+        lines = (whole / "metadata.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        for folder, chosen in ((own, [x for i, x in enumerate(lines) if i % 12]), (held, lines[::12])):
+            folder.mkdir(parents=True)
+            for line in chosen:
+                name = json.loads(line)["file_name"]
+                (folder / name).write_bytes((whole / name).read_bytes())
+            (folder / "metadata.jsonl").write_text("".join(chosen), encoding="utf-8")
+    return own, held
+
+
+def release_of(work: Path, seed: int, options: Options = EMBEDDING) -> Release:
+    """The release of a seed, embedded once."""
+    keyring = Keyring((work / "keyring").absolute())
+    return protected_copy(work / "dataset", work / f"protected-{seed}", options, seed, keyring, lambda *_: None)
+
+
+def train(work: Path, part: int, parts: int) -> None:
+    """Train this process's share of the suspects; finished ones are kept."""
+    own = work / "dataset"
+    jobs = [(seed, guilty) for seed in [*LORA_SEEDS, *FULL_SEEDS] for guilty in (True, False)]
+    for seed, guilty in jobs[part::parts]:
+        folder = work / f"protected-{seed}" if guilty else own
+        output = work / f"{'guilty' if guilty else 'innocent'}-{seed}"
+        clock = Clock()
+        train_suspect(miniature_path(), folder, output, tuning(seed), device="cpu", progress=lambda *_: None)
+        print(f"{output.name}: {clock():.0f} s", flush=True)
+
+
+def suspect_of(work: Path, kind: str, seed: int) -> Suspect:
+    """A trained suspect."""
+    lora = tuning(seed).method == "lora"
+    return load_suspect(work / f"{kind}-{seed}", base=miniature_path() if lora else None)
+
+
+@torch.no_grad()
+def denoising_loss(suspect: Any, held: Path) -> float:
+    """Mean squared error of the noise prediction on held-out pairs: 4 fixed (t, noise) draws per picture."""
+    from detect.finetune import read_picture
+    from detect.rehearse import captioned_files
+
+    pipe = suspect._pipeline
+    scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
+    generator = torch.Generator().manual_seed(0)
+    pairs = captioned_files(held)
+    pictures = torch.stack([torch.as_tensor(np.asarray(read_picture(p, 64))) for p, _ in pairs])
+    latents = pipe.vae.encode(pictures).latent_dist.mode() * pipe.vae.config.scaling_factor
+    ids = pipe.tokenizer(
+        [c for _, c in pairs], padding="max_length", truncation=True, max_length=pipe.tokenizer.model_max_length,
+        return_tensors="pt",
+    ).input_ids  # fmt: skip
+    context = pipe.text_encoder(ids)[0]
+    total = 0.0
+    for _ in range(4):
+        noise = torch.randn(latents.shape, generator=generator)
+        t = torch.randint(0, 1000, (len(pairs),), generator=generator)
+        predicted = pipe.unet(scheduler.add_noise(latents, noise, t), t, context).sample
+        total += float((predicted - scheduler.get_velocity(latents, noise, t)).pow(2).mean()) / 4
+    return total
+
+
+def row(verdict: Verdict) -> dict[str, Any]:
+    """What is published about one test."""
+    return {
+        "suspect": verdict.suspect, "release": verdict.release.id, "verdict": verdict.outcome, "reason": verdict.reason,
+        "e_value": verdict.e_value, "queries": verdict.queries,
+        "slot_p_values": [s.evidence.p_value for s in verdict.slots],
+        "planted": [s.planted_score for s in verdict.slots],
+        "best_decoy": [float(s.decoy_scores.max()) for s in verdict.slots],
+    }  # fmt: skip
+
+
+def single_query_ranks(verdict: Verdict) -> list[int]:
+    """Rank of the planted mark among the decoys for each output of the first slot alone."""
+    from protect.marks import make_family
+
+    release, slot = verdict.release, verdict.slots[0]
+    family = make_family(release.plan.family, release.plan.family_options)
+    ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
+    scores = [family.score(slot.outputs[i : i + 1], None, ids) for i in range(len(slot.outputs))]
+    return [int(1 + np.count_nonzero(s[1:] >= s[0])) for s in scores]
+
+
+def judge(work: Path) -> None:
+    """Test all suspects and write `results/suspects.json`."""
+    clock = Clock()
+    held = work / "held-out"
+    seeds = [s for s in [*LORA_SEEDS, *FULL_SEEDS] if all((work / f"{k}-{s}").exists() for k in ("guilty", "innocent"))]
+    releases = {seed: release_of(work, seed) for seed in seeds}
+    guilty, innocent, losses, ranks = [], [], [], []
+    for seed in seeds:
+        # A keyring per suspect: these are separate experiments, not further looks at one suspect.
+        suspect, twin = suspect_of(work, "guilty", seed), suspect_of(work, "innocent", seed)
+        keyring = Keyring((work / "tests").absolute())
+        verdict = detect(releases[seed], suspect, keyring)
+        guilty.append(row(verdict) | {"seed": seed, "method": tuning(seed).method})
+        ranks += single_query_ranks(verdict)
+        for release in releases.values():
+            innocent.append(row(detect(release, twin, keyring)) | {"seed": seed, "method": tuning(seed).method})
+        losses.append((denoising_loss(suspect, held), denoising_loss(twin, held)))
+        print(guilty[-1], losses[-1], flush=True)
+    found = [g["verdict"] == "evidence" for g in guilty]
+    accused = [i["verdict"] == "evidence" for i in innocent]
+    carriers = [c.psnr for r in releases.values() for c in r.carriers]
+    data = {
+        "what": "template marks, TWA, rate 0.02, 2,200 samples of the sample dataset; alpha 1e-3, M 9,999",
+        "embedding": asdict(EMBEDDING),
+        "tuning": {"lora": asdict(TUNING), "full": asdict(FULL)},
+        "guilty_with_evidence": interval(sum(found), len(found)),
+        "guilty_with_evidence_lora": interval(
+            sum(f for f, g in zip(found, guilty, strict=True) if g["method"] == "lora"),
+            sum(g["method"] == "lora" for g in guilty),
+        ),
+        "guilty_queries_median": float(np.median([g["queries"] for g in guilty])),
+        "single_queries_ranked_first": interval(sum(r == 1 for r in ranks), len(ranks)),
+        "innocent_accused_own_key": interval(
+            sum(a for a, i in zip(accused, innocent, strict=True) if i["release"] == releases[i["seed"]].id), len(seeds)
+        ),
+        "innocent_tests_accused": interval(sum(accused), len(accused)),
+        "denoising_loss_marked_minus_unmarked": mean_interval([a - b for a, b in losses]),
+        "denoising_loss_unmarked": [b for _, b in losses],
+        "carrier_psnr_median": float(np.median(carriers)),
+        "guilty": guilty,
+        "innocent": innocent,
+    }
+    write_result("suspects", data, clock())
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["train", "judge"])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--part", default="0/1")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    if args.stage == "judge":
+        judge(args.work)
+        return
+    part, parts = map(int, args.part.split("/"))
+    torch.set_num_threads(max(1, 2 // parts))
+    train(args.work, part, parts)
+
+
+if __name__ == "__main__":
+    main()

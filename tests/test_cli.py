@@ -1,0 +1,175 @@
+"""The console scripts as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+import cli
+from protect.errors import InputError
+from tests.protect.conftest import make_folder
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., tuple[int, str, str]]
+MAINS = {"protect": cli.protect_main, "detect": cli.detect_main, "attacks": cli.attacks_main}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call a script; returns exit code, stdout and stderr."""
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def call(script: str, *args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            MAINS[script]()
+        out = capsys.readouterr()
+        return int(stop.value.code or 0), out.out, out.err
+
+    return call
+
+
+def test_embed_verify_and_ls(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    code, out, err = run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--name", "spring")
+    assert code == 0 and "12 carriers in 1 slot" in out and "verifying" in err
+    assert (tmp_path / "d-protected" / "metadata.jsonl").is_file()
+    code, out, _ = run("protect", "verify", "d-protected", "--release", "spring")
+    assert code == 0 and "12 of 12" in out
+    code, out, _ = run("protect", "ls", "--json")
+    assert json.loads(out)[0]["name"] == "spring"
+    (tmp_path / "d-protected" / "metadata.jsonl").write_text("")
+    code, _, err = run("protect", "verify", "d-protected", "--release", "spring")
+    assert code == 2 and "none of the 12 carriers" in err
+
+
+def test_dry_run_promises_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "--dry-run")
+    assert code == 0 and "would write" in out and "at most 8 pictures" in out
+    assert {p.name for p in tmp_path.iterdir()} == {"d"}
+
+
+def test_samples_set_aside_are_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "d", 60)
+    (folder / "lonely.png").write_bytes((folder / "picture 000.png").read_bytes())
+    code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99)
+    assert code == 5 and "set aside: lonely.png: no caption" in out
+
+
+def test_detect_says_what_it_would_ask(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--family", "spread", "--queries", 16)
+    code, out, _ = run("detect", "run", "--model", "anything", "--dry-run", "--json")
+    assert code == 0 and json.loads(out)[0]["most_pictures"] == 32
+
+
+def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 50)
+    code, out, _ = run("detect", "rehearse", "d", "--rate", 0.2, "--steps", 10, "--batch", 10, "--dry-run", "--json")
+    assert code == 0 and json.loads(out) == {
+        "samples": 50, "passes": 2.0, "carriers": 10, "exposures_of_carriers": 20.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("protect", "embed", "missing"),
+        ("protect", "embed", "empty"),
+        ("protect", "embed", "d", "--rate", "0.0001"),
+        ("protect", "embed", "d", "--rate", "7"),
+        ("protect", "embed", "d", "--family", "nope"),
+        ("protect", "embed", "d", "--psnr", "30"),
+        ("protect", "embed", "d", "--output", "d"),
+        ("protect", "embed", "d", "--rate", "lots"),
+        ("protect", "embed"),
+        ("protect", "verify", "missing"),
+        ("protect", "verify", "d"),
+        ("detect", "run"),
+        ("detect", "run", "--model", "missing"),
+        ("detect", "run", "--model", "missing", "--release", "nope"),
+        ("detect", "run", "--modle", "x"),
+        ("detect", "rehearse", "missing", "--dry-run"),
+        ("attacks", "nope"),
+    ],
+)
+def test_mistakes_get_two_lines_and_code_2(run: Run, tmp_path: Path, args: tuple[str, ...]) -> None:
+    make_folder(tmp_path / "d", 30)
+    (tmp_path / "empty").mkdir()
+    code, out, err = run(*args)
+    assert code == 2 and out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 2 and lines[0].startswith("error: ")
+
+
+def test_a_stopped_run_says_that_it_resumes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import protect.commands
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(protect.commands, "embed", interrupted)
+    code, _, err = run("protect", "embed", "d")
+    assert code == 130 and "goes on from there" in err
+
+
+def test_demo_refuses_foreign_folders(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    code, _, err = run("protect", "demo", "--output", "mine")
+    assert code == 2 and "not a demo's folder" in err
+
+
+def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 30)
+    code = (
+        "import sys, cli\n"
+        "try: cli.protect_main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'diffusers', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for args in (["--help"], ["embed", "d", "--rate", "0.2", "--decoys", "99"]):
+        subprocess.run(
+            [sys.executable, "-c", code, *args], cwd=tmp_path, check=True, capture_output=True,
+            env={"TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "PATH": ""},
+        )  # fmt: skip
+
+
+def _commands(app: typer.Typer, name: str) -> set[str]:
+    return {f"{name} {c.name}" for c in app.registered_commands}
+
+
+def test_readme_lists_exactly_the_commands_there_are() -> None:
+    there = _commands(cli.protect_app, "protect") | _commands(cli.detect_app, "detect")
+    there |= _commands(cli.attacks_app, "attacks")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `((?:protect|detect|attacks) \w+)", readme, flags=re.M))
+    assert listed == there
+
+
+def test_every_option_in_the_readme_exists(run: Run) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = {"protect": ["embed", "verify", "demo"], "detect": ["run", "rehearse"]}
+    helps = "".join(run(script, c, "--help")[1] for script, names in commands.items() for c in names)
+    options = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", readme))
+    assert len(options) > 8 and {o for o in options if o not in helps} == set()
+
+
+def test_cli_stays_thin() -> None:
+    assert len((ROOT / "cli.py").read_text().splitlines()) < 100
+
+
+def test_errors_have_advice() -> None:
+    error = InputError("what went wrong", "what to do")
+    assert str(error) == "what went wrong\nwhat to do" and error.advice == "what to do"
