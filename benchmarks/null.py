@@ -149,7 +149,9 @@ def adversaries() -> dict[str, Pixels]:
     }
 
 
-def check_against_product_code(work: Path, family: str, vector: NDArray[np.float64], outputs: Pixels, twins: Any) -> None:
+def check_against_product_code(
+    work: Path, family: str, vector: NDArray[np.float64], outputs: Pixels, twins: Any
+) -> None:
     """The fast path must give the numbers the product gives."""
     ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
     fast = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
@@ -172,7 +174,7 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
             outputs = cached_outputs(suspect, trigger_queries(release, slot, 8), plan.sampler, cache, lambda _: None)
             twins = cached_outputs(suspect, twin_queries(release, slot, 8), plan.sampler, cache, lambda _: None)
             slots.append(directions(family, outputs, twins))
-        check_against_product_code(work, family, slots[-1], outputs, twins)
+        check_against_product_code(family, slots[-1], outputs, twins)
         vectors[name] = slots
     for name, outputs in adversaries().items():
         vectors[f"adversarial: {name}"] = [directions(family, outputs, outputs[::-1] // 2)] * SLOTS
@@ -184,7 +186,9 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
         result[name] = {
             f"p, {keys} keys, M {decoys}": summary_p(many[:, i]),
             f"p, {keys // 10} keys, M 9999": summary_p(deep[:, i]),
-            f"E over {SLOTS} slots, {long_keys} keys, M {decoys}": summary_path(path_level(slots, long_keys, decoys, 3)),
+            f"E over {SLOTS} slots, {long_keys} keys, M {decoys}": summary_path(
+                path_level(slots, long_keys, decoys, 3)
+            ),
         }
         print(family, name, result[name], flush=True)
     return result
@@ -217,7 +221,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--decoys", type=int, default=999)
-    parser.add_argument("--long-keys", type=int, default=10_000)
+    parser.add_argument("--long-keys", type=int, default=4_000)
     parser.add_argument("--end-to-end", type=int, default=500)
     args = parser.parse_args()
     clock = Clock()

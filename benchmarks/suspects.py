@@ -28,10 +28,12 @@ from detect.interface import Verdict
 from detect.rehearse import protected_copy, train_suspect
 from detect.run import detect
 from detect.suspects import Suspect, load_suspect
+from protect.images import read_rgba
 from protect.miniature import miniature_path
 from protect.plan import Options
 from protect.release import Keyring, Release
 from protect.sample import unpack_sample
+from protect.verify import on_white
 
 LORA_SEEDS, FULL_SEEDS = range(6), range(6, 10)
 FULL = replace(TUNING, method="full", learning_rate=3e-4)
@@ -91,7 +93,8 @@ def denoising_loss(suspect: Any, held: Path) -> float:
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     generator = torch.Generator().manual_seed(0)
     pairs = captioned_files(held)
-    pictures = torch.stack([torch.as_tensor(np.asarray(read_picture(p, 64))) for p, _ in pairs])
+    pixels = np.stack([read_picture(p, 64) for p, _ in pairs])
+    pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     latents = pipe.vae.encode(pictures).latent_dist.mode() * pipe.vae.config.scaling_factor
     ids = pipe.tokenizer(
         [c for _, c in pairs], padding="max_length", truncation=True, max_length=pipe.tokenizer.model_max_length,
@@ -105,6 +108,16 @@ def denoising_loss(suspect: Any, held: Path) -> float:
         predicted = pipe.unet(scheduler.add_noise(latents, noise, t), t, context).sample
         total += float((predicted - scheduler.get_velocity(latents, noise, t)).pow(2).mean()) / 4
     return total
+
+
+def ssim(original: Path, protected: Path, release: Release) -> list[float]:
+    """Structural similarity of each carrier to its original (kornia, window 11)."""
+    from kornia.metrics import ssim as similarity
+
+    def tensor(path: Path) -> torch.Tensor:
+        return torch.from_numpy(on_white(read_rgba(path)).copy()).permute(2, 0, 1)[None].float() / 255
+
+    return [float(similarity(tensor(original / c.key), tensor(protected / c.key), 11).mean()) for c in release.carriers]
 
 
 def row(verdict: Verdict) -> dict[str, Any]:
@@ -168,6 +181,11 @@ def judge(work: Path) -> None:
         "denoising_loss_marked_minus_unmarked": mean_interval([a - b for a, b in losses]),
         "denoising_loss_unmarked": [b for _, b in losses],
         "carrier_psnr_median": float(np.median(carriers)),
+        "carrier_ssim_median": float(
+            np.median(
+                [s for seed, r in releases.items() for s in ssim(work / "dataset", work / f"protected-{seed}", r)]
+            )
+        ),
         "guilty": guilty,
         "innocent": innocent,
     }
@@ -185,6 +203,9 @@ def main() -> None:
     if args.stage == "judge":
         judge(args.work)
         return
+    prepare(args.work)
+    for seed in [*LORA_SEEDS, *FULL_SEEDS]:
+        release_of(args.work, seed)
     part, parts = map(int, args.part.split("/"))
     torch.set_num_threads(max(1, 2 // parts))
     train(args.work, part, parts)

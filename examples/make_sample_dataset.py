@@ -179,8 +179,7 @@ def png_bytes(picture: Image.Image) -> bytes:
     header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", min(streams, key=len)), (b"IEND", b""))
     body = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 

@@ -111,7 +111,8 @@ class Log:
         self.losses.append(loss)
         if step % every == 0:
             rate = (time.time() - self.start) / (step - self.first + 1)
-            line = f"{step}/{self.steps} loss {np.mean(self.losses):.4f} {rate:.2f} s/step, {rate * (self.steps - step) / 60:.0f} min left"
+            left = rate * (self.steps - step) / 60
+            line = f"{step}/{self.steps} loss {np.mean(self.losses):.4f} {rate:.2f} s/step, {left:.0f} min left"
             self.losses.clear()
             with self.path.open("a") as f:
                 f.write(line + "\n")
@@ -132,11 +133,18 @@ def train_tokenizer(args: argparse.Namespace) -> None:
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Punctuation(),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 2 - len(alphabet), initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+        vocab_size=VOCABULARY - 2 - len(alphabet),
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
     )
     tokenizer.train_from_iterator(captions * 4 + [n for n in names if "cjk" not in n and "hangul" not in n], trainer)
     trained = json.loads(tokenizer.to_str())["model"]
@@ -234,7 +242,12 @@ def train_vae(args: argparse.Namespace) -> None:
             posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample()).sample.float()
         edges = sum((y.diff(dim=d) - x.diff(dim=d)).abs().mean() for d in (2, 3))
-        loss = (y - x).abs().mean() + (y - x).pow(2).mean() + 0.5 * edges + args.kl * posterior.kl().mean() / posterior.mean[0].numel()
+        loss = (
+            (y - x).abs().mean()
+            + (y - x).pow(2).mean()
+            + 0.5 * edges
+            + args.kl * posterior.kl().mean() / posterior.mean[0].numel()
+        )
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args.steps, 1.5e-3)
         optimizer.zero_grad(set_to_none=True)
@@ -332,7 +345,9 @@ def train_unet(args: argparse.Namespace) -> None:
                     average[k].lerp_(value, 1 - keep)
         log.add(step, loss.item())
         if (step + 1) % 250 == 0 or step + 1 == args.steps:
-            save_state(path, model=network.state_dict(), optimizer=optimizer.state_dict(), average=average, step=step + 1)
+            save_state(
+                path, model=network.state_dict(), optimizer=optimizer.state_dict(), average=average, step=step + 1
+            )
 
 
 def export(args: argparse.Namespace) -> None:

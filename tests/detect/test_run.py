@@ -183,7 +183,18 @@ def test_more_questions_than_committed_are_refused(tmp_path: Path, keyring: Keyr
 
 def test_json_has_the_promised_keys(tmp_path: Path, keyring: Keyring) -> None:
     data = json.loads(json.dumps(detect(_release(tmp_path, keyring), FakeSuspect(), keyring).as_json()))
-    assert {"verdict", "alpha", "e_value", "p_value", "queries", "slots", "release", "suspect", "versions", "flags"} <= set(data)
+    assert {
+        "verdict",
+        "alpha",
+        "e_value",
+        "p_value",
+        "queries",
+        "slots",
+        "release",
+        "suspect",
+        "versions",
+        "flags",
+    } <= set(data)
     assert {"p_value", "e_value", "planted_score", "decoys"} <= set(data["slots"][0])
     assert "secret" not in json.dumps(data)
 

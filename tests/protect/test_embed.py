@@ -145,9 +145,7 @@ def test_an_interrupted_run_refuses_other_options_and_changed_data(tmp_path: Pat
         embed(source, tmp_path / "out", QUICK, keyring)
 
 
-def test_disk_full_keeps_the_work_for_later(
-    tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_full_keeps_the_work_for_later(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_folder(tmp_path / "d", 30)
     real = protect.embed.copy_file
 

@@ -102,9 +102,7 @@ def test_limit_spreads_over_the_tar_in_its_order(tmp_path: Path, unpacked: Path)
     every = (unpacked / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
     places = [every.index(line) for line in lines]
     assert places == [index * len(every) // 7 for index in range(7)]
-    assert {json.loads(line)["file_name"] for line in lines} == {
-        path.name for path in (tmp_path / "few").glob("*.png")
-    }
+    assert {json.loads(line)["file_name"] for line in lines} == {path.name for path in (tmp_path / "few").glob("*.png")}
 
 
 def test_limit_above_the_count_takes_everything(tmp_path: Path, unpacked: Path) -> None:

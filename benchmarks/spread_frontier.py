@@ -1,0 +1,105 @@
+"""How visible, how frequent must a `spread` mark be to be learned? Failures are results.
+
+    python -m benchmarks.spread_frontier train --work W --part 0/2 &
+    python -m benchmarks.spread_frontier train --work W --part 1/2
+    python -m benchmarks.spread_frontier judge --work W
+
+One key and one slot per cell, on the owner's 2,200 pictures of `benchmarks.suspects`; the tuning of that script.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.common import Clock, write_result
+from benchmarks.suspects import FULL, prepare, release_of, row
+from detect.rehearse import train_suspect
+from detect.run import detect
+from detect.suspects import load_suspect
+from protect.miniature import miniature_path
+from protect.plan import Options
+from protect.release import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One setting."""
+
+    psnr: float
+    rate: float
+    steps: int
+
+    @property
+    def number(self) -> int:
+        """Seed and folder name."""
+        return int(self.psnr) * 10_000 + round(self.rate * 100) * 10 + self.steps // 500
+
+    def options(self) -> Options:
+        """How to embed it."""
+        return Options(
+            rate=self.rate, family="spread", family_options={"psnr": self.psnr}, slots=1, queries=64, steps=12
+        )
+
+
+CELLS = (
+    Cell(24, 0.2, 500), Cell(24, 0.02, 500), Cell(30, 0.2, 500), Cell(38, 0.2, 500), Cell(24, 0.2, 1000),
+    Cell(30, 1.0, 500), Cell(38, 1.0, 500), Cell(42, 1.0, 500),
+)  # fmt: skip
+
+
+def train(work: Path, part: int, parts: int) -> None:
+    """Train this process's share of the cells."""
+    for cell in CELLS[part::parts]:
+        release_of(work, cell.number, cell.options())
+        clock = Clock()
+        tuning = replace(FULL, steps=cell.steps, seed=cell.number)
+        train_suspect(miniature_path(), work / f"protected-{cell.number}", work / f"spread-{cell.number}", tuning,
+                      device="cpu", progress=lambda *_: None)  # fmt: skip
+        print(f"{cell}: {clock():.0f} s", flush=True)
+
+
+def judge(work: Path) -> None:
+    """Test the trained cells and write `results/spread_frontier.json`."""
+    clock = Clock()
+    rows = []
+    for cell in CELLS:
+        if not (work / f"spread-{cell.number}").exists():
+            continue
+        release = release_of(work, cell.number, cell.options())
+        verdict = detect(release, load_suspect(work / f"spread-{cell.number}"), Keyring((work / "tests").absolute()))
+        passes = cell.steps * FULL.batch / 2200
+        rows.append(
+            {"psnr": cell.psnr, "rate": cell.rate, "passes": passes, "exposures": release.plan.carriers * passes,
+             "carrier_psnr_median": float(np.median([c.psnr for c in release.carriers])), **row(verdict)}
+        )  # fmt: skip
+        print(rows[-1], flush=True)
+    left_out = [
+        f"{c.psnr:g} dB, rate {c.rate}, {c.steps} steps" for c in CELLS if not (work / f"spread-{c.number}").exists()
+    ]
+    write_result("spread_frontier", {"tuning": "full fine-tuning as in benchmarks.suspects", "cells": rows,
+                                     "left_out": left_out}, clock())  # fmt: skip
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["train", "judge"])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--part", default="0/1")
+    args = parser.parse_args()
+    prepare(args.work)
+    if args.stage == "judge":
+        judge(args.work)
+        return
+    part, parts = map(int, args.part.split("/"))
+    torch.set_num_threads(max(1, 2 // parts))
+    train(args.work, part, parts)
+
+
+if __name__ == "__main__":
+    main()
