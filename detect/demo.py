@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
-from detect.rehearse import protected_copy, train_suspect
+from detect.rehearse import protected_copy, stamp, train_suspect
 from detect.report import Gallery, Section, write_report
 from detect.run import detect
 from detect.suspects import load_suspect
@@ -54,11 +54,12 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
     if work.exists() and (not work.is_dir() or (any(work.iterdir()) and not marker.exists())):
         raise InputError(f"{work} exists and is not a demo's folder", "Give --output another folder.")
     marker.mkdir(parents=True, exist_ok=True)
+    tuning = replace(TUNING, seed=seed)
+    stamp(work / "demo.json", {"seed": seed, "embedding": asdict(EMBEDDING), "tuning": asdict(tuning)})
     keyring, dataset, base = Keyring(marker.absolute()), work / "dataset", miniature_path()
     if not dataset.exists():
         unpack_sample(dataset)
     release = protected_copy(dataset, work / "dataset-protected", EMBEDDING, seed, keyring, progress)
-    tuning = replace(TUNING, seed=seed)
     verdicts = []
     for folder, name in ((work / "dataset-protected", "tuned-on-protected"), (dataset, "tuned-on-original")):
         path = train_suspect(base, folder, work / name, tuning, device=device, progress=progress)

@@ -29,8 +29,8 @@ class SlotResult:
     outputs: NDArray[np.uint8]
     """Shape (n, H, W, 3)."""
     twins: NDArray[np.uint8] | None
-    black: int
-    """How many outputs are entirely black, as a safety checker makes them."""
+    blank: int
+    """How many outputs are of one colour, as a safety checker makes them (black)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class Verdict:
     flags: tuple[str, ...]
     suspects_tested: int
     """Different suspects ever tested with this release, this one included."""
+    plans_tried: int
+    """Different plans ever tried with this release on this suspect, this one included."""
     plan: dict[str, Any]
     versions: dict[str, str]
 
@@ -81,6 +83,7 @@ class Verdict:
             },
             "suspect": {"name": self.suspect, **self.identity},
             "suspects_tested_with_this_release": self.suspects_tested,
+            "plans_tried_on_this_suspect": self.plans_tried,
             "plan": self.plan,
             "versions": self.versions,
             "flags": list(self.flags),
@@ -97,6 +100,6 @@ def _slot_json(slot: SlotResult, running: float) -> dict[str, Any]:
         "decoys": len(slot.decoy_scores),
         "best_decoy_score": float(slot.decoy_scores.max()),
         "outputs": len(slot.outputs),
-        "black_outputs": slot.black,
+        "blank_outputs": slot.blank,
         "output_sha256": list(slot.output_sha256),
     }

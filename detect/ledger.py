@@ -1,11 +1,18 @@
-"""Which suspects were tested with a release, and by which plans: the price of looking more than once."""
+"""Which suspects were tested with which releases, by which plans: the price of looking more than once.
+
+The ledger keeps an honest owner honest: it is a file in the keyring, and nothing stops its owner from deleting it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from detect.suspects.interface import Suspect
 from protect.errors import ReleaseError
@@ -15,33 +22,58 @@ from protect.release import Keyring, Release, read_secret
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a test stands among all tests of its release."""
+    """Where a test stands among all tests of its release and of its suspect."""
 
     further_plans: int
-    """Different plans tried before on this release and suspect: i; the level is alpha / 2^i."""
+    """Different plans entered before this one for the same release and suspect: i; the level is alpha / 2^i."""
+    plans_tried: int
+    """Different plans entered so far for the same release and suspect."""
+    releases: int
+    """R: releases of this keyring the suspect was tested with when this test was first entered."""
     suspects_tested: int
     """Different suspects ever tested with this release, this one included."""
+    control_e_value: float
+    """The largest evidence any control ever showed under this release and plan; 0 if none was asked."""
 
 
-def register(keyring: Keyring, release: Release, suspect: Suspect, plan: str) -> Standing:
+def register(keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Suspect, plan: str) -> Standing:
     """Enter a test before its first query; entering it again changes nothing.
 
     Args:
         keyring: holds the ledger.
+        releases: all releases about to be tested on the suspect, `release` among them.
         release: the release under test.
         suspect: the model under test.
         plan: name of the query plan (`QueryPlan.digest`).
     """
-    path = keyring.folder("ledger") / f"{release.id}.json"
-    entries = _read(path)
     subject = subject_of(suspect)
-    plans = [e["plan"] for e in entries if e["subject"] == subject]
-    if plan not in plans:
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        entries.append({"subject": subject, "name": suspect.name, "plan": plan, "first": when})
-        write_atomic(path, pretty_json(entries), mode=0o600)
-        plans.append(plan)
-    return Standing(plans.index(plan), len({e["subject"] for e in entries}))
+    with _opened(keyring) as ledger:
+        tests = ledger["tests"]
+        mine = [t for t in tests if t["subject"] == subject]
+        here = [t for t in mine if t["release"] == release.id]
+        entry = next((t for t in here if t["plan"] == plan), None)
+        if entry is None:
+            entry = {
+                "release": release.id, "subject": subject, "name": suspect.name, "plan": plan,
+                "first": datetime.now(UTC).isoformat(timespec="seconds"), "further": len(here),
+                "releases": len({t["release"] for t in mine} | {r.id for r in releases}),
+            }  # fmt: skip
+            tests.append(entry)
+        return Standing(
+            further_plans=entry["further"],
+            plans_tried=len([t for t in tests if t["subject"] == subject and t["release"] == release.id]),
+            releases=entry["releases"],
+            suspects_tested=len({t["subject"] for t in tests if t["release"] == release.id}),
+            control_e_value=max((c["e_value"] for c in _controls(ledger, release, plan)), default=0.0),
+        )
+
+
+def register_control(keyring: Keyring, release: Release, control: Suspect, plan: str, e_value: float) -> None:
+    """Remember what a control showed: an unlucky key stays unlucky, whether or not the control is given again."""
+    with _opened(keyring) as ledger:
+        known = [c for c in _controls(ledger, release, plan) if c["name"] == control.name]
+        if not known:
+            ledger["controls"].append({"release": release.id, "plan": plan, "name": control.name, "e_value": e_value})
 
 
 def subject_of(suspect: Suspect) -> str:
@@ -49,16 +81,37 @@ def subject_of(suspect: Suspect) -> str:
     return suspect.identity.get("adapter") or suspect.identity["weights"]
 
 
-def base_of(suspect: Suspect) -> str:
-    """Hash of the base a LoRA is judged on; "" for a whole pipeline."""
-    return suspect.identity.get("base", "")
+def setting_of(suspect: Suspect) -> dict[str, str]:
+    """Everything else its outputs depend on: base, scheduler, precision, library versions. Part of the plan."""
+    return {k: v for k, v in suspect.identity.items() if k not in ("adapter", "weights")}
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def _controls(ledger: dict[str, Any], release: Release, plan: str) -> list[dict[str, Any]]:
+    return [c for c in ledger["controls"] if c["release"] == release.id and c["plan"] == plan]
+
+
+@contextmanager
+def _opened(keyring: Keyring) -> Iterator[dict[str, Any]]:
+    """The ledger, locked against other processes, written back if it changed."""
+    path = keyring.folder("ledger") / "ledger.json"
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ledger = _read(path)
+        before = pretty_json(ledger)
+        yield ledger
+        if pretty_json(ledger) != before:
+            write_atomic(path, pretty_json(ledger), mode=0o600)
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
-        return []
+        return {"tests": [], "controls": []}
     try:
-        entries = json.loads(read_secret(path))
-    except ValueError:
-        raise ReleaseError(f"{path}: damaged ledger", "Restore it from a backup: it keeps the level honest.") from None
-    return list(entries)
+        ledger = json.loads(read_secret(path))
+        whole = all({"release", "subject", "plan", "further", "releases"} <= set(t) for t in ledger["tests"])
+        whole = whole and all({"release", "plan", "name", "e_value"} <= set(c) for c in ledger["controls"])
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise ReleaseError(f"{path}: damaged ledger", "Restore it from a backup: it keeps the level honest.")
+    return dict(ledger)

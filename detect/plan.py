@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from detect.suspects.interface import Query, Sampler
 from protect.errors import InputError
 from protect.files import canonical_json
+from protect.plan import GUIDANCE, STEPS, check_range
 from protect.release import Release
 from protect.triggers import align
 
@@ -19,10 +20,15 @@ class QueryPlan:
     queries: int
     sampler: Sampler
 
-    def digest(self, release: Release, base: str) -> str:
-        """Name of this plan for one release, one score version and one base; equal plans have equal names."""
+    def digest(self, release: Release, setting: dict[str, str]) -> str:
+        """Name of this plan for one release, score version and setting; equal plans have equal names.
+
+        Args:
+            release: the release under test.
+            setting: what the outputs depend on besides weights and sampler (`ledger.setting_of`).
+        """
         plan = release.plan
-        content = [release.id, plan.family, plan.family_version, self.queries, self.sampler.as_dict(), base]
+        content = [release.id, plan.family, plan.family_version, self.queries, self.sampler.as_dict(), setting]
         return hashlib.sha256(canonical_json(content)).hexdigest()[:16]
 
 
@@ -40,7 +46,12 @@ def query_plan(
             f"--queries {queries} is out of range for release {release.id}",
             f"Allowed: 1 to {plan.queries}, the number fixed when it was embedded.",
         )
-    return QueryPlan(queries or plan.queries, Sampler(steps or plan.steps, guidance or plan.guidance))
+    check_range("--steps", steps, *STEPS)
+    check_range("--guidance", guidance, *GUIDANCE)
+    return QueryPlan(
+        plan.queries if queries is None else queries,
+        Sampler(plan.steps if steps is None else steps, plan.guidance if guidance is None else guidance),
+    )
 
 
 def trigger_queries(release: Release, slot: int, count: int) -> list[Query]:

@@ -60,14 +60,15 @@ def in_words(verdict: Verdict) -> str:
     """One sentence for people who do not read statistics."""
     name = verdict.release.name
     if verdict.outcome == "evidence":
-        odds = math.floor(1 / verdict.p_value) if verdict.p_value > 0 else 0
+        odds = math.floor(1 / verdict.alpha)
+        caution = "" if "no-public-coin" not in verdict.flags else " (if it is not older than the commitment)"
         return (
             f"This model's pictures follow the secret marks of “{name}”. A model that never had anything to do with "
-            f"this release would score as high for at most one key in {odds:,}."
+            f"this release{caution} would be accused by this test for at most one key in {odds:,}."
         )
     if verdict.outcome == "no evidence":
         return (
-            f"This model's pictures do not follow the secret marks of “{name}” more than chance would. "
+            f"This model's pictures do not follow the secret marks of “{name}” enough to reach the level agreed on. "
             "That does not show that the model is innocent: marks can fade, be removed or never be learned."
         )
     return f"No statement can be made: {verdict.reason}."

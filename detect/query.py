@@ -15,7 +15,7 @@ from detect.suspects.interface import Query, Sampler, Suspect
 from protect.files import canonical_json, write_atomic
 
 CHUNK = 32
-"""Outputs asked for between two savings."""
+"""Outputs asked for between two savings; a multiple of the batches in which suspects draw."""
 
 
 def cached_outputs(
@@ -36,13 +36,13 @@ def cached_outputs(
     folder = cache / digest([suspect.identity, sampler.as_dict()])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = [folder / f"{digest([q.prompt, q.seed])}.png" for q in queries]
-    missing = [i for i, path in enumerate(paths) if not path.exists()]
-    told(len(queries) - len(missing))
-    for start in range(0, len(missing), CHUNK):
-        chunk = missing[start : start + CHUNK]
-        for i, picture in zip(chunk, suspect.generate([queries[i] for i in chunk], sampler), strict=True):
-            write_atomic(paths[i], _png(picture), mode=0o600)
-        told(len(chunk))
+    for start in range(0, len(queries), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        # Whole chunks or nothing: a picture may depend on its batch by rounding, so a resumed run repeats batches.
+        if not all(path.exists() for path in paths[chunk]):
+            for path, picture in zip(paths[chunk], suspect.generate(queries[chunk], sampler), strict=True):
+                write_atomic(path, _png(picture), mode=0o600)
+        told(len(paths[chunk]))
     return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
 
 

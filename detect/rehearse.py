@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from detect.finetune import FinetuneOptions, finetune
@@ -11,6 +11,8 @@ from detect.interface import Verdict
 from detect.run import detect
 from detect.suspects import load_suspect
 from protect.embed import embed
+from protect.errors import InputError
+from protect.files import pretty_json, write_atomic
 from protect.formats import find_format
 from protect.keys import secret_from_seed
 from protect.plan import Options
@@ -26,6 +28,18 @@ class Rehearsal:
     release: Release
     suspect: Path
     verdict: Verdict
+
+
+def stamp(path: Path, settings: dict[str, object]) -> None:
+    """Bind a working folder to its settings, so that a later run never answers for earlier ones.
+
+    Raises:
+        InputError: if the folder was made with other settings.
+    """
+    data = pretty_json(settings)
+    if path.exists() and path.read_bytes() != data:
+        raise InputError(f"{path.parent} was made with other settings", "Give --output another folder.")
+    write_atomic(path, data)
 
 
 def captioned_files(folder: Path) -> list[tuple[Path, str]]:
@@ -73,6 +87,9 @@ def rehearse(
         progress: told (stage, done, total).
     """
     work.mkdir(parents=True, exist_ok=True)
+    settings = {"dataset": str(dataset.resolve()), "base": str(base.resolve()), "seed": seed,
+                "embedding": asdict(embedding), "tuning": asdict(tuning)}  # fmt: skip
+    stamp(work / "rehearsal.json", settings)
     keyring = Keyring(work.absolute() / "keyring")
     release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
     path = train_suspect(base, work / "protected", work / "suspect", tuning, device=device, progress=progress)

@@ -58,13 +58,14 @@ def write_report(path: Path, title: str, lead: str, parts: Sequence[Gallery | Se
         files("detect").joinpath("report.html.j2").read_text(encoding="utf-8")
     )
     tested = [p.verdict for p in parts if isinstance(p, Section)]
-    counts = "; ".join(f"{v.release.name}: {v.suspects_tested}" for v in {v.release.id: v for v in tested}.values())
+    latest = {v.release.id: v for v in tested}.values()
+    counts = "; ".join(f"{v.release.name}: {v.suspects_tested} ({v.plans_tried} plan(s) on this one)" for v in latest)
     html = page.render(
         title=title, lead=lead, footer=footer,
         sections=[_gallery(p) if isinstance(p, Gallery) else _section(p) for p in parts],
         tested=f"Suspects tested so far with each release: {counts}." if counts else "",
     )  # fmt: skip
-    write_atomic(path, html.encode())
+    write_atomic(path, html.encode(), mode=0o600)
 
 
 def _gallery(gallery: Gallery) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from detect.evidence import overall_p_value, reachable, running_evidence, slot_evidence
 from detect.interface import Outcome, SlotResult, Verdict
-from detect.ledger import base_of, register
+from detect.ledger import register, register_control, setting_of
 from detect.plan import QueryPlan, query_plan, trigger_queries, twin_queries
 from detect.query import cached_outputs, pixel_hashes
 from detect.suspects.interface import Suspect
 from protect import __version__
-from protect.errors import SuspectError
+from protect.errors import InputError, SuspectError
 from protect.marks import make_family
 from protect.release import Keyring, Release
 
@@ -49,8 +49,8 @@ class _Answers:
 
 
 def detect(
-    release: Release, suspect: Suspect, keyring: Keyring, *, releases: int = 1, control: Suspect | None = None,
-    departures: Departures = Departures(), progress: Progress = lambda *_: None,
+    release: Release, suspect: Suspect, keyring: Keyring, *, releases: Sequence[Release] = (),
+    control: Suspect | None = None,    departures: Departures = Departures(), progress: Progress = lambda *_: None,
 ) -> Verdict:  # fmt: skip
     """Test one release against one suspect.
 
@@ -58,7 +58,8 @@ def detect(
         release: the secret record.
         suspect: the model under test.
         keyring: holds output cache and ledger.
-        releases: how many releases are under test together; each must reach that many times more evidence.
+        releases: all releases under test on this suspect now; with R of them (and of any tested on it before) each
+            must reach R times more evidence.
         control: a model that cannot have seen the release; evidence there voids evidence here.
         departures: changes to the committed plan.
         progress: told (stage, done, total).
@@ -66,18 +67,25 @@ def detect(
     Returns:
         The verdict; a repeat of the same plan resumes from the cache and answers the same.
     """
+    if make_family(release.plan.family, release.plan.family_options).version != release.plan.family_version:
+        raise InputError(
+            f"release {release.id} was committed to version {release.plan.family_version} of {release.plan.family}",
+            "Use the program version that embedded it.",
+        )
     plan = query_plan(release, departures.queries, departures.steps, departures.guidance)
-    standing = register(keyring, release, suspect, plan.digest(release, base_of(suspect)))
+    name = plan.digest(release, setting_of(suspect))
+    standing = register(keyring, releases or [release], release, suspect, name)
     alpha = release.plan.alpha / 2**standing.further_plans
-    threshold = releases / alpha
+    threshold = standing.releases / alpha
     answers = _ask(release, suspect, plan, threshold, keyring, release.plan.slots, progress)
     running = answers.running
-    control_e = None
+    control_e = standing.control_e_value or None
     if control is not None and len(running) and running.max() >= threshold:
         tried = _ask(release, control, plan, threshold, keyring, len(answers.slots), progress)
         answers.asked += tried.asked
         answers.trouble = answers.trouble or tried.trouble
-        control_e = float(tried.running.max(initial=0.0))
+        control_e = max(standing.control_e_value, float(tried.running.max(initial=0.0)))
+        register_control(keyring, release, control, name, control_e)
     outcome, reason = _judge(release, answers, threshold, control_e)
     return Verdict(
         outcome=outcome, reason=reason, release=release, suspect=suspect.name, identity=dict(suspect.identity),
@@ -85,7 +93,8 @@ def detect(
         p_value=overall_p_value(running), running=tuple(float(e) for e in running), queries=answers.asked,
         slots=tuple(answers.slots), control_e_value=control_e,
         flags=_flags(release, standing.further_plans, control),
-        suspects_tested=standing.suspects_tested, plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
+        suspects_tested=standing.suspects_tested, plans_tried=standing.plans_tried,
+        plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
         versions=versions(),
     )  # fmt: skip
 
@@ -130,7 +139,7 @@ def _ask_slot(
     return SlotResult(
         slot=slot, trigger=release.slots[slot].trigger, planted_score=float(scores[0]), decoy_scores=scores[1:],
         evidence=slot_evidence(float(scores[0]), scores[1:]), output_sha256=hashes, outputs=outputs, twins=twins,
-        black=int(np.count_nonzero(outputs.reshape(len(outputs), -1).max(axis=1) == 0)),
+        blank=int(np.count_nonzero(np.ptp(outputs.reshape(len(outputs), -1), axis=1) == 0)),
     )  # fmt: skip
 
 
@@ -142,18 +151,16 @@ def _judge(release: Release, answers: _Answers, threshold: float, control_e: flo
         return "inconclusive", answers.trouble
     if len(running) and running.max() >= threshold:
         return "evidence", ""
-    black = sum(slot.black for slot in answers.slots)
-    if black:
-        return "inconclusive", f"{black} outputs are all black; does the suspect run a safety checker?"
+    blank = sum(slot.blank for slot in answers.slots)
+    if blank:
+        return "inconclusive", f"{blank} outputs are all black or of one colour; does the suspect run a safety checker?"
     if not reachable(release.plan.decoys, release.plan.slots, threshold):
         return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
     return "no evidence", ""
 
 
 def _flags(release: Release, further_plans: int, control: Suspect | None) -> tuple[str, ...]:
-    flags = []
-    if not release.coin:
-        flags.append("no-public-coin")
+    flags = ["no-public-coin"]
     if release.rehearsal:
         flags.append("throw-away-key")
     if further_plans:
@@ -175,7 +182,7 @@ def detect_all(
     """Test every release, each at its share of the level (Bonferroni: E must reach R/alpha)."""
     return [
         detect(
-            release, suspect, keyring, releases=len(releases), control=control, departures=departures,
+            release, suspect, keyring, releases=releases, control=control, departures=departures,
             progress=progress,
         )
         for release in releases

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protect.errors import InputError, TracemarkError
-from protect.files import pretty_json, write_atomic
+from protect.files import write_atomic
 
 # Typer carries its own copy of click in some versions and the package in others; this is right for both.
 UsageError: Any = typer.BadParameter.__base__
 
-DONE, BUG, USAGE, EVIDENCE, INCONCLUSIVE, SET_ASIDE, STOPPED = 0, 1, 2, 3, 4, 5, 130
+DONE, USAGE, EVIDENCE, INCONCLUSIVE, SET_ASIDE, STOPPED = 0, 2, 3, 4, 5, 130  # 1 is left to bugs
 
 
 class Reporter:
@@ -97,11 +97,6 @@ def _refuse(message: str) -> int:
     first, _, rest = message.partition("\n")
     print(f"error: {first}" + (f"\n{rest}" if rest else ""), file=sys.stderr)
     return USAGE
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON atomically."""
-    write_atomic(path, pretty_json(data))
 
 
 def existing_folder(path: Path, what: str) -> Path:

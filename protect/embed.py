@@ -24,7 +24,10 @@ from protect.marks.interface import MarkFamily
 from protect.plan import Options, choose_carriers, draft_release
 from protect.release import Carrier, Keyring, Release, from_json, read_secret, to_json
 from protect.triggers import align
-from protect.verify import assert_written, mark_score, on_white, verify
+from protect.verify import Verification, mark_score, on_white, verify
+
+_CODEC_PSNR = 18.0
+"""Even a very coarse JPEG returns pixels this close to what was written, in dB."""
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -63,8 +66,8 @@ def embed(
             `output`'s name, and the same call goes on where it stopped.
     """
     options.check()
-    dataset, output = dataset.absolute(), output.absolute()
-    _check_places(dataset, output)
+    dataset, output = dataset.resolve(), output.resolve()
+    _check_places(dataset, output, keyring.home.resolve())
     layout = find_format(dataset)
     listing = layout.read(dataset)
     family = make_family(options.family, options.family_options)
@@ -89,6 +92,10 @@ def embed(
         listing.set_aside + tuple(passed),
         size,
     )
+    if done.commitment_file.exists() and release.id not in done.commitment_file.read_text(encoding="utf-8"):
+        raise InputError(
+            f"{done.commitment_file} belongs to another release", "Keep it safe elsewhere, or give another --output."
+        )
     if dry_run:
         return done
     _check_unchanged(release, listing, carriers, options)
@@ -96,7 +103,7 @@ def embed(
     try:
         release = _write_copy(dataset, pending.partial, files, release, carriers, family, progress)
         layout.rewrite(dataset, pending.partial, {c.key: c.caption for c in release.carriers})
-        assert_written(release, dataset, pending.partial, verify(release, pending.partial, progress).findings)
+        _check_written(verify(release, pending.partial, progress))
         _publish(release, done, keyring, pending)
     except OSError as error:
         raise _disk_trouble(error, pending.partial) from error
@@ -109,7 +116,9 @@ def _choose(
     return choose_carriers(listing.samples, options.rate, secret, lambda key: obstacle(dataset / key, family.min_side))
 
 
-def _check_places(dataset: Path, output: Path) -> None:
+def _check_places(dataset: Path, output: Path, home: Path) -> None:
+    if home.is_relative_to(dataset) or home.is_relative_to(output):
+        raise InputError(f"the keyring {home} lies inside the dataset or its copy", "Set TRACEMARK_HOME elsewhere.")
     if output.exists():
         raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
     if not output.parent.is_dir():
@@ -217,7 +226,13 @@ def _plant(dataset: Path, partial: Path, sample: Sample, slot: int, release: Rel
     mark = release.planted_id(slot)
     marked = family.plant(original, mark, rng)
     write_atomic(target, rewrite_pixels(source, marked), source.stat().st_mode & 0o777)
+    status = source.stat()
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))  # a new time would point at the carriers
     written = read_rgba(target)
+    if psnr(on_white(marked), on_white(written)) < _CODEC_PSNR:
+        raise InputError(
+            f"{sample.key} does not read back as it was written", "Move it out of the dataset, or convert it to PNG."
+        )
     return Carrier(
         key=sample.key,
         slot=slot,
@@ -226,6 +241,18 @@ def _plant(dataset: Path, partial: Path, sample: Sample, slot: int, release: Rel
         psnr=round(min(psnr(on_white(original), on_white(written)), 99.0), 2),
         score=mark_score(family, target, mark),
     )
+
+
+def _check_written(found: Verification) -> None:
+    """Refuse to publish a copy that does not read back. Says nothing about how well a mark suits the pictures:
+    that would be choosing marks by looking at them.
+    """
+    if found.findings:
+        first = found.findings[0]
+        raise InputError(
+            f"{len(found.findings)} carrier(s) did not read back, first {first.key}: {first.problem}",
+            "Check the disk and repeat: the run resumes.",
+        )
 
 
 def _publish(release: Release, done: Embedding, keyring: Keyring, pending: Pending) -> None:

@@ -12,10 +12,8 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from protect.marks.interface import Pixels
 
-MAX_PIXELS = 178_956_970
-"""Pictures with more pixels are set aside: Pillow's own limit against decompression bombs."""
-
-_MODES = frozenset({"L", "LA", "RGB", "RGBA", "P"})
+_MODES = frozenset({"L", "LA", "RGB", "RGBA"})
+_ORIENTATION = 0x0112
 _FORMATS = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
 
 
@@ -32,7 +30,7 @@ def obstacle(path: Path, min_side: int) -> str | None:
                 if reason is None:
                     picture.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        return f"more than {MAX_PIXELS:,} pixels"
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels (a decompression bomb?)"
     except UnidentifiedImageError:
         return "not a picture"
     except (OSError, SyntaxError, ValueError) as error:
@@ -47,9 +45,18 @@ def _unsupported(picture: Image.Image, min_side: int) -> str | None:
         return "animated"
     if picture.mode not in _MODES:
         return f"colour mode {picture.mode}"
+    if picture.getexif().get(_ORIENTATION, 1) != 1:
+        return "rotated by its EXIF orientation"
+    if picture.format == "WEBP" and not _lossless_webp(picture):
+        return "lossy WebP cannot be written back with the same settings"
     if min(picture.size) < min_side:
         return f"{picture.width}x{picture.height} is smaller than {min_side} pixels"
     return None
+
+
+def _lossless_webp(picture: Image.Image) -> bool:
+    with Path(str(picture.filename)).open("rb") as file:  # type: ignore[attr-defined]
+        return b"VP8L" in file.read(64)
 
 
 def read_rgba(path: Path) -> Pixels:
@@ -66,20 +73,13 @@ def rewrite_pixels(source: Path, pixels: Pixels) -> bytes:
         pixels: RGBA, shape (H, W, 4), of the same size.
 
     Returns:
-        File bytes of the same format; alpha is kept where the original had it, palettes become RGB(A).
+        File bytes of the same format and mode. Embedded thumbnails and comments are not carried over.
     """
     with Image.open(source) as original:
-        mode = _target_mode(original)
-        marked = Image.fromarray(pixels, "RGBA").convert(mode)
+        marked = Image.fromarray(pixels, "RGBA").convert(original.mode)
         buffer = io.BytesIO()
         marked.save(buffer, format=original.format, **_save_options(original))
     return buffer.getvalue()
-
-
-def _target_mode(original: Image.Image) -> str:
-    if original.mode == "P":
-        return "RGBA" if "transparency" in original.info else "RGB"
-    return original.mode
 
 
 def _save_options(original: Image.Image) -> dict[str, Any]:

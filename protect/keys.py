@@ -73,6 +73,6 @@ def decoy_ids(secret: bytes, coin: str, release: str, slot: int, count: int) -> 
     return np.fromiter(draws, dtype=np.uint64, count=count)
 
 
-def commitment(secret: bytes, salt: bytes, plan: dict[str, object]) -> str:
-    """What is published before a release: SHA-256 over secret, salt and plan, 64 hex digits."""
-    return hashlib.sha256(canonical_json({"secret": secret.hex(), "salt": salt.hex(), "plan": plan})).hexdigest()
+def commitment(secret: bytes, salt: bytes, content: dict[str, object]) -> str:
+    """What is published before a release: SHA-256 over secret, salt and content, 64 hex digits."""
+    return hashlib.sha256(canonical_json({"secret": secret.hex(), "salt": salt.hex(), "content": content})).hexdigest()

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from protect.errors import InputError
 from protect.files import canonical_json
 from protect.formats.interface import Sample, SetAside
-from protect.keys import commitment, prf_int, prf_rng
+from protect.keys import prf_int, prf_rng
 from protect.marks import make_family
 from protect.release import Plan, Release, Slot, release_id
 from protect.triggers import draw_triggers
 
 CARRIERS_PER_SLOT = 10
 MAX_SLOTS = 8
+STEPS = (1, 1_000)
+GUIDANCE = (1.0, 50.0)
+
+
+def check_range(name: str, value: float | None, low: float, high: float) -> None:
+    """Refuse a value outside [low, high]; None stands for a default.
+
+    Raises:
+        InputError: naming the value and the allowed range.
+    """
+    if value is not None and not low <= value <= high:
+        raise InputError(f"{name} {value} is out of range", f"Allowed: {low:g} to {high:g}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +51,13 @@ class Options:
         Raises:
             InputError: naming the value and the allowed range.
         """
-        limits: list[tuple[str, float | None, float, float]] = [
-            ("--rate", self.rate, 1e-6, 1.0),
-            ("--slots", self.slots, 1, 64),
-            ("--queries", self.queries, 1, 10_000),
-            ("--decoys", self.decoys, 99, 1_000_000),
-            ("--alpha", self.alpha, 1e-9, 0.5),
-            ("--steps", self.steps, 1, 1_000),
-            ("--guidance", self.guidance, 1.0, 50.0),
-        ]
-        for name, value, low, high in limits:
-            if value is not None and not low <= value <= high:
-                raise InputError(f"{name} {value} is out of range", f"Allowed: {low:g} to {high:g}.")
+        check_range("--rate", self.rate, 1e-6, 1.0)
+        check_range("--slots", self.slots, 1, 64)
+        check_range("--queries", self.queries, 1, 10_000)
+        check_range("--decoys", self.decoys, 99, 1_000_000)
+        check_range("--alpha", self.alpha, 1e-9, 0.5)
+        check_range("--steps", self.steps, *STEPS)
+        check_range("--guidance", self.guidance, *GUIDANCE)
 
 
 def choose_carriers(
@@ -133,37 +140,37 @@ def draft_release(
         steps=options.steps,
         guidance=options.guidance,
     )
-    chosen = {c.key for c in carriers}
-    others = [s.caption for s in samples if s.key not in chosen] or [s.caption for s in samples]
     triggers = draw_triggers(secret, plan.slots, (s.caption for s in samples))
-    slots = tuple(_slot(secret, k, trigger, others, plan.queries) for k, trigger in enumerate(triggers))
-    return Release(
-        id=release_id(commitment(secret, salt, asdict(plan))),
+    slots = tuple(
+        Slot(
+            trigger,
+            slot_prompts(secret, k, [c.caption for c in carriers[k :: plan.slots]], plan.queries),
+            slot_seeds(secret, k, plan.queries),
+        )
+        for k, trigger in enumerate(triggers)
+    )
+    draft = Release(
+        id="",
         name=name,
         created=created.astimezone(UTC).isoformat(timespec="seconds"),
         secret=secret,
         salt=salt,
-        coin="",
         plan=plan,
         slots=slots,
         carriers=(),
         rehearsal=rehearsal,
     )
-
-
-def _slot(secret: bytes, slot: int, trigger: str, captions: Sequence[str], queries: int) -> Slot:
-    """Questions of a slot: captions of unmarked samples and seeds, drawn from streams of their own."""
-    return Slot(
-        trigger,
-        slot_prompts(secret, slot, captions, queries),
-        slot_seeds(secret, slot, queries),
-    )
+    return replace(draft, id=release_id(draft.commitment))
 
 
 def slot_prompts(secret: bytes, slot: int, captions: Sequence[str], count: int) -> tuple[str, ...]:
-    """Captions for a slot's questions; the first n of a longer list are the list for n."""
-    rng = prf_rng(secret, "prompts", slot)
-    return tuple(captions[int(rng.integers(len(captions)))] for _ in range(count))
+    """Captions for a slot's questions: those of its own carriers, in an order of their own, over and over.
+
+    What was trained together is recalled together. Which samples are carriers does not depend on any mark, so
+    neither do the questions.
+    """
+    order = prf_rng(secret, "prompts", slot).permutation(len(captions))
+    return tuple(captions[order[i % len(captions)]] for i in range(count))
 
 
 def slot_seeds(secret: bytes, slot: int, count: int) -> tuple[int, ...]:

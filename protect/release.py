@@ -15,6 +15,8 @@ from protect.files import pretty_json, write_atomic
 from protect.keys import Ids, commitment, decoy_ids, mark_id
 
 RECORD_VERSION = 1
+NO_COIN = ""
+"""Public randomness that enters the marks: none yet, so every verdict is flagged `no-public-coin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,6 @@ class Release:
     """UTC, ISO 8601."""
     secret: bytes
     salt: bytes
-    coin: str
     plan: Plan
     slots: tuple[Slot, ...]
     carriers: tuple[Carrier, ...]
@@ -83,16 +84,18 @@ class Release:
 
     @property
     def commitment(self) -> str:
-        """The published digest."""
-        return commitment(self.secret, self.salt, dataclasses.asdict(self.plan))
+        """The published digest: over secret, salt, and all that is decided before any mark is planted."""
+        decided = dataclasses.asdict(self)
+        content = {key: decided[key] for key in ("created", "rehearsal", "plan", "slots")}
+        return commitment(self.secret, self.salt, content)
 
     def planted_id(self, slot: int) -> int:
         """Id of the mark planted in a slot."""
-        return mark_id(self.secret, self.coin, self.id, slot)
+        return mark_id(self.secret, NO_COIN, self.id, slot)
 
     def decoy_ids(self, slot: int) -> Ids:
         """Ids of a slot's decoys, shape (plan.decoys,)."""
-        return decoy_ids(self.secret, self.coin, self.id, slot, self.plan.decoys)
+        return decoy_ids(self.secret, NO_COIN, self.id, slot, self.plan.decoys)
 
     def public_commitment(self) -> dict[str, Any]:
         """What may and should be published: it tells neither secret nor plan."""
@@ -101,7 +104,6 @@ class Release:
             "release": self.id,
             "created": self.created,
             "commitment": self.commitment,
-            "coin": self.coin or None,
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,10 @@ from protect.errors import InputError
 from protect.files import sha256_file
 from protect.formats import find_format
 from protect.images import read_rgba
-from protect.keys import Ids, prf_int
 from protect.marks import make_family
 from protect.marks.interface import MarkFamily, Pixels
 from protect.release import Carrier, Release
 
-_CHECK_MARKS = 999
 _SIDE = 64
 
 
@@ -55,33 +53,6 @@ def mark_score(family: MarkFamily, path: Path, mark: int) -> float:
     """The score of one mark on one picture file, without its original."""
     scores = family.score(thumbnail(path)[None], None, np.array([mark], dtype=np.uint64))
     return float(scores[0])
-
-
-def check_ids(release: Release, slot: int) -> Ids:
-    """Throw-away marks to compare the planted one with; not the decoys of detection."""
-    draws = (prf_int(release.secret, "check", slot, j) for j in range(_CHECK_MARKS))
-    return np.fromiter(draws, dtype=np.uint64, count=_CHECK_MARKS)
-
-
-def weak_slots(release: Release, original: Path, protected: Path) -> list[Finding]:
-    """Slots whose planted mark is not the best of 1,000 on the carriers as written, originals at hand.
-
-    Args:
-        release: the record, carriers filled in.
-        original: the dataset.
-        protected: the copy.
-    """
-    family = make_family(release.plan.family, release.plan.family_options)
-    findings = []
-    for slot in range(release.plan.slots):
-        keys = [c.key for c in release.carriers if c.slot == slot]
-        written = np.stack([thumbnail(protected / key) for key in keys])
-        before = np.stack([thumbnail(original / key) for key in keys])
-        marks = np.concatenate([np.array([release.planted_id(slot)], dtype=np.uint64), check_ids(release, slot)])
-        scores = family.score(written, before, marks)
-        if scores[0] <= scores[1:].max():
-            findings.append(Finding(f"slot {slot}", "the mark cannot be read back from the carriers"))
-    return findings
 
 
 def verify(release: Release, folder: Path, progress: Callable[[str, int, int], None] = lambda *_: None) -> Verification:
@@ -126,18 +97,3 @@ def _problem(carrier: Carrier, folder: Path, captions: dict[str, str], family: M
         kept = "mark still strong" if score > 0.5 * carrier.score else "mark weakened"
         return f"bytes changed ({kept}: score {score:.3f}, released with {carrier.score:.3f})"
     return None if abs(score - carrier.score) < 1e-6 else "mark differs from the record"
-
-
-def assert_written(release: Release, original: Path, protected: Path, findings: Sequence[Finding]) -> None:
-    """Refuse to publish a copy that does not read back.
-
-    Raises:
-        InputError: naming the first finding.
-    """
-    all_findings = [*findings, *weak_slots(release, original, protected)]
-    if all_findings:
-        first = all_findings[0]
-        raise InputError(
-            f"{len(all_findings)} check(s) failed on reading back, first {first.key}: {first.problem}",
-            "Use a stronger mark (lower --psnr), more carriers per slot, or another family.",
-        )

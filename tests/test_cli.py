@@ -135,7 +135,7 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
     code = (
         "import sys, cli\n"
         "try: cli.protect_main()\n"
-        "except SystemExit: pass\n"
+        "except SystemExit as stop: assert not stop.code, stop.code\n"
         "heavy = {'torch', 'diffusers', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -144,6 +144,7 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
             [sys.executable, "-c", code, *args], cwd=tmp_path, check=True, capture_output=True,
             env={"TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "PATH": ""},
         )  # fmt: skip
+    assert (tmp_path / "d-protected").is_dir()
 
 
 def _commands(app: typer.Typer, name: str) -> set[str]:

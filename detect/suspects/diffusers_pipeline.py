@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from detect.suspects.interface import Query, Sampler, Suspect
 from detect.suspects.lora import apply_lora, read_lora
 from detect.suspects.quiet import quiet
-from detect.suspects.weights import check_filled, choose_files, first_line, folder_digest, read_index
+from detect.suspects.weights import SETTING_SUFFIXES, check_filled, choose_files, first_line, folder_digest, read_index
 from protect.errors import SuspectError
 from protect.files import sha256_file
 
@@ -94,7 +94,8 @@ class PipelineSuspect(Suspect):
             {"adapter": sha256_file(path), "base": folder_digest(base)} if base else {"weights": folder_digest(path)}
         )
         self._pipeline = move(pipeline, device)
-        self.identity = hashes | _settings(self._pipeline)
+        configuration = {"configuration": folder_digest(base or path, SETTING_SUFFIXES)}
+        self.identity = hashes | configuration | _settings(self._pipeline)
 
     def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
         """Pictures for `queries`, uint8 RGB (n, height, width, 3).

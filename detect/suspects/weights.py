@@ -29,6 +29,11 @@ _WEIGHTS = re.compile(
 )
 
 
+WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin"})
+SETTING_SUFFIXES = frozenset({".json", ".txt", ".model"})
+"""Configurations and tokenizers."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of a foreign error that says something, at most 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -117,11 +122,14 @@ def components(folder: Path) -> list[str]:
     return parts
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over every file the pipeline is loaded from: weights, configurations and tokenizers."""
-    files = [folder / "model_index.json"]
+def folder_digest(folder: Path, suffixes: frozenset[str] = WEIGHT_SUFFIXES) -> str:
+    """SHA-256 over the files of some kinds that the pipeline is loaded from.
+
+    The weights alone name a model: a stray file or an edited configuration does not make it another suspect.
+    """
+    files = [folder / "model_index.json"] if ".json" in suffixes else []
     for name in components(folder):
-        files += sorted(path for path in (folder / name).rglob("*") if path.is_file())
+        files += sorted(p for p in (folder / name).rglob("*") if p.is_file() and p.suffix in suffixes)
     listing = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
     return hashlib.sha256(canonical_json(listing)).hexdigest()
 

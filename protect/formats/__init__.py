@@ -20,9 +20,14 @@ def find_format(folder: Path) -> DatasetFormat:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "Give the folder that holds the pictures.")
-    for candidate in FORMATS:
-        if candidate.matches(folder):
-            return candidate
+    found = [candidate for candidate in FORMATS if candidate.matches(folder)]
+    if len(found) > 1:
+        # Only one would get the triggers, and comparing the two would list all carriers.
+        raise InputError(
+            f"{folder} keeps captions in {' and in '.join(f.name for f in found)}", "Keep one of them in the dataset."
+        )
+    if found:
+        return found[0]
     if not pictures(folder):
         raise InputError(f"{folder} holds no pictures", "Give the folder that holds the pictures and captions.")
     raise InputError(

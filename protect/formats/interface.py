@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from protect.errors import InputError
+from protect.files import write_atomic
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -65,9 +69,28 @@ class DatasetFormat(ABC):
         """
 
 
+def write_like(source: Path, target: Path, data: bytes) -> None:
+    """Write `data` with the permissions and times of `source`: changed files must not stand out."""
+    status = source.stat()
+    write_atomic(target, data, status.st_mode & 0o777)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def walk(folder: Path) -> list[Path]:
-    """All regular files under `folder`, sorted by their relative path."""
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+    """All regular files under `folder`, sorted by their relative path.
+
+    Raises:
+        InputError: at a symbolic link, or a name that is not valid text.
+    """
+    files = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise InputError(f"{path} is a symbolic link", "Replace it by what it points to, or move it away.")
+        if not str(path).isprintable() and any("\ud800" <= c <= "\udfff" for c in str(path)):
+            raise InputError(f"{str(path)!r} is not a valid UTF-8 file name", "Rename it.")
+        if path.is_file():
+            files.append(path)
+    return files
 
 
 def pictures(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from protect.errors import InputError
-from protect.files import write_atomic
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures
+from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, write_like
 
 CAPTION_COLUMNS = ("text", "caption", "prompt")
 
@@ -68,13 +68,14 @@ class _Metadata(DatasetFormat):
     def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
         """Rewrite the rows of changed captions only."""
         for path, prefix in self._files(source):
-            mode = path.stat().st_mode & 0o777
-            write_atomic(target / path.relative_to(source), self.replaced(path, prefix, captions), mode)
+            write_like(path, target / path.relative_to(source), self.replaced(path, prefix, captions))
 
 
 def _problem(row: Row, present: set[str]) -> str | None:
     if row.key not in present:
         return "caption for an absent or unknown picture file"
+    if row.caption and any("\ud800" <= c <= "\udfff" for c in row.caption):
+        return "caption is not valid Unicode"
     if row.column is None:
         return f"no caption column (looked for {', '.join(CAPTION_COLUMNS)})"
     return None if row.caption and row.caption.strip() else "empty caption"
@@ -118,12 +119,17 @@ class MetadataJsonl(_Metadata):
         for i, line in enumerate(lines):
             row = self._parse(line, path, prefix, i + 1)
             if row and row.column and row.key in captions:
-                record = json.loads(line)
-                record[row.column] = captions[row.key]
-                ending = line[len(line.rstrip("\r\n")) :]
-                ascii_only = line.isascii()
-                lines[i] = json.dumps(record, ensure_ascii=ascii_only) + ending
+                lines[i] = _spliced(line, row.column, captions[row.key])
         return "".join(lines).encode()
+
+
+def _spliced(line: str, column: str, caption: str) -> str:
+    """The line with one JSON string replaced and every other character kept."""
+    name = re.escape(json.dumps(column))
+    found = re.search(name + r'\s*:\s*("(?:[^"\\]|\\.)*")', line)
+    if found is None or json.loads(found[1]) != json.loads(line)[column]:
+        raise InputError(f"cannot find the caption in {line.strip()[:80]!r}", "Write the column's name plainly, once.")
+    return line[: found.start(1)] + json.dumps(caption, ensure_ascii=line.isascii()) + line[found.end(1) :]
 
 
 class MetadataCsv(_Metadata):
@@ -151,11 +157,20 @@ class MetadataCsv(_Metadata):
             if row.column and row.key in captions:
                 fields = list(fields)
                 fields[header.index(row.column)] = captions[row.key]
-                buffer = io.StringIO()
-                csv.writer(buffer, lineterminator=raw[len(raw.rstrip("\r\n")) :]).writerow(fields)
-                raw = buffer.getvalue()
+                raw = _csv_row(fields, raw)
             out.append(raw)
         return ("".join(out) + tail).encode()
+
+
+def _csv_row(fields: list[str], old: str) -> str:
+    """A record written the way the old one was: everything quoted, or only what must be."""
+    body = old.strip("\r\n")
+    everything = body.startswith('"') and body.endswith('"')
+    buffer = io.StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL if everything else csv.QUOTE_MINIMAL, lineterminator="\r\n").writerow(
+        fields
+    )
+    return buffer.getvalue().removesuffix("\r\n") + old[len(old.rstrip("\r\n")) :]
 
 
 def _csv_records(path: Path) -> tuple[list[str], list[tuple[list[str], str]]]:

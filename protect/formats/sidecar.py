@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from protect.errors import InputError
-from protect.files import write_atomic
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures
+from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, write_like
 
 
 class Sidecar(DatasetFormat):
@@ -32,7 +31,7 @@ class Sidecar(DatasetFormat):
         samples, set_aside = [], []
         for key in keys:
             try:
-                caption = (folder / key).with_suffix(".txt").read_text(encoding="utf-8").strip()
+                caption = (folder / key).with_suffix(".txt").read_text(encoding="utf-8-sig").strip()
             except FileNotFoundError:
                 set_aside.append(SetAside(key, "no caption"))
             except (OSError, UnicodeDecodeError):
@@ -46,6 +45,5 @@ class Sidecar(DatasetFormat):
         for key, caption in captions.items():
             path = (source / key).with_suffix(".txt")
             old = path.read_bytes()
-            body = old.decode("utf-8").strip().encode()
-            new = old.replace(body, caption.encode(), 1)
-            write_atomic(target / path.relative_to(source), new, path.stat().st_mode & 0o777)
+            body = old.decode("utf-8-sig").strip().encode()
+            write_like(path, target / path.relative_to(source), old.replace(body, caption.encode(), 1))

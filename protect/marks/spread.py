@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from protect.errors import InputError
 from protect.keys import Ids
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import Waves, rank_scores, signs, to_unit
@@ -27,6 +28,10 @@ class Spread(MarkFamily):
     """
 
     psnr: float = MAX_PSNR
+
+    def __post_init__(self) -> None:
+        if not 15 <= self.psnr <= 50:
+            raise InputError(f"--psnr {self.psnr} is out of range", "Allowed: 15 to 50 dB.")
 
     name = "spread"
     version = 1

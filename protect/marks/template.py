@@ -16,7 +16,7 @@ from protect.marks.foreground import foreground_alpha
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, to_unit
 
-CONTRAST = 0.27
+CONTRAST = 0.36
 """Root mean square of the background before squashing, in logits of half range."""
 
 _GRID = 32
@@ -31,7 +31,7 @@ class Template(MarkFamily):
     paired = False
     min_side = 24
 
-    waves = Waves(low=1, high=5)
+    waves = Waves(low=1, high=4)
 
     def amplitudes(self) -> Array:
         """Public size of each wave, shape (3, k): falls with frequency as pictures do, unit norm."""

@@ -61,6 +61,11 @@ class Black(FakeSuspect):
         return np.zeros((32, 32, 3), dtype=np.uint8)
 
 
+class White(FakeSuspect):
+    def paint(self, query: Query) -> NDArray[np.uint8]:
+        return np.full((32, 32, 3), 255, dtype=np.uint8)
+
+
 class Broken(FakeSuspect):
     def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
         raise SuspectError("8 of 8 outputs are NaN", "Check the weights.")
@@ -153,8 +158,37 @@ def test_an_unlucky_key_is_no_evidence(tmp_path: Path, keyring: Keyring) -> None
     release = _release(tmp_path, keyring)
     verdict = detect(release, Guilty(release), keyring, control=Guilty(release, "control"))
     assert verdict.outcome == "inconclusive" and "unlucky key" in verdict.reason
+    assert detect(release, Guilty(release), keyring).outcome == "inconclusive"  # leaving the control out does not help
+
+
+def test_a_clean_control_leaves_evidence_standing(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring)
     honest = detect(release, Guilty(release), keyring, control=FakeSuspect("clean"))
     assert honest.outcome == "evidence" and honest.control_e_value is not None and honest.control_e_value < 1000
+
+
+def test_a_repeat_keeps_its_threshold_and_later_releases_count_earlier_ones(tmp_path: Path, keyring: Keyring) -> None:
+    first, second = _release(tmp_path, keyring, 0), _release(tmp_path, keyring, 1)
+    suspect = FakeSuspect()
+    assert [v.threshold for v in detect_all([first, second], suspect, keyring)] == [2000, 2000]
+    assert detect(first, suspect, keyring).threshold == 2000
+    other = FakeSuspect("other")
+    assert [detect(r, other, keyring).threshold for r in (first, second, first)] == [1000, 2000, 1000]
+
+
+def test_another_scheduler_or_library_is_a_further_plan(tmp_path: Path, keyring: Keyring) -> None:
+    release, suspect = _release(tmp_path, keyring), FakeSuspect()
+    detect(release, suspect, keyring)
+    suspect.identity["scheduler"] = "another"
+    verdict = detect(release, suspect, keyring)
+    assert verdict.alpha == 5e-4 and verdict.plans_tried == 2
+
+
+def test_another_score_version_is_refused(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = _release(tmp_path, keyring)
+    monkeypatch.setattr(type(make_family("template", {})), "version", 99)
+    with pytest.raises(InputError, match="version"):
+        detect(release, FakeSuspect(), keyring)
 
 
 def test_missing_answers_are_never_zero(tmp_path: Path, keyring: Keyring) -> None:
@@ -163,6 +197,7 @@ def test_missing_answers_are_never_zero(tmp_path: Path, keyring: Keyring) -> Non
     assert broken.outcome == "inconclusive" and "NaN" in broken.reason and broken.p_value == 1
     black = detect(release, Black("black"), keyring)
     assert black.outcome == "inconclusive" and "black" in black.reason and black.e_value == 1
+    assert detect(release, White("white"), keyring).outcome == "inconclusive"
 
 
 def test_evidence_out_of_reach_is_said(tmp_path: Path, keyring: Keyring) -> None:

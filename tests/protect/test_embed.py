@@ -67,7 +67,9 @@ def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, ke
     assert [(c.key, c.slot) for c in a.carriers] == [(c.key, c.slot) for c in b.carriers]
     assert a.slots == b.slots and a.id != b.id
     assert [c.slot for c in a.carriers] == [i % 3 for i in range(30)]
-    assert not {p for s in a.slots for p in s.prompts} & {c.caption.split(" ", 1)[1] for c in a.carriers}
+    for k, slot in enumerate(a.slots):
+        own = {c.caption.removeprefix(slot.trigger + " ") for c in a.carriers if c.slot == k}
+        assert len(set(slot.prompts)) == 4 and set(slot.prompts) <= own
 
 
 def test_default_number_of_slots(tmp_path: Path, keyring: Keyring) -> None:
@@ -275,3 +277,46 @@ def test_commitment_is_made_before_marks_and_hides_them(tmp_path: Path, keyring:
 def test_hashes_are_of_the_released_files(tmp_path: Path, keyring: Keyring) -> None:
     release = embed(make_folder(tmp_path / "d", 30), tmp_path / "out", QUICK, keyring).release
     assert all(sha256_file(tmp_path / "out" / c.key) == c.sha256 for c in release.carriers)
+
+
+def test_carriers_cannot_be_told_by_time_or_spelling(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    lines = (source / "metadata.jsonl").read_text(encoding="utf-8").replace('": ', '":').replace(', "', ',"')
+    (source / "metadata.jsonl").write_text(lines, encoding="utf-8")
+    embed(source, tmp_path / "out", QUICK, keyring)
+    for path in walk(source):
+        twin = tmp_path / "out" / path.relative_to(source)
+        assert twin.stat().st_mtime_ns == path.stat().st_mtime_ns and twin.stat().st_mode == path.stat().st_mode
+    assert '": ' not in (tmp_path / "out" / "metadata.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("place", ["d/.keys", "out/keys"])
+def test_a_keyring_inside_the_dataset_is_refused(tmp_path: Path, place: str) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    with pytest.raises(InputError, match="keyring"):
+        embed(source, tmp_path / "out", QUICK, Keyring(tmp_path / place))
+
+
+def test_an_old_commitment_is_never_overwritten(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    first = embed(source, tmp_path / "out", QUICK, keyring)
+    (tmp_path / "out").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="belongs to another release"):
+        embed(source, tmp_path / "out", QUICK, keyring)
+    assert first.release.id in first.commitment_file.read_text()
+
+
+def test_symbolic_links_are_refused(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    (source / "link.png").symlink_to(source / "picture 000.png")
+    with pytest.raises(InputError, match="symbolic link"):
+        embed(source, tmp_path / "out", QUICK, keyring)
+
+
+def test_the_commitment_binds_triggers_questions_and_origin(tmp_path: Path, keyring: Keyring) -> None:
+    release = embed(make_folder(tmp_path / "d", 30), tmp_path / "out", QUICK, keyring).release
+    record = json.loads(to_json(release))
+    slot = record["slots"][0] | {"trigger": "mined"}
+    for change in ({"slots": [slot]}, {"rehearsal": True}, {"created": "1999-01-01T00:00:00+00:00"}):
+        with pytest.raises(ReleaseError, match="does not match its commitment"):
+            from_json(json.dumps(record | change).encode(), tmp_path)

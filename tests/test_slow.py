@@ -1,0 +1,35 @@
+"""Minutes of fine-tuning: the demo and the notebook, for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_demo_tells_guilty_from_innocent(tmp_path: Path) -> None:
+    from detect.demo import demo
+
+    done = demo(tmp_path / "demo")
+    assert done.guilty.outcome == "evidence" and done.innocent.outcome == "no evidence"
+    assert done.page.stat().st_size > 50_000
+    again = demo(tmp_path / "demo")
+    assert again.guilty.as_json() == done.guilty.as_json()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_run(path: Path, tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=3000, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    text = "".join(o.get("text", "") for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
+    assert "evidence E =" in text and "no evidence E =" in text
