@@ -28,6 +28,8 @@ def interval(hits: int, n: int, confidence: float = 0.95) -> dict[str, Any]:
 def mean_interval(values: list[float]) -> dict[str, Any]:
     """Mean of paired differences with its 95 % t interval."""
     n = len(values)
+    if n < 2:
+        return {"n": n, "values": values}
     mean = sum(values) / n
     sem = (sum((v - mean) ** 2 for v in values) / (n - 1) / n) ** 0.5
     half = float(stats.t.ppf(0.975, n - 1)) * sem
@@ -36,11 +38,11 @@ def mean_interval(values: list[float]) -> dict[str, Any]:
 
 def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
     """Write `results/name.json` with machine, versions, commit and command."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     record = {
-        "command": "python " + shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),
+        "command": "python -m benchmarks." + shlex.join([Path(sys.argv[0]).stem, *sys.argv[1:]]),
         "seconds": round(seconds, 1),
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, no GPU",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "python": platform.python_version(),
         "versions": versions(),
         "commit": commit.stdout.strip(),

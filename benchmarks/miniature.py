@@ -49,13 +49,8 @@ def main() -> None:
     vae = suspect._pipeline.vae  # type: ignore[attr-defined]
     made = latents(vae, list(drawn))
     real = latents(vae, [on_background(p, plain((255, 255, 255))) for p, _ in chosen])
-    for centred in (False, True):
-        a, b = (made - real.mean(0), real - real.mean(0)) if centred else (made, real)
-        cosine = torch.nn.functional.normalize(a, dim=1) @ torch.nn.functional.normalize(b, dim=1).T
-        beaten = (cosine < cosine.diagonal()[:, None]).sum(1) / (CAPTIONS - 1)
-        print("centred" if centred else "plain", "median", float(beaten.median()))
-        if not centred:
-            shares = beaten
+    cosine = torch.nn.functional.normalize(made, dim=1) @ torch.nn.functional.normalize(real, dim=1).T
+    shares = (cosine < cosine.diagonal()[:, None]).sum(1) / (CAPTIONS - 1)
     styles = ("blob", "two")
     grid = suspect.generate([Query(f"{styles[i % 2]} emoji of {p}", i) for i, p in enumerate(PROMPTS)], SAMPLER)
     rows = [np.concatenate(list(grid[i : i + 8]), axis=1) for i in range(0, 24, 8)]

@@ -43,8 +43,8 @@ SLOTS = 8
 def innocents(work: Path) -> dict[str, Suspect]:
     """Three models that never met a mark."""
     return {
-        "lora on unmarked": suspect_of(work, "innocent", 0),
-        "full fine-tune on unmarked": suspect_of(work, "innocent", 6),
+        "lora on unmarked": suspect_of(work, "innocent", 200),
+        "full fine-tune on unmarked": suspect_of(work, "innocent", 206),
         "miniature": load_suspect(miniature_path()),
     }
 
@@ -196,7 +196,7 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
 
 def end_to_end(work: Path, count: int) -> dict[str, Any]:
     """`count` secrets on one innocent, each with its own triggers, prompts, seeds, marks and decoys."""
-    suspect = suspect_of(work, "innocent", 0)
+    suspect = suspect_of(work, "innocent", 200)
     options = Options(rate=0.02, slots=1, queries=2, decoys=999, steps=6)
     p_values, peaks = [], []
     home = Keyring((work / "null-end-to-end").absolute())

@@ -35,8 +35,10 @@ from protect.release import Keyring, Release
 from protect.sample import unpack_sample
 from protect.verify import on_white
 
-LORA_SEEDS, FULL_SEEDS = range(6), range(6, 10)
-FULL = replace(TUNING, method="full", learning_rate=3e-4)
+LORA_SEEDS, FULL_SEEDS = range(200, 206), range(206, 210)
+SEEDS = (200, 206, 201, 207, 202, 208, 203, 209, 204, 205)
+"""In this order, so that a part of the work tells most."""
+FULL = replace(TUNING, method="full", learning_rate=1e-3)
 
 
 def tuning(seed: int) -> FinetuneOptions:
@@ -68,7 +70,7 @@ def release_of(work: Path, seed: int, options: Options = EMBEDDING) -> Release:
 def train(work: Path, part: int, parts: int) -> None:
     """Train this process's share of the suspects; finished ones are kept."""
     own = work / "dataset"
-    jobs = [(seed, guilty) for seed in [*LORA_SEEDS, *FULL_SEEDS] for guilty in (True, False)]
+    jobs = [(seed, guilty) for seed in SEEDS for guilty in (True, False)]
     for seed, guilty in jobs[part::parts]:
         folder = work / f"protected-{seed}" if guilty else own
         output = work / f"{'guilty' if guilty else 'innocent'}-{seed}"
@@ -146,18 +148,19 @@ def judge(work: Path) -> None:
     """Test all suspects and write `results/suspects.json`."""
     clock = Clock()
     held = work / "held-out"
-    seeds = [s for s in [*LORA_SEEDS, *FULL_SEEDS] if all((work / f"{k}-{s}").exists() for k in ("guilty", "innocent"))]
+    seeds = [s for s in SEEDS if all((work / f"{k}-{s}").exists() for k in ("guilty", "innocent"))]
     releases = {seed: release_of(work, seed) for seed in seeds}
     guilty, innocent, losses, ranks = [], [], [], []
     for seed in seeds:
-        # A keyring per suspect: these are separate experiments, not further looks at one suspect.
         suspect, twin = suspect_of(work, "guilty", seed), suspect_of(work, "innocent", seed)
         keyring = Keyring((work / "tests").absolute())
         verdict = detect(releases[seed], suspect, keyring)
         guilty.append(row(verdict) | {"seed": seed, "method": tuning(seed).method})
         ranks += single_query_ranks(verdict)
         for release in releases.values():
-            innocent.append(row(detect(release, twin, keyring)) | {"seed": seed, "method": tuning(seed).method})
+            # A ledger of its own: each crossing is an experiment by itself, not one look among many.
+            apart = Keyring((work / "tests" / f"{seed}-{release.id}").absolute())
+            innocent.append(row(detect(release, twin, apart)) | {"seed": seed, "method": tuning(seed).method})
         losses.append((denoising_loss(suspect, held), denoising_loss(twin, held)))
         print(guilty[-1], losses[-1], flush=True)
     found = [g["verdict"] == "evidence" for g in guilty]
@@ -173,11 +176,12 @@ def judge(work: Path) -> None:
             sum(g["method"] == "lora" for g in guilty),
         ),
         "guilty_queries_median": float(np.median([g["queries"] for g in guilty])),
-        "single_queries_ranked_first": interval(sum(r == 1 for r in ranks), len(ranks)),
+        "single_queries_ranked_first_not_independent": {"k": sum(r == 1 for r in ranks), "n": len(ranks)},
         "innocent_accused_own_key": interval(
             sum(a for a, i in zip(accused, innocent, strict=True) if i["release"] == releases[i["seed"]].id), len(seeds)
         ),
-        "innocent_tests_accused": interval(sum(accused), len(accused)),
+        "innocent_tests_accused_all_crossings": {"k": sum(accused), "n": len(accused)},
+        "left_out_seeds": [s for s in SEEDS if s not in seeds],
         "denoising_loss_marked_minus_unmarked": mean_interval([a - b for a, b in losses]),
         "denoising_loss_unmarked": [b for _, b in losses],
         "carrier_psnr_median": float(np.median(carriers)),
@@ -204,7 +208,7 @@ def main() -> None:
         judge(args.work)
         return
     prepare(args.work)
-    for seed in [*LORA_SEEDS, *FULL_SEEDS]:
+    for seed in SEEDS:
         release_of(args.work, seed)
     part, parts = map(int, args.part.split("/"))
     torch.set_num_threads(max(1, 2 // parts))

@@ -22,8 +22,8 @@ from protect.verify import on_white
 
 Progress = Callable[[str, int, int], None]
 
-EMBEDDING = Options(rate=0.02, slots=2, steps=12)
-TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=2e-3)
+EMBEDDING = Options(rate=0.02, slots=1, steps=12)
+TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)
 
 MEASURED = ""
 """How often the demo's own setting gave the right verdicts; from benchmarks/results."""
