@@ -29,6 +29,9 @@ from protect.verify import Verification, mark_score, on_white, verify
 _CODEC_PSNR = 18.0
 """Even a very coarse JPEG returns pixels this close to what was written, in dB."""
 
+_UNDATED = datetime.fromtimestamp(0, UTC)
+"""Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
+
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -79,7 +82,7 @@ def embed(
         carriers, passed = _choose(dataset, listing, options, key, family)
         release = draft_release(
             name or output.name, listing.samples, carriers, options, key,
-            secret[:16] if secret else os.urandom(16), datetime.now(UTC), rehearsal=secret is not None,
+            secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC), rehearsal=secret is not None,
         )  # fmt: skip
     else:
         carriers, passed = _choose(dataset, listing, options, release.secret, family)
