@@ -82,7 +82,8 @@ def embed(
         carriers, passed = _choose(dataset, listing, options, key, family)
         release = draft_release(
             name or output.name, listing.samples, carriers, options, key,
-            secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC), rehearsal=secret is not None,
+            secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
+            rehearsal=secret is not None,
         )  # fmt: skip
     else:
         carriers, passed = _choose(dataset, listing, options, release.secret, family)
