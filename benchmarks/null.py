@@ -223,10 +223,11 @@ def main() -> None:
     parser.add_argument("--decoys", type=int, default=999)
     parser.add_argument("--long-keys", type=int, default=4_000)
     parser.add_argument("--end-to-end", type=int, default=500)
+    parser.add_argument("--families", nargs="+", default=["template", "spread"])
     args = parser.parse_args()
     clock = Clock()
     data: dict[str, Any] = {"levels": LEVELS}
-    for family in ("template", "spread"):
+    for family in args.families:
         data[family] = measure(args.work, family, args.keys, args.decoys, args.long_keys)
     data[f"end to end, {args.end_to_end} secrets"] = end_to_end(args.work, args.end_to_end)
     write_result("null", data, clock())
