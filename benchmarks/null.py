@@ -149,9 +149,7 @@ def adversaries() -> dict[str, Pixels]:
     }
 
 
-def check_against_product_code(
-    work: Path, family: str, vector: NDArray[np.float64], outputs: Pixels, twins: Any
-) -> None:
+def check_against_product_code(family: str, vector: NDArray[np.float64], outputs: Pixels, twins: Pixels) -> None:
     """The fast path must give the numbers the product gives."""
     ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
     fast = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
