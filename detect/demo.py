@@ -26,7 +26,7 @@ EMBEDDING = Options(rate=0.02, slots=1, steps=12)
 TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)
 
 MEASURED = (
-    "How often this holds: with this setting 1 of 1 LoRA key was found and 1 of 1 innocent twin was not accused "
+    "How often this holds: with this setting 1 of 1 LoRA key measured was found and its innocent twin was not accused "
     "(benchmarks/results/suspects.json)."
 )
 """How often the demo's own setting gave the right verdicts; from benchmarks/results."""
