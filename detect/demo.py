@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from detect.rehearse import protected_copy, stamp, train_suspect
 from detect.report import Gallery, Section, write_report
 from detect.run import detect
 from detect.suspects import load_suspect
+from protect.embed import Progress
 from protect.errors import InputError
 from protect.images import read_rgba
 from protect.miniature import miniature_path
@@ -19,8 +19,6 @@ from protect.plan import Options
 from protect.release import Keyring, Release
 from protect.sample import unpack_sample
 from protect.verify import on_white
-
-Progress = Callable[[str, int, int], None]
 
 EMBEDDING = Options(rate=0.02, slots=1, steps=12)
 TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)

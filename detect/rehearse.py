@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,15 +9,13 @@ from detect.finetune import FinetuneOptions, finetune
 from detect.interface import Verdict
 from detect.run import detect
 from detect.suspects import load_suspect
-from protect.embed import embed
+from protect.embed import Progress, embed
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
 from protect.formats import find_format
 from protect.keys import secret_from_seed
 from protect.plan import Options
 from protect.release import Keyring, Release
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,12 +16,10 @@ from detect.plan import QueryPlan, query_plan, trigger_queries, twin_queries
 from detect.query import cached_outputs, pixel_hashes
 from detect.suspects.interface import Suspect
 from protect import __version__
+from protect.embed import Progress
 from protect.errors import InputError, SuspectError
 from protect.marks import make_family
 from protect.release import Keyring, Release
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, outputs ready, outputs planned)."""
 
 _PACKAGES = ("torch", "diffusers", "transformers", "peft", "numpy")
 
@@ -50,7 +48,7 @@ class _Answers:
 
 def detect(
     release: Release, suspect: Suspect, keyring: Keyring, *, releases: Sequence[Release] = (),
-    control: Suspect | None = None,    departures: Departures = Departures(), progress: Progress = lambda *_: None,
+    control: Suspect | None = None, departures: Departures = Departures(), progress: Progress = lambda *_: None,
 ) -> Verdict:  # fmt: skip
     """Test one release against one suspect.
 

@@ -76,17 +76,16 @@ def embed(
     family = make_family(options.family, options.family_options)
     pending = Pending.of(keyring, output)
     release = None if dry_run else pending.load(options, secret)
-    passed: list[SetAside] = []
+    key = release.secret if release else secret or new_secret()
+    carriers, passed = choose_carriers(
+        listing.samples, options.rate, key, lambda name: obstacle(dataset / name, family.min_side)
+    )
     if release is None:
-        key = secret or new_secret()
-        carriers, passed = _choose(dataset, listing, options, key, family)
         release = draft_release(
             name or output.name, listing.samples, carriers, options, key,
             secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
             rehearsal=secret is not None,
         )  # fmt: skip
-    else:
-        carriers, passed = _choose(dataset, listing, options, release.secret, family)
     files = walk(dataset)
     size = sum(f.stat().st_size for f in files)
     done = Embedding(
@@ -112,12 +111,6 @@ def embed(
     except OSError as error:
         raise _disk_trouble(error, pending.partial) from error
     return replace(done, release=release)
-
-
-def _choose(
-    dataset: Path, listing: Listing, options: Options, secret: bytes, family: MarkFamily
-) -> tuple[list[Sample], list[SetAside]]:
-    return choose_carriers(listing.samples, options.rate, secret, lambda key: obstacle(dataset / key, family.min_side))
 
 
 def _check_places(dataset: Path, output: Path, home: Path) -> None:
