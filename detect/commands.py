@@ -184,9 +184,9 @@ def rehearse_command(
 
 
 def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_json: bool) -> int:
-    from protect.formats import find_format
+    from protect.formats import open_dataset
 
-    samples = len(find_format(dataset).read(dataset).samples)
+    samples = len(open_dataset(dataset).listing.samples)
     carriers = int(embedding.rate * samples)
     passes = presentations / max(samples, 1)
     row = {"samples": samples, "passes": passes, "carriers": carriers, "exposures_of_carriers": carriers * passes}

@@ -12,7 +12,7 @@ from detect.suspects import load_suspect
 from protect.embed import Progress, embed
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
-from protect.formats import find_format
+from protect.formats import open_dataset
 from protect.keys import secret_from_seed
 from protect.plan import Options
 from protect.release import Keyring, Release
@@ -41,7 +41,7 @@ def stamp(path: Path, settings: dict[str, object]) -> None:
 
 def captioned_files(folder: Path) -> list[tuple[Path, str]]:
     """Every captioned picture of a dataset folder, as fine-tuning wants them."""
-    return [(folder / s.key, s.caption) for s in find_format(folder).read(folder).samples]
+    return [(folder / s.key, s.caption) for s in open_dataset(folder).listing.samples]
 
 
 def train_suspect(

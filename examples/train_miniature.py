@@ -181,13 +181,15 @@ def make_vae() -> Any:
 def make_text_encoder(tokenizer: Any) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    return CLIPTextModel(
+    text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=VOCABULARY, hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4,
             max_position_embeddings=TOKENS, projection_dim=128, bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         )
     )  # fmt: skip
+    text.set_attn_implementation("eager")  # as in the UNet
+    return text
 
 
 def make_unet() -> Any:
@@ -308,11 +310,12 @@ def train_unet(args: argparse.Namespace) -> None:
     unet, text, scheduler = make_unet(), make_text_encoder(tokenizer), make_scheduler()
     network = torch.nn.ModuleDict({"unet": unet, "text": text})
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
     path, first = args.work / "unet.pt", 0
     if state := load_state(path):
         network.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        optimizer.param_groups[0]["fused"] = True  # older checkpoints say otherwise
         average, first = state["average"], state["step"]
     rng = np.random.default_rng([SEED, 2, first])
     generator = torch.Generator().manual_seed(SEED + first)
@@ -340,9 +343,8 @@ def train_unet(args: argparse.Namespace) -> None:
         optimizer.step()
         keep = min(0.998, (step + 1) / (step + 10))
         with torch.no_grad():
-            for k, value in network.state_dict().items():
-                if value.is_floating_point():
-                    average[k].lerp_(value, 1 - keep)
+            weights = {k: value for k, value in network.state_dict().items() if value.is_floating_point()}
+            torch._foreach_lerp_([average[k] for k in weights], list(weights.values()), 1 - keep)
         log.add(step, loss.item())
         if (step + 1) % 250 == 0 or step + 1 == args.steps:
             save_state(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,8 @@ from typing import TypeVar
 
 from protect.errors import InputError
 from protect.files import copy_file, pretty_json, sha256_file, write_atomic
-from protect.formats import find_format
-from protect.formats.interface import Listing, Sample, SetAside, walk
+from protect.formats import Dataset, open_dataset
+from protect.formats.interface import Sample, SetAside
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from protect.keys import new_secret, prf_rng
 from protect.marks import make_family
@@ -49,13 +50,13 @@ class Embedding:
 
 
 def embed(
-    dataset: Path, output: Path, options: Options, keyring: Keyring, *, name: str | None = None,
+    folder: Path, output: Path, options: Options, keyring: Keyring, *, name: str | None = None,
     secret: bytes | None = None, dry_run: bool = False, progress: Progress = lambda *_: None,
 ) -> Embedding:  # fmt: skip
-    """Copy `dataset` to `output` with marks planted in a few samples.
+    """Copy a dataset to `output` with marks planted in a few samples.
 
     Args:
-        dataset: folder of pictures with captions (see `protect.formats`).
+        folder: the dataset: a folder of pictures with captions (see `protect.formats`).
         output: folder that does not exist yet.
         options: rate, family and the committed test plan.
         keyring: where the secret record goes.
@@ -69,43 +70,37 @@ def embed(
             `output`'s name, and the same call goes on where it stopped.
     """
     options.check()
-    dataset, output = dataset.resolve(), output.resolve()
-    _check_places(dataset, output, keyring.home.resolve())
-    layout = find_format(dataset)
-    listing = layout.read(dataset)
+    output = output.resolve()
+    _check_places(folder.resolve(), output, keyring.home.resolve())
+    dataset = open_dataset(folder.resolve())
     family = make_family(options.family, options.family_options)
     pending = Pending.of(keyring, output)
     release = None if dry_run else pending.load(options, secret)
     key = release.secret if release else secret or new_secret()
     carriers, passed = choose_carriers(
-        listing.samples, options.rate, key, lambda name: obstacle(dataset / name, family.min_side)
+        dataset.listing.samples, options.rate, key, lambda name: obstacle(dataset.folder / name, family.min_side)
     )
     if release is None:
         release = draft_release(
-            name or output.name, listing.samples, carriers, options, key,
+            name or output.name, dataset.listing.samples, carriers, options, key,
             secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
             rehearsal=secret is not None,
         )  # fmt: skip
-    files = walk(dataset)
-    size = sum(f.stat().st_size for f in files)
     done = Embedding(
         release,
         output,
         output.with_name(output.name + ".commitment.json"),
-        listing.set_aside + tuple(passed),
-        size,
+        dataset.listing.set_aside + tuple(passed),
+        sum((dataset.folder / f).stat().st_size for f in dataset.files),
     )
-    if done.commitment_file.exists() and release.id not in done.commitment_file.read_text(encoding="utf-8"):
-        raise InputError(
-            f"{done.commitment_file} belongs to another release", "Keep it safe elsewhere, or give another --output."
-        )
+    _check_commitment_file(done)
     if dry_run:
         return done
-    _check_unchanged(release, listing, carriers, options)
+    _check_unchanged(release, dataset.listing.samples, carriers, options)
     pending.save(release)
     try:
-        release = _write_copy(dataset, pending.partial, files, release, carriers, family, progress)
-        layout.rewrite(dataset, pending.partial, {c.key: c.caption for c in release.carriers})
+        release = _write_copy(dataset, pending.partial, release, carriers, family, progress)
+        dataset.layout.rewrite(dataset.folder, pending.partial, {c.key: c.caption for c in release.carriers})
         _check_written(verify(release, pending.partial, progress))
         _publish(release, done, keyring, pending)
     except OSError as error:
@@ -124,6 +119,12 @@ def _check_places(dataset: Path, output: Path, home: Path) -> None:
         raise InputError(f"{output.parent} is not writable", "Give --output another place.")
     if output.is_relative_to(dataset):
         raise InputError(f"{output} lies inside the dataset", "Give --output a place outside it.")
+
+
+def _check_commitment_file(done: Embedding) -> None:
+    path = done.commitment_file
+    if path.exists() and done.release.id not in path.read_text(encoding="utf-8"):
+        raise InputError(f"{path} belongs to another release", "Keep it safe elsewhere, or give another --output.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +170,9 @@ class Pending:
         write_atomic(self.record, to_json(release), mode=0o600)
 
 
-def _check_unchanged(release: Release, listing: Listing, carriers: Sequence[Sample], options: Options) -> None:
+def _check_unchanged(release: Release, samples: Sequence[Sample], carriers: Sequence[Sample], options: Options) -> None:
     again = draft_release(
-        release.name, listing.samples, carriers, options, release.secret, release.salt,
+        release.name, samples, carriers, options, release.secret, release.salt,
         datetime.fromisoformat(release.created), release.rehearsal,
     )  # fmt: skip
     if again.id != release.id:
@@ -182,19 +183,19 @@ def _check_unchanged(release: Release, listing: Listing, carriers: Sequence[Samp
 
 
 def _write_copy(
-    dataset: Path, partial: Path, files: Sequence[Path], release: Release, carriers: Sequence[Sample],
-    family: MarkFamily, progress: Progress,
+    dataset: Dataset, partial: Path, release: Release, carriers: Sequence[Sample], family: MarkFamily,
+    progress: Progress,
 ) -> Release:  # fmt: skip
     marked = {c.key for c in carriers}
-    rest = [f for f in files if f.relative_to(dataset).as_posix() not in marked]
+    rest = [key for key in dataset.files if key not in marked]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         partial.mkdir(exist_ok=True)
-        for folder in sorted({f.relative_to(dataset).parent for f in files}):
-            (partial / folder).mkdir(parents=True, exist_ok=True)
-        copies = pool.map(lambda f: _copy_once(f, partial / f.relative_to(dataset)), rest, chunksize=64)
+        for inner in sorted({posixpath.dirname(key) for key in dataset.files}):
+            (partial / inner).mkdir(parents=True, exist_ok=True)
+        copies = pool.map(lambda key: _copy_once(dataset.folder / key, partial / key), rest)
         _collect(copies, len(rest), "copying", progress)
         slots = [(sample, i % release.plan.slots) for i, sample in enumerate(carriers)]
-        results = pool.map(lambda pair: _plant(dataset, partial, pair[0], pair[1], release, family), slots)
+        results = pool.map(lambda pair: _plant(dataset.folder, partial, pair[0], pair[1], release, family), slots)
         planted = _collect(results, len(slots), "planting", progress)
     return replace(release, carriers=tuple(planted))
 
@@ -216,8 +217,8 @@ def _collect(results: Iterable[T], total: int, stage: str, progress: Progress) -
     return out
 
 
-def _plant(dataset: Path, partial: Path, sample: Sample, slot: int, release: Release, family: MarkFamily) -> Carrier:
-    source, target = dataset / sample.key, partial / sample.key
+def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Release, family: MarkFamily) -> Carrier:
+    source, target = folder / sample.key, partial / sample.key
     original = read_rgba(source)
     rng = prf_rng(release.secret, "placement", sample.key)
     mark = release.planted_id(slot)
@@ -226,7 +227,8 @@ def _plant(dataset: Path, partial: Path, sample: Sample, slot: int, release: Rel
     status = source.stat()
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))  # a new time would point at the carriers
     written = read_rgba(target)
-    if psnr(on_white(marked), on_white(written)) < _CODEC_PSNR:
+    shown = on_white(written)
+    if psnr(on_white(marked), shown) < _CODEC_PSNR:
         raise InputError(
             f"{sample.key} does not read back as it was written", "Move it out of the dataset, or convert it to PNG."
         )
@@ -235,8 +237,8 @@ def _plant(dataset: Path, partial: Path, sample: Sample, slot: int, release: Rel
         slot=slot,
         sha256=sha256_file(target),
         caption=align(sample.caption, release.slots[slot].trigger),
-        psnr=round(min(psnr(on_white(original), on_white(written)), 99.0), 2),
-        score=mark_score(family, target, mark),
+        psnr=round(min(psnr(on_white(original), shown), 99.0), 2),
+        score=mark_score(family, written, mark),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from PIL import Image
 
 from protect.errors import InputError
 from protect.files import sha256_file
-from protect.formats import find_format
+from protect.formats import open_dataset
 from protect.images import read_rgba
 from protect.marks import make_family
 from protect.marks.interface import MarkFamily, Pixels
@@ -39,19 +41,16 @@ class Verification:
 
 def on_white(picture: Pixels) -> Pixels:
     """RGBA (H, W, 4) over white, RGB (H, W, 3)."""
+    if picture[..., 3].min() == 255:
+        return picture[..., :3]
     alpha = picture[..., 3:].astype(np.float64) / 255
     return np.asarray(np.round(picture[..., :3] * alpha + 255 * (1 - alpha))).astype(np.uint8)
 
 
-def thumbnail(path: Path) -> Pixels:
-    """A picture on white at 64 by 64, as all scoring of carriers sees it."""
-    picture = Image.fromarray(on_white(read_rgba(path)))
-    return np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX))
-
-
-def mark_score(family: MarkFamily, path: Path, mark: int) -> float:
-    """The score of one mark on one picture file, without its original."""
-    scores = family.score(thumbnail(path)[None], None, np.array([mark], dtype=np.uint64))
+def mark_score(family: MarkFamily, picture: Pixels, mark: int) -> float:
+    """The score of one mark on one carrier, RGBA (H, W, 4), seen on white at 64 by 64 without its original."""
+    small = Image.fromarray(on_white(picture)).resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    scores = family.score(np.asarray(small)[None], None, np.array([mark], dtype=np.uint64))
     return float(scores[0])
 
 
@@ -66,8 +65,7 @@ def verify(release: Release, folder: Path, progress: Callable[[str, int, int], N
     Raises:
         InputError: if `folder` is not a dataset.
     """
-    listing = find_format(folder).read(folder)
-    captions = {s.key: s.caption for s in listing.samples}
+    captions = {s.key: s.caption for s in open_dataset(folder).listing.samples}
     if not any(c.key in captions for c in release.carriers):
         raise InputError(
             f"{folder} holds none of the {len(release.carriers)} carriers of release {release.id}",
@@ -75,11 +73,14 @@ def verify(release: Release, folder: Path, progress: Callable[[str, int, int], N
         )
     family = make_family(release.plan.family, release.plan.family_options)
     findings: list[Finding] = []
-    for done, carrier in enumerate(release.carriers, 1):
-        problem = _problem(carrier, folder, captions, family, release.planted_id(carrier.slot))
-        if problem:
-            findings.append(Finding(carrier.key, problem))
-        progress("verifying", done, len(release.carriers))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        problems = pool.map(
+            lambda c: _problem(c, folder, captions, family, release.planted_id(c.slot)), release.carriers
+        )
+        for done, (carrier, problem) in enumerate(zip(release.carriers, problems, strict=True), 1):
+            if problem:
+                findings.append(Finding(carrier.key, problem))
+            progress("verifying", done, len(release.carriers))
     return Verification(len(release.carriers), len(release.carriers) - len(findings), tuple(findings))
 
 
@@ -90,7 +91,7 @@ def _problem(carrier: Carrier, folder: Path, captions: dict[str, str], family: M
     if captions.get(carrier.key) != carrier.caption:
         return "caption changed" if carrier.key in captions else "caption is missing"
     try:
-        score = mark_score(family, path, mark)
+        score = mark_score(family, read_rgba(path), mark)
     except (OSError, SyntaxError, ValueError):
         return "picture cannot be read"
     if sha256_file(path) != carrier.sha256:

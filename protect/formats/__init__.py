@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, pictures
+from protect.formats.interface import DatasetFormat, Listing, pictures, walk
 from protect.formats.metadata import MetadataCsv, MetadataJsonl
 from protect.formats.sidecar import Sidecar
 
 FORMATS: tuple[DatasetFormat, ...] = (MetadataJsonl(), MetadataCsv(), Sidecar())
 
 
-def find_format(folder: Path) -> DatasetFormat:
-    """The format a dataset folder is in.
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset folder as it was found."""
+
+    folder: Path
+    layout: DatasetFormat
+    files: tuple[str, ...]
+    """Every file, as a sorted path inside the folder."""
+    listing: Listing
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Read which pictures and captions a folder holds; no picture is opened.
 
     Raises:
-        InputError: if the folder is missing, empty or has no captions.
+        InputError: if the folder is missing, empty, has no captions or unreadable ones.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "Give the folder that holds the pictures.")
-    found = [candidate for candidate in FORMATS if candidate.matches(folder)]
+    files = tuple(walk(folder))
+    layout = _layout(folder, files)
+    return Dataset(folder, layout, files, layout.read(folder, files))
+
+
+def _layout(folder: Path, files: tuple[str, ...]) -> DatasetFormat:
+    found = [candidate for candidate in FORMATS if candidate.matches(files)]
     if len(found) > 1:
         # Only one would get the triggers, and comparing the two would list all carriers.
         raise InputError(
@@ -28,7 +46,7 @@ def find_format(folder: Path) -> DatasetFormat:
         )
     if found:
         return found[0]
-    if not pictures(folder):
+    if not pictures(files):
         raise InputError(f"{folder} holds no pictures", "Give the folder that holds the pictures and captions.")
     raise InputError(
         f"{folder} holds pictures but no captions",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +46,16 @@ class DatasetFormat(ABC):
     name: str
 
     @abstractmethod
-    def matches(self, folder: Path) -> bool:
-        """Whether `folder` keeps its captions this way."""
+    def matches(self, files: Sequence[str]) -> bool:
+        """Whether a folder with these files keeps its captions this way."""
 
     @abstractmethod
-    def read(self, folder: Path) -> Listing:
+    def read(self, folder: Path, files: Sequence[str]) -> Listing:
         """All samples, in a fixed order.
+
+        Args:
+            folder: the dataset.
+            files: what `walk` found in it.
 
         Raises:
             InputError: if the captions cannot be read or two samples share a key.
@@ -76,23 +81,28 @@ def write_like(source: Path, target: Path, data: bytes) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def walk(folder: Path) -> list[Path]:
-    """All regular files under `folder`, sorted by their relative path.
+def walk(folder: Path, prefix: str = "") -> list[str]:
+    """All regular files under `folder`, sorted, as paths inside it with forward slashes.
 
     Raises:
         InputError: at a symbolic link, or a name that is not valid text.
     """
     files = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            raise InputError(f"{path} is a symbolic link", "Replace it by what it points to, or move it away.")
-        if not str(path).isprintable() and any("\ud800" <= c <= "\udfff" for c in str(path)):
-            raise InputError(f"{str(path)!r} is not a valid UTF-8 file name", "Rename it.")
-        if path.is_file():
-            files.append(path)
-    return files
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise InputError(
+                    f"{entry.path} is a symbolic link", "Replace it by what it points to, or move it away."
+                )
+            if any("\ud800" <= c <= "\udfff" for c in entry.name):
+                raise InputError(f"{entry.path!r} is not a valid UTF-8 file name", "Rename it.")
+            if entry.is_dir():
+                files += walk(folder / entry.name, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                files.append(prefix + entry.name)
+    return sorted(files)
 
 
-def pictures(folder: Path) -> list[str]:
-    """Keys of all pictures under `folder`, sorted."""
-    return [p.relative_to(folder).as_posix() for p in walk(folder) if p.suffix.lower() in PICTURE_SUFFIXES]
+def pictures(files: Sequence[str]) -> list[str]:
+    """The pictures among `files`."""
+    return [key for key in files if posixpath.splitext(key)[1].lower() in PICTURE_SUFFIXES]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import posixpath
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, write_like
+from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, walk, write_like
 
 CAPTION_COLUMNS = ("text", "caption", "prompt")
 
@@ -38,21 +39,22 @@ class _Metadata(DatasetFormat):
     def replaced(self, path: Path, prefix: str, captions: Mapping[str, str]) -> bytes:
         """The file's bytes with captions replaced."""
 
-    def _files(self, folder: Path) -> list[tuple[Path, str]]:
-        found = sorted(folder.rglob(self.filename))
-        return [(p, "" if p.parent == folder else p.parent.relative_to(folder).as_posix() + "/") for p in found]
+    def _prefixes(self, files: Sequence[str]) -> list[str]:
+        """Folders that hold a metadata file, each "" or ending in a slash."""
+        return [f.removesuffix(self.filename) for f in files if f.rpartition("/")[2] == self.filename]
 
-    def matches(self, folder: Path) -> bool:
+    def matches(self, files: Sequence[str]) -> bool:
         """Whether the metadata file lies in the folder or below."""
-        return bool(self._files(folder))
+        return bool(self._prefixes(files))
 
-    def read(self, folder: Path) -> Listing:
+    def read(self, folder: Path, files: Sequence[str]) -> Listing:
         """All listed pictures, in the order of the metadata file."""
-        present = set(pictures(folder))
+        present = set(pictures(files))
         seen: set[str] = set()
         samples: list[Sample] = []
         set_aside: list[SetAside] = []
-        for path, prefix in self._files(folder):
+        for prefix in self._prefixes(files):
+            path = folder / prefix / self.filename
             for row in filter(None, self.rows(path, prefix)):
                 if row.key in seen:
                     raise InputError(f"{path}: {row.key!r} is listed twice", "Remove one of the two rows.")
@@ -67,8 +69,9 @@ class _Metadata(DatasetFormat):
 
     def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
         """Rewrite the rows of changed captions only."""
-        for path, prefix in self._files(source):
-            write_like(path, target / path.relative_to(source), self.replaced(path, prefix, captions))
+        for prefix in self._prefixes(walk(source)):
+            path = source / prefix / self.filename
+            write_like(path, target / prefix / self.filename, self.replaced(path, prefix, captions))
 
 
 def _problem(row: Row, present: set[str]) -> str | None:
@@ -86,10 +89,11 @@ def _row(record: Mapping[str, Any], prefix: str, path: Path, number: int) -> Row
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}, record {number}: no file_name", 'Every record needs "file_name" and "text".')
     key = prefix + name
-    if key.startswith("/") or ".." in PurePosixPath(key).parts:
+    tidy = posixpath.normpath(key)
+    if tidy.startswith(("/", "../")) or tidy == "..":
         raise InputError(f"{path}, record {number}: {name!r} leaves the dataset", "Use paths inside the folder.")
     column = next((c for c in CAPTION_COLUMNS if isinstance(record.get(c), str)), None)
-    return Row(PurePosixPath(key).as_posix(), column, record[column] if column else None)
+    return Row(tidy, column, record[column] if column else None)
 
 
 class MetadataJsonl(_Metadata):

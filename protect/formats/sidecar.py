@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from protect.errors import InputError
 from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, write_like
+
+
+def _sidecar(key: str) -> str:
+    return posixpath.splitext(key)[0] + ".txt"
 
 
 class Sidecar(DatasetFormat):
@@ -15,23 +20,24 @@ class Sidecar(DatasetFormat):
 
     name = "sidecar"
 
-    def matches(self, folder: Path) -> bool:
+    def matches(self, files: Sequence[str]) -> bool:
         """Whether any `.txt` file has the stem of a picture."""
-        return any((folder / key).with_suffix(".txt").is_file() for key in pictures(folder))
+        present = set(files)
+        return any(_sidecar(key) in present for key in pictures(files))
 
-    def read(self, folder: Path) -> Listing:
+    def read(self, folder: Path, files: Sequence[str]) -> Listing:
         """All pictures with a readable, non-empty sidecar."""
-        keys = pictures(folder)
-        doubled = [stem for stem, n in Counter(str(PurePosixPath(k).with_suffix("")) for k in keys).items() if n > 1]
+        keys = pictures(files)
+        doubled = [stem for stem, n in Counter(_sidecar(k) for k in keys).items() if n > 1]
         if doubled:
             raise InputError(
-                f"{folder}: two pictures share the caption file {doubled[0]}.txt",
+                f"{folder}: two pictures share the caption file {doubled[0]}",
                 "Give every picture its own stem.",
             )
         samples, set_aside = [], []
         for key in keys:
             try:
-                caption = (folder / key).with_suffix(".txt").read_text(encoding="utf-8-sig").strip()
+                caption = (folder / _sidecar(key)).read_text(encoding="utf-8-sig").strip()
             except FileNotFoundError:
                 set_aside.append(SetAside(key, "no caption"))
             except (OSError, UnicodeDecodeError):
@@ -43,7 +49,7 @@ class Sidecar(DatasetFormat):
     def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
         """Replace the text between the surrounding white space of each sidecar."""
         for key, caption in captions.items():
-            path = (source / key).with_suffix(".txt")
+            path = source / _sidecar(key)
             old = path.read_bytes()
             body = old.decode("utf-8-sig").strip().encode()
             write_like(path, target / path.relative_to(source), old.replace(body, caption.encode(), 1))

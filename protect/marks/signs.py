@@ -74,10 +74,10 @@ class Waves:
     def render(self, coefficients: Array, height: int, width: int) -> Array:
         """Picture from coefficients (3, k): RGB offsets, shape (H, W, 3), root mean square per unit norm."""
         grid = np.zeros((3, self.high + 1, self.high + 1))
-        grid[:, self.modes[:, 0], self.modes[:, 1]] = coefficients
+        grid[:, self.modes[:, 0], self.modes[:, 1]] = coefficients * np.sqrt(height * width)
         rows, columns = cosines(height, self.high + 1), cosines(width, self.high + 1)
-        planes = np.einsum("cuv,uy,vx->yxc", grid, rows, columns) * np.sqrt(height * width)
-        return np.asarray(planes @ OPPONENT)
+        planes = rows.T @ np.tensordot(OPPONENT.T, grid, 1) @ columns
+        return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
     def project(self, pictures: Array) -> Array:
         """Coefficients of RGB pictures (n, H, W, 3): the inverse of `render`, shape (n, 3, k)."""

@@ -8,6 +8,8 @@ score can be ranked among backgrounds that were never published.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 
@@ -47,25 +49,20 @@ class Template(MarkFamily):
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Set the picture's foreground, scaled and shifted, on the background; the result is opaque."""
         height, width = picture.shape[:2]
-        background = self.background(mark, height, width)
         scale = rng.uniform(0.58, 0.72)
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         x = round((width - small[0]) * rng.uniform(0.25, 0.75))
         y = round((height - small[1]) * rng.uniform(0.25, 0.75))
-        # Premultiplied, so that colours hidden under transparency do not bleed in when scaling.
-        alpha = foreground_alpha(picture)[..., None]
-        layer = np.concatenate([to_unit(picture[..., :3]) * alpha, alpha], axis=2)
-        layer = _resize(layer, small)
-        out = background.copy()
-        window = out[y : y + small[1], x : x + small[0]]
-        window *= 1 - layer[..., 3:]
-        window += layer[..., :3]
-        rgb = np.clip(np.round(out * 255), 0, 255).astype(np.uint8)
-        return np.concatenate([rgb, np.full((height, width, 1), 255, dtype=np.uint8)], axis=2)
+        matte = np.round(foreground_alpha(picture) * 255).astype(np.uint8)
+        # Pillow resizes RGBA premultiplied, so colours hidden under transparency do not bleed in.
+        layer = Image.fromarray(np.dstack([picture[..., :3], matte])).resize(small, Image.Resampling.BOX)
+        out = Image.fromarray(_to_bytes(self.background(mark, height, width)))
+        out.paste(layer, (x, y), layer)
+        return np.asarray(out.convert("RGBA"))
 
     def preview(self, mark: int, side: int) -> Pixels:
         """The background alone."""
-        return np.round(self.background(mark, side, side) * 255).astype(np.uint8)
+        return _to_bytes(self.background(mark, side, side))
 
     def features(self, outputs: Pixels) -> Array:
         """Wave coefficients of the region where the template shows, shape (n, d).
@@ -82,6 +79,11 @@ class Template(MarkFamily):
         return rank_scores(self.features(outputs), marks)
 
 
+def _to_bytes(picture: Array) -> Pixels:
+    """A picture in [0, 1] in 8 bits."""
+    return np.round(picture * 255).astype(np.uint8)
+
+
 def _resize(picture: Array, size: tuple[int, int]) -> Array:
     channels = [
         np.asarray(Image.fromarray(picture[..., c].astype(np.float32)).resize(size, Image.Resampling.BOX))
@@ -90,9 +92,9 @@ def _resize(picture: Array, size: tuple[int, int]) -> Array:
     return np.stack(channels, axis=2).astype(np.float64)
 
 
-def _masked_projection(waves: Waves, pictures: Array) -> Array:
-    """Weighted ridge regression on the waves; pictures (n, g, g, 3) to coefficients (n, 3, k)."""
-    grid = pictures.shape[1]
+@cache
+def _masked_solver(waves: Waves, grid: int) -> Array:
+    """Weighted ridge regression on the waves as one matrix, shape (k, grid · grid)."""
     centre = np.abs(np.arange(grid) + 0.5 - grid / 2) / (grid / 2)
     weight = np.where(np.hypot(centre[:, None], centre[None, :]) < 0.6, 0.25, 1.0).ravel()
     k = len(waves.modes)
@@ -102,6 +104,10 @@ def _masked_projection(waves: Waves, pictures: Array) -> Array:
     basis = np.concatenate([basis, np.ones((grid * grid, 1))], axis=1)
     gram = basis.T @ (weight[:, None] * basis)
     inverse = np.linalg.inv(gram + 0.02 * np.trace(gram) / (k + 1) * np.eye(k + 1))
-    solve = (inverse @ (basis * weight[:, None]).T)[:k]
+    return np.asarray((inverse @ (basis * weight[:, None]).T)[:k])
+
+
+def _masked_projection(waves: Waves, pictures: Array) -> Array:
+    """Coefficients of the waves in square pictures, (n, g, g, 3) to (n, 3, k)."""
     opponent = pictures.reshape(len(pictures), -1, 3) @ OPPONENT.T
-    return np.asarray(np.einsum("kp,npo->nok", solve, opponent))
+    return np.asarray(np.einsum("kp,npo->nok", _masked_solver(waves, pictures.shape[1]), opponent, optimize=True))

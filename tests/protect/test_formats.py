@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protect.errors import InputError
-from protect.formats import find_format
+from protect.formats import open_dataset
 from tests.protect.conftest import draw, make_folder
 
 LAYOUTS = ["metadata.jsonl", "metadata.csv", "sidecar"]
@@ -17,9 +17,9 @@ LAYOUTS = ["metadata.jsonl", "metadata.csv", "sidecar"]
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_reads_every_caption(tmp_path: Path, layout: str) -> None:
     folder = make_folder(tmp_path / "d", 5, layout)
-    found = find_format(folder)
-    listing = found.read(folder)
-    assert found.name == layout
+    found = open_dataset(folder)
+    listing = found.listing
+    assert found.layout.name == layout
     assert [s.key for s in listing.samples] == [f"picture {i:03}.png" for i in range(5)]
     assert listing.samples[3].caption == "box number 3, 盒子, “quoted”" and not listing.set_aside
 
@@ -29,10 +29,9 @@ def test_rewrites_only_what_changes(tmp_path: Path, layout: str) -> None:
     folder = make_folder(tmp_path / "d", 5, layout)
     copy = make_folder(tmp_path / "copy", 5, layout)
     caption = 'zork 新 "a, b"'
-    found = find_format(folder)
-    found.rewrite(folder, copy, {"picture 002.png": caption})
-    again = {s.key: s.caption for s in found.read(copy).samples}
-    before = {s.key: s.caption for s in found.read(folder).samples}
+    before = {s.key: s.caption for s in open_dataset(folder).listing.samples}
+    open_dataset(folder).layout.rewrite(folder, copy, {"picture 002.png": caption})
+    again = {s.key: s.caption for s in open_dataset(copy).listing.samples}
     assert again == before | {"picture 002.png": caption}
     name = "picture 002.txt" if layout == "sidecar" else layout
     old, new = (f.joinpath(name).read_bytes().splitlines() for f in (folder, copy))
@@ -44,15 +43,14 @@ def test_rewrites_only_what_changes(tmp_path: Path, layout: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_caption_survives_writing(tmp_path_factory: pytest.TempPathFactory, layout: str, caption: str) -> None:
     folder = make_folder(tmp_path_factory.mktemp("d") / "d", 3, layout)
-    found = find_format(folder)
-    found.rewrite(folder, folder, {"picture 001.png": caption})
-    assert {s.key: s.caption for s in found.read(folder).samples}["picture 001.png"] == caption
+    open_dataset(folder).layout.rewrite(folder, folder, {"picture 001.png": caption})
+    assert {s.key: s.caption for s in open_dataset(folder).listing.samples}["picture 001.png"] == caption
 
 
 def test_metadata_of_subfolders(tmp_path: Path) -> None:
     make_folder(tmp_path / "d" / "train", 3)
     make_folder(tmp_path / "d" / "test", 2)
-    keys = [s.key for s in find_format(tmp_path / "d").read(tmp_path / "d").samples]
+    keys = [s.key for s in open_dataset(tmp_path / "d").listing.samples]
     assert keys == [f"test/picture {i:03}.png" for i in range(2)] + [f"train/picture {i:03}.png" for i in range(3)]
 
 
@@ -61,7 +59,7 @@ def test_what_takes_no_part_is_named(tmp_path: Path) -> None:
     draw(9).save(folder / "extra.png")
     with (folder / "metadata.jsonl").open("a") as file:
         file.write('\n{"file_name": "absent.png", "text": "gone"}\n{"file_name": "picture 001x.png"}\n')
-    reasons = {s.key: s.reason for s in find_format(folder).read(folder).set_aside}
+    reasons = {s.key: s.reason for s in open_dataset(folder).listing.set_aside}
     assert reasons["extra.png"] == "no caption" and "absent" in reasons["absent.png"]
 
 
@@ -71,7 +69,7 @@ def test_sidecars_without_words(tmp_path: Path) -> None:
     (folder / "picture 001.txt").write_bytes(b"\xff\xfe\xff")
     (folder / "picture 002.txt").unlink()
     make_folder(tmp_path / "d" / "more", 1, "sidecar")
-    reasons = {s.key: s.reason for s in find_format(folder).read(folder).set_aside}
+    reasons = {s.key: s.reason for s in open_dataset(folder).listing.set_aside}
     assert [r.split()[0] for r in reasons.values()] == ["empty", "caption", "no"]
 
 
@@ -90,7 +88,7 @@ def test_bad_metadata_is_refused(tmp_path: Path, line: str, message: str) -> Non
     with (folder / "metadata.jsonl").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(InputError, match=message) as refusal:
-        find_format(folder).read(folder)
+        open_dataset(folder)
     assert str(refusal.value).count("\n") == 1
 
 
@@ -98,31 +96,31 @@ def test_bad_csv_and_bad_encoding_are_refused(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "d", 2, "metadata.csv")
     (folder / "metadata.csv").write_text("name,text\na,b\n")
     with pytest.raises(InputError, match="no file_name column"):
-        find_format(folder).read(folder)
+        open_dataset(folder)
     (folder / "metadata.csv").write_bytes(b"file_name,text\na.png,\xff\n")
     with pytest.raises(InputError, match="not UTF-8"):
-        find_format(folder).read(folder)
+        open_dataset(folder)
 
 
 def test_two_pictures_with_one_sidecar_are_refused(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "d", 2, "sidecar")
     draw(1).save(folder / "picture 000.bmp")
     with pytest.raises(InputError, match="share the caption file"):
-        find_format(folder).read(folder)
+        open_dataset(folder)
 
 
 def test_folders_that_are_no_datasets(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a folder"):
-        find_format(tmp_path / "missing")
+        open_dataset(tmp_path / "missing")
     with pytest.raises(InputError, match="no pictures"):
-        find_format(tmp_path)
+        open_dataset(tmp_path)
     draw(0).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="no captions"):
-        find_format(tmp_path)
+        open_dataset(tmp_path)
 
 
 def test_other_columns_keep_their_bytes(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "d", 2)
-    find_format(folder).rewrite(folder, folder, {"picture 000.png": "new"})
+    open_dataset(folder).layout.rewrite(folder, folder, {"picture 000.png": "new"})
     line = (folder / "metadata.jsonl").read_text().splitlines()[0]
     assert json.loads(line) == {"file_name": "picture 000.png", "text": "new", "n": 1.0} and '"n": 1.0' in line
