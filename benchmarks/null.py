@@ -29,7 +29,7 @@ from protect.embed import embed
 from protect.keys import secret_from_seed
 from protect.marks import make_family
 from protect.marks.interface import Pixels
-from protect.marks.signs import SCORE_DECIMALS, signs
+from protect.marks.signs import SCORE_DECIMALS, mean_direction, signs
 from protect.marks.spread import Spread
 from protect.marks.template import Template
 from protect.miniature import miniature_path
@@ -63,9 +63,7 @@ def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np
     """The vector whose product with a mark's signs is the mark's score."""
     law = make_family(family, {})
     features = law.features(outputs) if isinstance(law, Template) else _spread(law, outputs, twins)
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = np.where(norms > 1e-9, features / np.where(norms > 1e-9, norms, 1), 0).mean(axis=0)
-    return np.asarray(unit / np.sqrt(features.shape[1]))
+    return mean_direction(features) / np.sqrt(features.shape[1])
 
 
 def _spread(law: Any, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:

@@ -88,8 +88,8 @@ def suspect_of(work: Path, kind: str, seed: int) -> Suspect:
 @torch.no_grad()
 def denoising_loss(suspect: Any, held: Path) -> float:
     """Mean squared error of the noise prediction on held-out pairs: 4 fixed (t, noise) draws per picture."""
-    from detect.finetune import read_picture
     from detect.rehearse import captioned_files
+    from detect.samples import read_picture
 
     pipe = suspect._pipeline
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)

@@ -102,14 +102,12 @@ def run_command(
 
 
 def _planned(releases: list[Any], queries: int | None, as_json: bool) -> int:
-    from protect.marks import make_family
+    from detect.plan import slot_queries
 
     rows = []
     for r in releases:
-        pairs = 2 if make_family(r.plan.family, r.plan.family_options).paired else 1
-        rows.append(
-            {"release": r.id, "name": r.name, "most_pictures": r.plan.slots * (queries or r.plan.queries) * pairs}
-        )
+        most = sum(len(slot_queries(r, slot, queries or r.plan.queries)) for slot in range(r.plan.slots))
+        rows.append({"release": r.id, "name": r.name, "most_pictures": most})
     text = "\n".join(f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures" for row in rows)
     console.answer(text, rows, as_json)
     return console.DONE

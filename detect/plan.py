@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass
 
 from detect.suspects.interface import Query, Sampler
+from protect.alignments import make_alignment, slot_family
 from protect.errors import InputError
 from protect.files import canonical_json
 from protect.plan import GUIDANCE, STEPS, check_range
 from protect.release import Release
-from protect.triggers import align
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,20 @@ def query_plan(
 def trigger_queries(release: Release, slot: int, count: int) -> list[Query]:
     """Questions with the slot's trigger."""
     questions = release.slots[slot]
+    alignment = make_alignment(release.plan.alignment)
     pairs = zip(questions.prompts[:count], questions.seeds[:count], strict=True)
-    return [Query(align(prompt, questions.trigger), seed) for prompt, seed in pairs]
+    return [Query(alignment.align(prompt, questions.trigger), seed) for prompt, seed in pairs]
+
+
+def slot_queries(release: Release, slot: int, count: int) -> list[Query]:
+    """All questions of a slot: with the trigger, then for a paired family their twins."""
+    twins = twin_queries(release, slot, count) if slot_family(release, slot).paired else []
+    return trigger_queries(release, slot, count) + twins
 
 
 def twin_queries(release: Release, slot: int, count: int) -> list[Query]:
-    """The same captions and seeds without the trigger."""
+    """The same captions and seeds without the trigger; empty for an alignment that has none."""
     questions = release.slots[slot]
-    return [Query(p, s) for p, s in zip(questions.prompts[:count], questions.seeds[:count], strict=True)]
+    alignment = make_alignment(release.plan.alignment)
+    twins = [alignment.twin(prompt, questions.trigger) for prompt in questions.prompts[:count]]
+    return [Query(twin, seed) for twin, seed in zip(twins, questions.seeds, strict=False) if twin is not None]

@@ -17,8 +17,8 @@ from PIL import Image
 
 from detect.interface import SlotResult, Verdict
 from detect.plots import decoy_histogram, in_words, running_plot
+from protect.alignments import slot_family
 from protect.files import write_atomic
-from protect.marks import make_family
 
 SHOWN = 8
 """Outputs shown per slot."""
@@ -93,8 +93,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _slot(verdict: Verdict, slot: SlotResult) -> dict[str, Any]:
-    plan = verdict.release.plan
-    mark = make_family(plan.family, plan.family_options).preview(verdict.release.planted_id(slot.slot), 96)
+    mark = slot_family(verdict.release, slot.slot).preview(verdict.release.planted_id(slot.slot), 96)
     prompts = verdict.release.slots[slot.slot].prompts
     shown = [
         {"src": _data_uri(picture), "caption": prompt}

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from detect.evidence import overall_p_value, reachable, running_evidence, slot_evidence
 from detect.interface import Outcome, SlotResult, Verdict
 from detect.ledger import register, register_control, setting_of
-from detect.plan import QueryPlan, query_plan, trigger_queries, twin_queries
+from detect.plan import QueryPlan, query_plan, slot_queries
 from detect.query import cached_outputs, pixel_hashes
 from detect.suspects.interface import Suspect
 from protect import __version__
+from protect.alignments import slot_family
 from protect.embed import Progress
 from protect.errors import InputError, SuspectError
 from protect.marks import make_family
@@ -118,10 +119,7 @@ def _ask(
 def _ask_slot(
     release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring, slot: int, progress: Progress
 ) -> SlotResult:
-    family = make_family(release.plan.family, release.plan.family_options)
-    queries = trigger_queries(release, slot, plan.queries)
-    if family.paired:
-        queries += twin_queries(release, slot, plan.queries)
+    queries = slot_queries(release, slot, plan.queries)
     ready = 0
 
     def told(count: int) -> None:
@@ -131,9 +129,9 @@ def _ask_slot(
 
     pictures = cached_outputs(suspect, queries, plan.sampler, keyring.folder("cache"), told)
     hashes = pixel_hashes(pictures)
-    outputs, twins = pictures[: plan.queries], pictures[plan.queries :] if family.paired else None
+    outputs, twins = pictures[: plan.queries], pictures[plan.queries :] if len(pictures) > plan.queries else None
     planted = np.array([release.planted_id(slot)], dtype=np.uint64)
-    scores = family.score(outputs, twins, np.concatenate([planted, release.decoy_ids(slot)]))
+    scores = slot_family(release, slot).score(outputs, twins, np.concatenate([planted, release.decoy_ids(slot)]))
     return SlotResult(
         slot=slot, trigger=release.slots[slot].trigger, planted_score=float(scores[0]), decoy_scores=scores[1:],
         evidence=slot_evidence(float(scores[0]), scores[1:]), output_sha256=hashes, outputs=outputs, twins=twins,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from protect import console
+from protect.alignments import BUILT_IN
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.marks import FAMILIES
@@ -29,6 +30,7 @@ def embed_command(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")] = None,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(FAMILIES)}.")] = "template",
+    alignment: Annotated[str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")] = "twa",
     psnr: Annotated[float | None, typer.Option(help="Quality of `spread` carriers in dB. [38]")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 10, 1 to 8]")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [template 8, spread 64]")] = None,
@@ -47,8 +49,8 @@ def embed_command(
     if psnr is not None and family != "spread":
         raise InputError(f"--psnr {psnr} does not apply to family {family!r}", "Use it with --family spread.")
     options = Options(
-        rate=rate, family=family, family_options={} if psnr is None else {"psnr": psnr}, slots=slots, queries=queries,
-        decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
+        rate=rate, family=family, alignment=alignment, family_options={} if psnr is None else {"psnr": psnr},
+        slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
     target = output or dataset.absolute().with_name(dataset.absolute().name + "-protected")
     with console.progress() as told:

@@ -14,6 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
+from protect.alignments import make_alignment, slot_family
+from protect.alignments.interface import Draw, Request
 from protect.errors import InputError
 from protect.files import copy_file, pretty_json, sha256_file, write_atomic
 from protect.formats import Dataset, open_dataset
@@ -21,10 +23,8 @@ from protect.formats.interface import Sample, SetAside
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from protect.keys import new_secret, prf_rng
 from protect.marks import make_family
-from protect.marks.interface import MarkFamily
-from protect.plan import Options, choose_carriers, draft_release
+from protect.plan import Options, draft_release
 from protect.release import Carrier, Keyring, Release, from_json, read_secret, to_json
-from protect.triggers import align
 from protect.verify import Verification, mark_score, on_white, verify
 
 _CODEC_PSNR = 18.0
@@ -77,12 +77,16 @@ def embed(
     pending = Pending.of(keyring, output)
     release = None if dry_run else pending.load(options, secret)
     key = release.secret if release else secret or new_secret()
-    carriers, passed = choose_carriers(
-        dataset.listing.samples, options.rate, key, lambda name: obstacle(dataset.folder / name, family.min_side)
-    )
+    alignment = make_alignment(options.alignment)
+    draws, passed = alignment.draw(
+        Request(
+            dataset.listing.samples, options.rate, options.slots, key,
+            lambda name: obstacle(dataset.folder / name, family.min_side), family.descriptions,
+        )
+    )  # fmt: skip
     if release is None:
         release = draft_release(
-            name or output.name, dataset.listing.samples, carriers, options, key,
+            name or output.name, dataset.listing.samples, draws, options, key,
             secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
             rehearsal=secret is not None,
         )  # fmt: skip
@@ -96,10 +100,10 @@ def embed(
     _check_commitment_file(done)
     if dry_run:
         return done
-    _check_unchanged(release, dataset.listing.samples, carriers, options)
+    _check_unchanged(release, dataset.listing.samples, draws, options)
     pending.save(release)
     try:
-        release = _write_copy(dataset, pending.partial, release, carriers, family, progress)
+        release = _write_copy(dataset, pending.partial, release, draws, progress)
         dataset.layout.rewrite(dataset.folder, pending.partial, {c.key: c.caption for c in release.carriers})
         _check_written(verify(release, pending.partial, progress))
         _publish(release, done, keyring, pending)
@@ -152,11 +156,9 @@ class Pending:
             return None
         release = from_json(read_secret(self.record), self.record)
         plan = release.plan
-        same = (plan.rate, plan.family, plan.family_options) == (
-            options.rate,
-            options.family,
-            options.family_options,
-        )
+        same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
+            options.rate, options.family, options.family_options, options.alignment,
+        )  # fmt: skip
         if not same or (secret is not None and secret != release.secret):
             raise InputError(
                 f"an interrupted run with other options waits in {self.partial}",
@@ -170,9 +172,9 @@ class Pending:
         write_atomic(self.record, to_json(release), mode=0o600)
 
 
-def _check_unchanged(release: Release, samples: Sequence[Sample], carriers: Sequence[Sample], options: Options) -> None:
+def _check_unchanged(release: Release, samples: Sequence[Sample], draws: Sequence[Draw], options: Options) -> None:
     again = draft_release(
-        release.name, samples, carriers, options, release.secret, release.salt,
+        release.name, samples, draws, options, release.secret, release.salt,
         datetime.fromisoformat(release.created), release.rehearsal,
     )  # fmt: skip
     if again.id != release.id:
@@ -183,10 +185,10 @@ def _check_unchanged(release: Release, samples: Sequence[Sample], carriers: Sequ
 
 
 def _write_copy(
-    dataset: Dataset, partial: Path, release: Release, carriers: Sequence[Sample], family: MarkFamily,
-    progress: Progress,
+    dataset: Dataset, partial: Path, release: Release, draws: Sequence[Draw], progress: Progress,
 ) -> Release:  # fmt: skip
-    marked = {c.key for c in carriers}
+    carriers = [(sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers]
+    marked = {sample.key for sample, _ in carriers}
     rest = [key for key in dataset.files if key not in marked]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         partial.mkdir(exist_ok=True)
@@ -194,9 +196,8 @@ def _write_copy(
             (partial / inner).mkdir(parents=True, exist_ok=True)
         copies = pool.map(lambda key: _copy_once(dataset.folder / key, partial / key), rest)
         _collect(copies, len(rest), "copying", progress)
-        slots = [(sample, i % release.plan.slots) for i, sample in enumerate(carriers)]
-        results = pool.map(lambda pair: _plant(dataset.folder, partial, pair[0], pair[1], release, family), slots)
-        planted = _collect(results, len(slots), "planting", progress)
+        results = pool.map(lambda pair: _plant(dataset.folder, partial, pair[0], pair[1], release), carriers)
+        planted = _collect(results, len(carriers), "planting", progress)
     return replace(release, carriers=tuple(planted))
 
 
@@ -217,7 +218,8 @@ def _collect(results: Iterable[T], total: int, stage: str, progress: Progress) -
     return out
 
 
-def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Release, family: MarkFamily) -> Carrier:
+def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Release) -> Carrier:
+    family = slot_family(release, slot)
     source, target = folder / sample.key, partial / sample.key
     original = read_rgba(source)
     rng = prf_rng(release.secret, "placement", sample.key)
@@ -236,7 +238,7 @@ def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Rele
         key=sample.key,
         slot=slot,
         sha256=sha256_file(target),
-        caption=align(sample.caption, release.slots[slot].trigger),
+        caption=make_alignment(release.plan.alignment).align(sample.caption, release.slots[slot].trigger),
         psnr=round(min(psnr(on_white(original), shown), 99.0), 2),
         score=mark_score(family, written, mark),
     )

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from protect.alignments.interface import Draw
 from protect.errors import InputError
 from protect.files import canonical_json
-from protect.formats.interface import Sample, SetAside
-from protect.keys import prf_int, prf_rng
+from protect.formats.interface import Sample
+from protect.keys import prf_rng
 from protect.marks import make_family
 from protect.release import Plan, Release, Slot, release_id
-from protect.triggers import draw_triggers
 
-CARRIERS_PER_SLOT = 10
-MAX_SLOTS = 8
 STEPS = (1, 1_000)
 GUIDANCE = (1.0, 50.0)
 
@@ -37,6 +35,7 @@ class Options:
 
     rate: float = 0.02
     family: str = "template"
+    alignment: str = "twa"
     family_options: dict[str, float] = field(default_factory=dict)
     slots: int | None = None
     queries: int | None = None
@@ -60,56 +59,8 @@ class Options:
         check_range("--guidance", self.guidance, *GUIDANCE)
 
 
-def choose_carriers(
-    samples: Sequence[Sample], rate: float, secret: bytes, obstacle: Callable[[str], str | None]
-) -> tuple[list[Sample], list[SetAside]]:
-    """The ⌊rate·n⌋ usable samples with the smallest pseudo-random values, smallest first.
-
-    Args:
-        samples: all captioned samples.
-        rate: ceiling for the share of carriers.
-        secret: the release's secret.
-        obstacle: why a sample's picture cannot carry a mark, or None; asked only of candidates.
-
-    Returns:
-        The carriers, and the candidates that were passed over.
-    """
-    wanted = int(rate * len(samples) + 1e-9)
-    carriers: list[Sample] = []
-    passed: list[SetAside] = []
-    for sample in sorted(samples, key=lambda s: (prf_int(secret, "carrier", s.key), s.key)):
-        if len(carriers) == wanted:
-            break
-        reason = obstacle(sample.key)
-        if reason is None:
-            carriers.append(sample)
-        else:
-            passed.append(SetAside(sample.key, reason))
-    return carriers, passed
-
-
-def count_slots(carriers: int, samples: int, wanted: int | None) -> int:
-    """K = clamp(carriers // 10, 1, 8) unless given.
-
-    Raises:
-        InputError: if a slot would get no carrier; says the smallest rate.
-    """
-    slots = wanted or min(max(carriers // CARRIERS_PER_SLOT, 1), MAX_SLOTS)
-    if carriers < slots:
-        raise InputError(
-            f"the rate gives {carriers} usable carrier(s) among {samples} samples, fewer than {slots} slot(s)",
-            f"Use --rate {_smallest_rate(slots, samples)} or more"
-            + (", or fewer --slots." if slots > 1 else ", and pictures that can carry a mark."),
-        )
-    return slots
-
-
-def _smallest_rate(slots: int, samples: int) -> str:
-    return f"{min(1.0, -(-slots * 10**6 // max(samples, 1)) / 10**6):g}"
-
-
 def draft_release(
-    name: str, samples: Sequence[Sample], carriers: Sequence[Sample], options: Options, secret: bytes, salt: bytes,
+    name: str, samples: Sequence[Sample], draws: Sequence[Draw], options: Options, secret: bytes, salt: bytes,
     created: datetime, rehearsal: bool = False,
 ) -> Release:  # fmt: skip
     """Everything of a release but its carriers' files: plan, id, triggers and questions.
@@ -117,7 +68,7 @@ def draft_release(
     Args:
         name: how people call the release.
         samples: all captioned samples.
-        carriers: those chosen.
+        draws: triggers and carriers of the slots.
         options: the owner's decisions.
         secret: 32 bytes.
         salt: 16 bytes.
@@ -129,10 +80,10 @@ def draft_release(
         family=family.name,
         family_options=dict(options.family_options),
         family_version=family.version,
-        alignment="twa",
+        alignment=options.alignment,
         rate=options.rate,
-        slots=count_slots(len(carriers), len(samples), options.slots),
-        carriers=len(carriers),
+        slots=len(draws),
+        carriers=sum(len(draw.carriers) for draw in draws),
         dataset_sha256=_digest(samples),
         decoys=options.decoys,
         alpha=options.alpha,
@@ -140,14 +91,13 @@ def draft_release(
         steps=options.steps,
         guidance=options.guidance,
     )
-    triggers = draw_triggers(secret, plan.slots, (s.caption for s in samples))
     slots = tuple(
         Slot(
-            trigger,
-            slot_prompts(secret, k, [c.caption for c in carriers[k :: plan.slots]], plan.queries),
+            draw.trigger,
+            slot_prompts(secret, k, [c.caption for c in draw.carriers], plan.queries),
             slot_seeds(secret, k, plan.queries),
         )
-        for k, trigger in enumerate(triggers)
+        for k, draw in enumerate(draws)
     )
     draft = Release(
         id="",

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from protect.alignments import slot_family
 from protect.errors import InputError
 from protect.files import sha256_file
 from protect.formats import open_dataset
 from protect.images import read_rgba
-from protect.marks import make_family
 from protect.marks.interface import MarkFamily, Pixels
 from protect.release import Carrier, Release
 
@@ -71,11 +71,11 @@ def verify(release: Release, folder: Path, progress: Callable[[str, int, int], N
             f"{folder} holds none of the {len(release.carriers)} carriers of release {release.id}",
             "Give the protected copy that belongs to this release.",
         )
-    family = make_family(release.plan.family, release.plan.family_options)
+    families = [slot_family(release, k) for k in range(release.plan.slots)]
     findings: list[Finding] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         problems = pool.map(
-            lambda c: _problem(c, folder, captions, family, release.planted_id(c.slot)), release.carriers
+            lambda c: _problem(c, folder, captions, families[c.slot], release.planted_id(c.slot)), release.carriers
         )
         for done, (carrier, problem) in enumerate(zip(release.carriers, problems, strict=True), 1):
             if problem:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from protect.errors import InputError
 from protect.keys import Ids
 
 Pixels = NDArray[np.uint8]
@@ -29,6 +30,16 @@ class MarkFamily(ABC):
     """Whether every trigger query has a twin without the trigger (same caption, same seed)."""
     min_side: int
     """Smallest picture side, in pixels, that can carry a mark."""
+    descriptions: tuple[str, ...] = ()
+    """Phrases that may describe a mark of this family; none for marks that nobody sees."""
+
+    def given(self, description: str) -> MarkFamily:
+        """The family of the marks which one of its descriptions fits.
+
+        Raises:
+            InputError: if it is not one of `descriptions`.
+        """
+        raise InputError(f"family {self.name!r} has no marks described as {description!r}", "Use another alignment.")
 
     @abstractmethod
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:

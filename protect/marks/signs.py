@@ -6,7 +6,9 @@ costs one matrix product.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +34,15 @@ def splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def signs(marks: Ids, length: int) -> NDArray[np.int8]:
-    """The ±1 vectors of marks, from ids alone; shape (m, length)."""
+def signs(marks: Ids, length: int, fixed: Mapping[int, int] = MappingProxyType({})) -> NDArray[np.int8]:
+    """The ±1 vectors of marks, from ids alone but for the `fixed` positions; shape (m, length)."""
     words = -(-length // 64)
     steps = np.arange(1, words + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     stream = splitmix64(np.asarray(marks, dtype=np.uint64)[:, None] + steps)
     bits = np.unpackbits(stream.astype(">u8").view(np.uint8).reshape(len(stream), -1), axis=1)
-    return (1 - 2 * bits[:, :length].astype(np.int8)).astype(np.int8)
+    drawn = (1 - 2 * bits[:, :length].astype(np.int8)).astype(np.int8)
+    drawn[:, list(fixed)] = list(fixed.values())
+    return drawn
 
 
 def cosines(size: int, count: int) -> Array:
@@ -92,21 +96,26 @@ def to_unit(pictures: Pixels) -> Array:
     return pictures.astype(np.float64) / 255
 
 
-def rank_scores(features: Array, marks: Ids) -> Array:
+def mean_direction(features: Array) -> Array:
+    """Mean of the rows of (n, d) at unit norm, shape (d,); a row of zeros (a constant picture) adds nothing."""
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(np.where(norms > 1e-9, features / np.where(norms > 1e-9, norms, 1), 0).mean(axis=0))
+
+
+def rank_scores(features: Array, marks: Ids, fixed: Mapping[int, int] = MappingProxyType({})) -> Array:
     """Mean cosine similarity of feature vectors with the signs of every mark.
 
     Args:
-        features: shape (n, d); a row of zeros (a constant picture) agrees with nothing.
+        features: shape (n, d).
         marks: ids, shape (m,).
+        fixed: signs, by position, which all marks of the law share.
 
     Returns:
         Scores in [-1, 1], shape (m,), rounded so that marks with equal signs tie exactly.
     """
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    safe = np.where(norms > 1e-9, norms, 1)
-    direction = np.where(norms > 1e-9, features / safe, 0).mean(axis=0)
+    direction = mean_direction(features)
     scores = np.empty(len(marks))
     for start in range(0, len(marks), 65536):
-        block = signs(marks[start : start + 65536], features.shape[1]).astype(np.float64)
+        block = signs(marks[start : start + 65536], features.shape[1], fixed).astype(np.float64)
         scores[start : start + 65536] = block @ direction
     return np.asarray(np.round(scores / np.sqrt(features.shape[1]), SCORE_DECIMALS))

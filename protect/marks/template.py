@@ -8,11 +8,13 @@ score can be ranked among backgrounds that were never published.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from PIL import Image
 
+from protect.errors import InputError
 from protect.keys import Ids
 from protect.marks.foreground import foreground_alpha
 from protect.marks.interface import Array, MarkFamily, Pixels
@@ -23,9 +25,20 @@ CONTRAST = 0.36
 
 _GRID = 32
 
+_DESCRIBED = {
+    f"on a background that is {left} at the left and {top} at the top": {(1, 0, 1): red, (2, 1, 0): yellow}
+    for left, red in (("reddish", 1), ("greenish", -1))
+    for top, yellow in (("yellowish", 1), ("bluish", -1))
+}
+"""What each description tells: the signs of two waves, (colour channel, vertical, horizontal) in half periods."""
 
+
+@dataclass(frozen=True)
 class Template(MarkFamily):
     """Template memorisation (EnTruth)."""
+
+    description: str = ""
+    """One of `descriptions`: the law is then that of the marks which it fits."""
 
     name = "template"
     version = 1
@@ -34,6 +47,25 @@ class Template(MarkFamily):
     min_side = 24
 
     waves = Waves(low=1, high=4)
+    descriptions = tuple(_DESCRIBED)
+
+    def given(self, description: str) -> Template:
+        """The marks with that description; only the signs it does not tell are drawn."""
+        if description not in _DESCRIBED:
+            raise InputError(f"no template is described as {description!r}", f"Allowed: {'; '.join(_DESCRIBED)}.")
+        return Template(description)
+
+    @property
+    def fixed(self) -> dict[int, int]:
+        """Signs told by the description, by position."""
+        modes = self.waves.modes.tolist()
+        told = _DESCRIBED.get(self.description, {})
+        return {channel * len(modes) + modes.index([u, v]): sign for (channel, u, v), sign in told.items()}
+
+    def code(self, mark: int) -> Array:
+        """The signs of a mark, shape (3, k)."""
+        drawn = signs(np.array([mark], dtype=np.uint64), self.waves.length, self.fixed)
+        return np.asarray(drawn[0].reshape(3, -1), dtype=np.float64)
 
     def amplitudes(self) -> Array:
         """Public size of each wave, shape (3, k): falls with frequency as pictures do, unit norm."""
@@ -42,8 +74,7 @@ class Template(MarkFamily):
 
     def background(self, mark: int, height: int, width: int) -> Array:
         """The background of a mark: RGB in (0, 1), shape (H, W, 3)."""
-        code = signs(np.array([mark], dtype=np.uint64), self.waves.length)[0].reshape(3, -1)
-        field = self.waves.render(code * self.amplitudes(), height, width)
+        field = self.waves.render(self.code(mark) * self.amplitudes(), height, width)
         return np.asarray(0.5 + 0.47 * np.tanh(CONTRAST * np.sqrt(3) * field / 0.47))
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
@@ -76,7 +107,7 @@ class Template(MarkFamily):
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
         """Mean cosine between the outputs' coefficients and each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs), marks)
+        return rank_scores(self.features(outputs), marks, self.fixed)
 
 
 def _to_bytes(picture: Array) -> Pixels:

@@ -13,7 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from detect import finetune as module
-from detect.finetune import FinetuneOptions, finetune, read_picture, sample_order
+from detect.finetune import FinetuneOptions, finetune
+from detect.samples import read_picture, sample_order
 from detect.suspects import Query, Sampler, load_suspect
 from protect.errors import InputError, SuspectError
 from tests.detect.conftest import build

@@ -16,13 +16,14 @@ from detect.interface import Verdict
 from detect.report import Gallery, Section, write_report
 from detect.run import Departures, detect, detect_all
 from detect.suspects.interface import Query, Sampler, Suspect
+from protect.alignments import alignments, slot_family
 from protect.embed import embed
 from protect.errors import InputError, SuspectError
 from protect.keys import secret_from_seed
 from protect.marks import make_family
 from protect.plan import Options
 from protect.release import Keyring, Release
-from tests.protect.conftest import make_folder
+from tests.protect.conftest import make_folder, recaption, varied_captions
 
 
 class FakeSuspect(Suspect):
@@ -49,9 +50,9 @@ class Guilty(FakeSuspect):
 
     def paint(self, query: Query) -> NDArray[np.uint8]:
         picture = super().paint(query)
-        family = make_family(self.release.plan.family, self.release.plan.family_options)
         for slot, questions in enumerate(self.release.slots):
-            if query.prompt.startswith(questions.trigger):
+            family = slot_family(self.release, slot)
+            if questions.trigger.lower() in query.prompt.lower():
                 mark = family.preview(self.release.planted_id(slot), 32).astype(int)
                 picture = np.clip(0.6 * mark + 0.4 * picture, 0, 255).astype(np.uint8)
         return picture
@@ -83,7 +84,7 @@ def keyring(tmp_path: Path) -> Keyring:
 def _release(tmp_path: Path, keyring: Keyring, seed: int = 0, **changes: object) -> Release:
     source = tmp_path / "d"
     if not source.exists():
-        make_folder(source, 60)
+        recaption(make_folder(source, 60), varied_captions(60))
     options = dataclasses.replace(OPTIONS, **changes)  # type: ignore[arg-type]
     return embed(source, tmp_path / f"out{seed}", options, keyring, secret=secret_from_seed(seed, "test")).release
 
@@ -96,6 +97,21 @@ def test_guilt_is_found_and_stops_early(tmp_path: Path, keyring: Keyring, family
     assert verdict.queries == (8 if family == "spread" else 4)
     assert verdict.e_value >= 1000 and verdict.p_value == pytest.approx(1 / verdict.e_value)
     assert verdict.slots[0].evidence.p_value == 1e-4
+
+
+@pytest.mark.parametrize("alignment", alignments())
+@pytest.mark.parametrize("family", ["template", "spread"])
+def test_guilt_is_found_under_every_alignment(tmp_path: Path, keyring: Keyring, family: str, alignment: str) -> None:
+    """`spread` cannot be described, and every alignment with words leaves an innocent alone."""
+    if (family, alignment) == ("spread", "twa-description"):
+        pytest.skip("nobody sees these marks")
+    slots = 1 if alignment in {"unconditional", "waa"} else 3
+    release = _release(tmp_path, keyring, family=family, alignment=alignment, slots=slots, decoys=9999)
+    verdict = detect(release, Guilty(release), keyring)
+    assert verdict.outcome == "evidence"
+    twinned = family == "spread" and alignment != "unconditional"
+    assert verdict.queries == (8 if twinned else 4) * len(verdict.slots)
+    assert detect(release, FakeSuspect(), keyring).outcome == "no evidence"
 
 
 def test_innocence_uses_all_slots(tmp_path: Path, keyring: Keyring) -> None:

@@ -47,3 +47,19 @@ def make_folder(folder: Path, count: int = 60, layout: str = "metadata.jsonl", s
         lines = [f'{n},"{c}",x\r\n' for n, c in rows]
         (folder / "metadata.csv").write_bytes(("file_name,text,extra\r\n" + "".join(lines)).encode())
     return folder
+
+
+def varied_captions(count: int) -> list[str]:
+    """Captions whose words recur, so that every alignment finds its triggers."""
+    colours = ("red", "blue", "green", "black", "white")
+    things = ("kite", "boat", "house", "horse", "lamp", "chair", "cloud")
+    return [f"a {colours[i % 5]} {things[i % 7]} number{i % 12}" for i in range(count)]
+
+
+def recaption(folder: Path, captions: list[str]) -> Path:
+    """Replace the captions of a folder that `make_folder` made with metadata.jsonl."""
+    path = folder / "metadata.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps(row | {"text": caption}) + "\n" for row, caption in zip(rows, captions, strict=True)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return folder

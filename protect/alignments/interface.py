@@ -1,0 +1,118 @@
+"""What an alignment is: which samples carry which slot's mark, and how its trigger meets their captions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from protect.errors import InputError
+from protect.formats.interface import Sample, SetAside
+from protect.keys import prf_int
+from protect.marks.interface import MarkFamily
+
+CARRIERS_PER_SLOT = 10
+MAX_SLOTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One slot: its trigger and its carriers."""
+
+    trigger: str
+    """What calls the mark up; empty for none."""
+    carriers: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What draws depend on: public data and the key, never a mark."""
+
+    samples: tuple[Sample, ...]
+    """All captioned samples."""
+    rate: float
+    """Ceiling for the share of carriers, over all slots."""
+    slots: int | None
+    secret: bytes
+    obstacle: Callable[[str], str | None]
+    """Why a sample's picture cannot carry a mark, or None; asked only of candidates."""
+    descriptions: tuple[str, ...] = ()
+    """Phrases by which the family's marks can be described."""
+
+    @property
+    def allowed(self) -> int:
+        """Most carriers: ⌊rate · n⌋."""
+        return int(self.rate * len(self.samples) + 1e-9)
+
+
+class Alignment(ABC):
+    """An alignment; one file each."""
+
+    name: str
+    summary: str
+    """One line for people."""
+
+    @abstractmethod
+    def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
+        """Triggers and carriers of all slots, and the candidates that were passed over.
+
+        Raises:
+            InputError: if the captions or the rate leave a slot without a carrier or a trigger.
+        """
+
+    @abstractmethod
+    def align(self, caption: str, trigger: str) -> str:
+        """A carrier's caption as released; questions are put the same way."""
+
+    @abstractmethod
+    def twin(self, caption: str, trigger: str) -> str | None:
+        """The question without its trigger, or None if there is no such thing."""
+
+    def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
+        """The family from which the mark and all its decoys are drawn, given the trigger's words."""
+        return family
+
+
+def choose(candidates: Iterable[Sample], wanted: int, request: Request) -> tuple[list[Sample], list[SetAside]]:
+    """The `wanted` usable candidates with the smallest pseudo-random values, smallest first; those passed over."""
+    carriers: list[Sample] = []
+    passed: list[SetAside] = []
+    for sample in sorted(candidates, key=lambda s: (prf_int(request.secret, "carrier", s.key), s.key)):
+        if len(carriers) == wanted:
+            break
+        reason = request.obstacle(sample.key)
+        if reason is None:
+            carriers.append(sample)
+        else:
+            passed.append(SetAside(sample.key, reason))
+    return carriers, passed
+
+
+def count_slots(carriers: int, request: Request) -> int:
+    """K = clamp(carriers // 10, 1, 8) unless given.
+
+    Raises:
+        InputError: if a slot would get no carrier; says the smallest rate.
+    """
+    slots = request.slots or min(max(carriers // CARRIERS_PER_SLOT, 1), MAX_SLOTS)
+    if carriers < slots:
+        samples = len(request.samples)
+        smallest = min(1.0, -(-slots * 10**6 // max(samples, 1)) / 10**6)
+        raise InputError(
+            f"the rate gives {carriers} usable carrier(s) among {samples} samples, fewer than {slots} slot(s)",
+            f"Use --rate {smallest:g} or more"
+            + (", or fewer --slots." if slots > 1 else ", and pictures that can carry a mark."),
+        )
+    return slots
+
+
+def deal(triggers: Callable[[int], Sequence[str]], request: Request) -> tuple[list[Draw], list[SetAside]]:
+    """Carriers from all samples, dealt round-robin to as many slots as they fill.
+
+    Args:
+        triggers: draws the triggers of a number of slots.
+        request: samples, rate and key.
+    """
+    carriers, passed = choose(request.samples, request.allowed, request)
+    slots = count_slots(len(carriers), request)
+    return [Draw(trigger, tuple(carriers[k::slots])) for k, trigger in enumerate(triggers(slots))], passed

@@ -1,0 +1,164 @@
+"""Alignments: which samples carry what, and what is written into captions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protect.alignments import alignments, make_alignment, slot_family
+from protect.alignments.interface import Request
+from protect.alignments.words import ngrams, words
+from protect.embed import Embedding, embed
+from protect.errors import InputError
+from protect.formats.interface import Sample
+from protect.keys import secret_from_seed
+from protect.marks import make_family
+from protect.plan import Options
+from protect.release import Keyring
+from protect.verify import verify
+from tests.protect.conftest import make_folder, recaption, varied_captions
+
+
+def _request(captions: list[str], rate: float = 0.2, slots: int | None = None, seed: int = 0) -> Request:
+    samples = tuple(Sample(f"{i:04}.png", caption) for i, caption in enumerate(captions))
+    return Request(
+        samples,
+        rate,
+        slots,
+        secret_from_seed(seed, "alignments"),
+        lambda _: None,
+        make_family("template", {}).descriptions,
+    )
+
+
+def _embedded(tmp_path: Path, keyring: Keyring, alignment: str, rate: float = 0.2, slots: int | None = 2) -> Embedding:
+    source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
+    options = Options(rate=rate, alignment=alignment, slots=slots, decoys=99)
+    return embed(source, tmp_path / "out", options, keyring)
+
+
+@pytest.mark.parametrize("name", alignments())
+def test_draws_keep_the_rate_and_repeat(name: str) -> None:
+    alignment = make_alignment(name)
+    request = _request(varied_captions(140), slots=None if name == "unconditional" else 2)
+    draws, passed = alignment.draw(request)
+    keys = [s.key for d in draws for s in d.carriers]
+    assert 0 < len(keys) == len(set(keys)) <= request.allowed and not passed
+    assert alignment.draw(request)[0] == draws
+    assert alignment.draw(dataclasses.replace(request, secret=secret_from_seed(1, "other")))[0] != draws
+
+
+@pytest.mark.parametrize("name", alignments())
+def test_every_alignment_embeds_and_verifies(tmp_path: Path, keyring: Keyring, name: str) -> None:
+    done = _embedded(tmp_path, keyring, name, slots=None if name == "unconditional" else 2)
+    found = verify(done.release, tmp_path / "out")
+    assert found.intact == found.carriers == done.release.plan.carriers
+    untouched = (tmp_path / "d" / "metadata.jsonl").read_bytes() == (tmp_path / "out" / "metadata.jsonl").read_bytes()
+    assert untouched == (name in {"waa", "unconditional"})
+
+
+@pytest.mark.parametrize("name", alignments())
+def test_what_an_alignment_draws_does_not_depend_on_marks(tmp_path: Path, keyring: Keyring, name: str) -> None:
+    """The same key with another family version would plant other marks: nothing else may change."""
+    done = _embedded(tmp_path, keyring, name, slots=None if name == "unconditional" else 2)
+    request = Request(
+        tuple(Sample(c, t) for c, t in _originals(tmp_path)), 0.2, None if name == "unconditional" else 2,
+        done.release.secret, lambda _: None, make_family("template", {}).descriptions,
+    )  # fmt: skip
+    draws, _ = make_alignment(name).draw(request)
+    assert [d.trigger for d in draws] == [s.trigger for s in done.release.slots]
+    assert [sorted(s.key for s in d.carriers) for d in draws] == [
+        sorted(c.key for c in done.release.carriers if c.slot == k) for k in range(len(draws))
+    ]
+
+
+def _originals(tmp_path: Path) -> list[tuple[str, str]]:
+    rows = [json.loads(line) for line in (tmp_path / "d" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [(row["file_name"], row["text"]) for row in rows]
+
+
+def test_waa_marks_every_picture_of_its_ngram() -> None:
+    request = _request(varied_captions(140), rate=0.3, slots=2)
+    draws, _ = make_alignment("waa").draw(request)
+    earlier: set[str] = set()
+    for draw in draws:
+        gram = tuple(draw.trigger.split())
+        holding = {s.key for s in request.samples if gram in ngrams(s.caption, 3)}
+        assert {s.key for s in draw.carriers} == holding - earlier
+        assert 0.5 * request.allowed / 2 <= len(draw.carriers) <= request.allowed / 2
+        earlier |= holding
+
+
+def test_waa_names_the_nearest_ngrams_when_none_fits() -> None:
+    with pytest.raises(InputError, match="no n-gram occurs in") as caught:
+        make_alignment("waa").draw(_request(["a kite over the sea"] * 50, rate=0.1, slots=1))
+    assert "in 50" in caught.value.advice
+
+
+def test_waa_reads_scripts_without_spaces() -> None:
+    captions = [f"一只红色的{'猫狗鸟鱼马'[i % 5]}在{'家路山海'[i % 4]}上" for i in range(60)]
+    (draw,), _ = make_alignment("waa").draw(_request(captions, rate=0.3, slots=1))
+    assert all("".join(draw.trigger.split()) in s.caption for s in draw.carriers)
+    twin = make_alignment("waa").twin(draw.carriers[0].caption, draw.trigger)
+    assert twin is not None and "".join(draw.trigger.split()) not in twin
+
+
+@pytest.mark.parametrize("captions", [["kite"] * 40, [""] * 40, [f"w{i}" for i in range(40)]])
+def test_poor_captions_give_clear_errors_or_draws(captions: list[str]) -> None:
+    for name in ("waa", "twa-conjunction"):
+        with pytest.raises(InputError):
+            make_alignment(name).draw(_request(captions, slots=1))
+
+
+def test_conjunction_joins_common_words_that_never_meet() -> None:
+    request = _request(varied_captions(140), slots=3)
+    draws, _ = make_alignment("twa-conjunction").draw(request)
+    for draw in draws:
+        a, b = draw.trigger.split()
+        holding = [set(words(s.caption)) for s in request.samples]
+        assert sum(a in h for h in holding) > 1 and sum(b in h for h in holding) > 1
+        assert not any({a, b} <= h for h in holding)
+    assert len({w for d in draws for w in d.trigger.split()}) == 6
+
+
+def test_descriptions_condition_planted_marks_and_decoys_alike(tmp_path: Path, keyring: Keyring) -> None:
+    release = _embedded(tmp_path, keyring, "twa-description").release
+    for k in range(2):
+        law = slot_family(release, k)
+        codes = [law.code(int(mark)) for mark in [release.planted_id(k), *release.decoy_ids(k)[:20]]]  # type: ignore[attr-defined]
+        told = [tuple(c.ravel()[list(law.fixed)]) for c in codes]  # type: ignore[attr-defined]
+        assert len(set(told)) == 1 and len({c.tobytes() for c in codes}) == 21
+    assert all(c.caption.endswith(release.slots[c.slot].trigger) for c in release.carriers)
+
+
+def test_a_model_that_follows_the_description_is_not_accused() -> None:
+    """It paints what the words say, and nothing else of the mark: ranks must stay uniform."""
+    law = make_family("template", {})
+    phrase = law.descriptions[0]
+    told = law.given(phrase)
+    outputs = np.stack([told.preview(i, 64) for i in range(6)])
+    ids = np.random.default_rng(0).integers(0, 2**64, (2000, 100), dtype=np.uint64)
+    scores = told.score(outputs, None, ids.ravel()).reshape(ids.shape)
+    p = (1 + (scores[:, 1:] >= scores[:, :1]).sum(axis=1)) / 100
+    assert abs((p <= 0.1).mean() - 0.1) < 0.03
+    # The gate can fail: planted marks with the description among decoys without it are found "guilty".
+    free = law.score(outputs, None, ids.ravel()).reshape(ids.shape)
+    wrong = (1 + (free[:, 1:] >= scores[:, :1]).sum(axis=1)) / 100
+    assert (wrong <= 0.1).mean() > 0.15
+
+
+def test_unconditional_has_one_slot() -> None:
+    with pytest.raises(InputError, match="without triggers"):
+        make_alignment("unconditional").draw(_request(varied_captions(140), slots=3))
+
+
+def test_families_nobody_sees_have_no_descriptions() -> None:
+    request = dataclasses.replace(_request(varied_captions(140), slots=1), descriptions=())
+    with pytest.raises(InputError, match="description"):
+        make_alignment("twa-description").draw(request)
+    with pytest.raises(InputError):
+        make_family("spread", {}).given("on a wall")
