@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from protect import console
+from protect import console, marks
 from protect.alignments import BUILT_IN
 from protect.embed import Embedding, embed
 from protect.errors import InputError
-from protect.marks import FAMILIES
 from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import Verification, verify
@@ -29,9 +28,9 @@ def embed_command(
     dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")] = None,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
-    family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(FAMILIES)}.")] = "template",
+    family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")] = "template",
     alignment: Annotated[str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")] = "twa",
-    psnr: Annotated[float | None, typer.Option(help="Quality of `spread` carriers in dB. [38]")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=NUMBER; repeatable.")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 10, 1 to 8]")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [template 8, spread 64]")] = None,
     decoys: Annotated[int, typer.Option(help="Decoys per slot.")] = 9_999,
@@ -46,10 +45,8 @@ def embed_command(
 
     Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
     """
-    if psnr is not None and family != "spread":
-        raise InputError(f"--psnr {psnr} does not apply to family {family!r}", "Use it with --family spread.")
     options = Options(
-        rate=rate, family=family, alignment=alignment, family_options={} if psnr is None else {"psnr": psnr},
+        rate=rate, family=family, alignment=alignment, family_options=_family_options(option or []),
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
     target = output or dataset.absolute().with_name(dataset.absolute().name + "-protected")
@@ -57,6 +54,17 @@ def embed_command(
         done = embed(dataset, target, options, Keyring.default(), name=name, dry_run=dry_run, progress=told)
     console.answer(_embedded(done, dry_run), _embedding_json(done, dry_run), as_json)
     return console.SET_ASIDE if done.set_aside else console.DONE
+
+
+def _family_options(given: list[str]) -> dict[str, float]:
+    options = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            options[name] = float(value)
+        except ValueError:
+            raise InputError(f"--option {text} is not NAME=NUMBER", "For example: --option psnr=30.") from None
+    return options
 
 
 def _embedded(done: Embedding, dry_run: bool) -> str:

@@ -78,6 +78,11 @@ def embed(
     release = None if dry_run else pending.load(options, secret)
     key = release.secret if release else secret or new_secret()
     alignment = make_alignment(options.alignment)
+    if not family.alone and alignment.twin("", "") is None:
+        raise InputError(
+            f"family {family.name!r} compares with and without the trigger, and {alignment.name!r} has none",
+            "Use another --family or --alignment.",
+        )
     draws, passed = alignment.draw(
         Request(
             dataset.listing.samples, options.rate, options.slots, key,
@@ -240,7 +245,7 @@ def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Rele
         sha256=sha256_file(target),
         caption=make_alignment(release.plan.alignment).align(sample.caption, release.slots[slot].trigger),
         psnr=round(min(psnr(on_white(original), shown), 99.0), 2),
-        score=mark_score(family, written, mark),
+        score=mark_score(family, written, original, mark) or 0.0,
     )
 
 

@@ -89,7 +89,7 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
         ("protect", "embed", "d", "--rate", "0.0001"),
         ("protect", "embed", "d", "--rate", "7"),
         ("protect", "embed", "d", "--family", "nope"),
-        ("protect", "embed", "d", "--psnr", "30"),
+        ("protect", "embed", "d", "--option", "psnr=30"),
         ("protect", "embed", "d", "--output", "d"),
         ("protect", "embed", "d", "--rate", "lots"),
         ("protect", "embed"),

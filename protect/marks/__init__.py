@@ -1,13 +1,24 @@
-"""Mark families by name."""
+"""Mark families by name. Others can be added through the entry point group `tracemark.families`."""
 
 from __future__ import annotations
 
 from protect.errors import InputError
+from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
 from protect.marks.interface import MarkFamily
 from protect.marks.spread import Spread
 from protect.marks.template import Template
+from protect.marks.tint import Tint
+from protect.marks.warp import Warp
+from protect.plugins import with_plugins
 
-FAMILIES: dict[str, type[MarkFamily]] = {family.name: family for family in (Template, Spread)}
+BUILT_IN: dict[str, type[MarkFamily]] = {
+    family.name: family for family in (Template, Spread, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
+}
+
+
+def families() -> dict[str, type[MarkFamily]]:
+    """All families, built in and installed."""
+    return with_plugins("tracemark.families", BUILT_IN)
 
 
 def make_family(name: str, options: dict[str, float]) -> MarkFamily:
@@ -16,9 +27,10 @@ def make_family(name: str, options: dict[str, float]) -> MarkFamily:
     Raises:
         InputError: if there is no such family or it has no such option.
     """
-    if name not in FAMILIES:
-        raise InputError(f"unknown mark family {name!r}", f"Choose one of: {', '.join(FAMILIES)}.")
+    known = families()
+    if name not in known:
+        raise InputError(f"unknown mark family {name!r}", f"Choose one of: {', '.join(known)}.")
     try:
-        return FAMILIES[name](**options)
+        return known[name](**options)
     except TypeError:
         raise InputError(f"family {name!r} does not take {sorted(options)}", "Drop the option.") from None

@@ -28,6 +28,10 @@ class MarkFamily(ABC):
     """Outputs asked for per slot unless the plan says otherwise."""
     paired: bool
     """Whether every trigger query has a twin without the trigger (same caption, same seed)."""
+    alone: bool = True
+    """Whether outputs can be scored without twins."""
+    carrier_side: int | None = 64
+    """Side at which carriers are scored; None is their own size."""
     min_side: int
     """Smallest picture side, in pixels, that can carry a mark."""
     descriptions: tuple[str, ...] = ()

@@ -40,6 +40,10 @@ class Template(MarkFamily):
     description: str = ""
     """One of `descriptions`: the law is then that of the marks which it fits."""
 
+    def __post_init__(self) -> None:
+        if self.description and self.description not in _DESCRIBED:
+            raise InputError(f"no template is described as {self.description!r}", f"Allowed: {'; '.join(_DESCRIBED)}.")
+
     name = "template"
     version = 1
     queries = 8
@@ -51,8 +55,6 @@ class Template(MarkFamily):
 
     def given(self, description: str) -> Template:
         """The marks with that description; only the signs it does not tell are drawn."""
-        if description not in _DESCRIBED:
-            raise InputError(f"no template is described as {description!r}", f"Allowed: {'; '.join(_DESCRIBED)}.")
         return Template(description)
 
     @property
