@@ -1,9 +1,11 @@
-"""Commands of `protect`. They parse, call and print; none imports torch."""
+"""Commands of `protect`. They parse, call and print; none but `check` imports torch."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +13,13 @@ from protect import console, marks
 from protect.alignments import BUILT_IN
 from protect.embed import Embedding, embed
 from protect.errors import InputError
+from protect.keys import secret_from_seed
 from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import Verification, verify
+
+if TYPE_CHECKING:
+    from protect.check import FamilyCheck
 
 protect_app = typer.Typer(
     help="Plant marks in an image-caption dataset before you release it.",
@@ -54,6 +60,47 @@ def embed_command(
         done = embed(dataset, target, options, Keyring.default(), name=name, dry_run=dry_run, progress=told)
     console.answer(_embedded(done, dry_run), _embedding_json(done, dry_run), as_json)
     return console.SET_ASIDE if done.set_aside else console.DONE
+
+
+@protect_app.command("check")
+def check_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
+    family: Annotated[list[str] | None, typer.Option(help="Family to check; repeatable. [all]")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=NUMBER; repeatable.")] = None,
+    vae: Annotated[Path | None, typer.Option(help="Diffusers pipeline or VAE folder. [the miniature]")] = None,
+    pictures: Annotated[int, typer.Option(help="Pictures to test each family on.")] = 40,
+    report: Annotated[Path, typer.Option(help="Page with pictures.")] = Path("check.html"),
+    seed: Annotated[int, typer.Option(help="Draws the throw-away key.")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Before release: does each family's mark read back, survive re-encoding and a VAE, and how visible is it?
+
+    Uses a throw-away key on pictures in memory; the dataset is not changed.
+    """
+    from protect.check import check
+    from protect.check.page import write_page
+    from protect.miniature import miniature_path
+
+    console.existing_folder(dataset, "the dataset")
+    options: dict[str, dict[str, float]] = {}
+    for text, value in _family_options(option or []).items():
+        name, _, inner = text.partition(".")
+        options.setdefault(name, {})[inner] = value
+    names = family or [n for n in marks.families() if n != "rivagan" or find_spec("onnxruntime")]
+    with console.progress() as told:
+        found = check(
+            dataset, names, options, vae or miniature_path(), secret_from_seed(seed, "check"), pictures=pictures,
+            progress=told,
+        )  # fmt: skip
+    write_page(report, found, dataset.absolute())
+    text = "\n".join(f"{c.family}: {c.verdict}" for c in found) + f"\nreport: {report}"
+    console.answer(text, [_check_json(c) for c in found], as_json)
+    return console.DONE
+
+
+def _check_json(found: FamilyCheck) -> dict[str, object]:
+    row = {f.name: getattr(found, f.name) for f in fields(found) if f.name not in {"originals", "marked", "survivals"}}
+    return row | {"survivals": [asdict(s) for s in found.survivals], "verdict": found.verdict}
 
 
 def _family_options(given: list[str]) -> dict[str, float]:
