@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -9,9 +10,11 @@ import shlex
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from scipy import stats
 
 from detect.run import versions
@@ -53,6 +56,30 @@ def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     print(path, file=sys.stderr)
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process of a benchmark is to do."""
+
+    stage: str
+    work: Path
+    part: int
+    parts: int
+
+
+def share_of_work(doc: str | None, stages: tuple[str, ...] = ("train", "judge")) -> Share:
+    """Parse the command line of a benchmark in stages; training in parts uses one thread per process."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=stages)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--part", default="0/1", help="share of this process, as I/N")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    part, parts = map(int, args.part.split("/"))
+    if args.stage == "train":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // parts))
+    return Share(args.stage, args.work, part, parts)
 
 
 class Clock:

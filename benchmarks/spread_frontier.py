@@ -9,14 +9,12 @@ One key and one slot per cell, on the owner's 2,200 pictures of `benchmarks.susp
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from benchmarks.common import Clock, write_result
+from benchmarks.common import Clock, share_of_work, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
 from detect.rehearse import train_suspect
 from detect.run import detect
@@ -87,18 +85,12 @@ def judge(work: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["train", "judge"])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--part", default="0/1")
-    args = parser.parse_args()
-    prepare(args.work)
-    if args.stage == "judge":
-        judge(args.work)
-        return
-    part, parts = map(int, args.part.split("/"))
-    torch.set_num_threads(max(1, 2 // parts))
-    train(args.work, part, parts)
+    share = share_of_work(__doc__)
+    prepare(share.work)
+    if share.stage == "judge":
+        judge(share.work)
+    else:
+        train(share.work, share.part, share.parts)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ the marked copy (guilty) and on the original (innocent). Every innocent is teste
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 
-from benchmarks.common import Clock, interval, mean_interval, write_result
+from benchmarks.common import Clock, interval, mean_interval, share_of_work, write_result
 from detect.demo import EMBEDDING, TUNING
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
@@ -198,21 +197,14 @@ def judge(work: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["train", "judge"])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--part", default="0/1")
-    args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
-    if args.stage == "judge":
-        judge(args.work)
-        return
-    prepare(args.work)
+    share = share_of_work(__doc__)
+    prepare(share.work)
     for seed in SEEDS:
-        release_of(args.work, seed)
-    part, parts = map(int, args.part.split("/"))
-    torch.set_num_threads(max(1, 2 // parts))
-    train(args.work, part, parts)
+        release_of(share.work, seed)
+    if share.stage == "judge":
+        judge(share.work)
+    else:
+        train(share.work, share.part, share.parts)
 
 
 if __name__ == "__main__":
