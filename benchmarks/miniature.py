@@ -23,9 +23,9 @@ from train_miniature import on_background, plain, read_pairs, to_tensor
 CAPTIONS = 200
 SAMPLER = Sampler(steps=20, guidance=3.0)
 PROMPTS = (
-    "red apple", "rocket", "house building", "guitar", "sun with face", "blue heart", "pizza slice", "soccer ball",
-    "strawberry", "umbrella", "crescent moon", "star", "pear", "banana", "red car", "birthday cake", "crown",
-    "mushroom", "cactus", "smiling face with sunglasses", "ghost", "traffic light", "black heart", "tangerine",
+    "red apple", "rocket", "house building", "guitar", "sun with face", "blue heart", "slice of pizza", "soccer ball",
+    "strawberry", "umbrella", "crescent moon", "glowing star", "pear", "banana", "automobile", "birthday cake", "crown",
+    "mushroom", "cactus", "smiling face with sunglasses", "ghost", "vertical traffic light", "black heart", "tangerine",
 )  # fmt: skip
 
 
