@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protect import console, marks
-from protect.alignments import BUILT_IN
+from protect.alignments import BUILT_IN, alignments
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
@@ -178,16 +178,28 @@ def _verification_json(found: Verification) -> dict[str, object]:
 
 @protect_app.command("ls")
 def ls_command(as_json: Json = False) -> int:
-    """List the releases in the keyring."""
-    releases = Keyring.default().releases()
-    rows = [
-        {"id": r.id, "name": r.name, "created": r.created, "family": r.plan.family, "rate": r.plan.rate,
-         "carriers": r.plan.carriers, "slots": r.plan.slots}
-        for r in releases
+    """List the releases in the keyring, and the families and alignments to choose from."""
+    rows: dict[str, list[dict[str, object]]] = {
+        "releases": [
+            {"id": r.id, "name": r.name, "created": r.created, "family": r.plan.family, "alignment": r.plan.alignment,
+             "rate": r.plan.rate, "carriers": r.plan.carriers, "slots": r.plan.slots}
+            for r in Keyring.default().releases()
+        ],
+        "families": [
+            {"name": name, "min_side": family.min_side, "queries": family.queries, "summary": family.summary}
+            for name, family in marks.families().items()
+        ],
+        "alignments": [{"name": name, "summary": alignment.summary} for name, alignment in alignments().items()],
+    }  # fmt: skip
+    held = [
+        f"  {r['id']}  {r['name']}  {r['created']}  {r['family']}, {r['alignment']}, {r['carriers']} carriers in "
+        f"{r['slots']} slot(s)"
+        for r in rows["releases"]
+    ]
+    text = [
+        f"releases in {Keyring.default().home}:", *(held or ["  none"]), "families:",
+        *(f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more" for r in rows["families"]),
+        "alignments:", *(f"  {r['name']:<16} {r['summary']}" for r in rows["alignments"]),
     ]  # fmt: skip
-    text = "\n".join(
-        f"{r.id}  {r.name}  {r.created}  {r.plan.family}, {r.plan.carriers} carriers in {r.plan.slots} slot(s)"
-        for r in releases
-    )
-    console.answer(text or f"no releases in {Keyring.default().home}", rows, as_json)
+    console.answer("\n".join(text), rows, as_json)
     return console.DONE

@@ -46,7 +46,11 @@ def test_embed_verify_and_ls(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("protect", "verify", "d-protected", "--release", "spring")
     assert code == 0 and "12 of 12" in out
     code, out, _ = run("protect", "ls", "--json")
-    assert json.loads(out)[0]["name"] == "spring"
+    listed = json.loads(out)
+    assert listed["releases"][0]["name"] == "spring"
+    assert {"template", "rivagan"} <= {f["name"] for f in listed["families"]} and len(listed["alignments"]) == 5
+    code, out, _ = run("protect", "ls")
+    assert code == 0 and "spring" in out and "twa-conjunction" in out
     (tmp_path / "d-protected" / "metadata.jsonl").write_text("")
     code, _, err = run("protect", "verify", "d-protected", "--release", "spring")
     assert code == 2 and "none of the 12 carriers" in err
@@ -93,6 +97,15 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
         ("protect", "embed", "d", "--output", "d"),
         ("protect", "embed", "d", "--rate", "lots"),
         ("protect", "embed"),
+        ("protect", "embed", "d", "--alignment", "nope"),
+        ("protect", "embed", "d", "--option", "depth"),
+        ("protect", "embed", "d", "--family", "warp", "--alignment", "unconditional"),
+        ("protect", "embed", "d", "--family", "spread", "--alignment", "twa-description"),
+        ("protect", "embed", "d", "--family", "dwtdct"),
+        ("protect", "check", "missing"),
+        ("protect", "check", "d", "--family", "nope"),
+        ("protect", "check", "d", "--vae", "empty"),
+        ("protect", "check", "d", "--pictures", "1"),
         ("protect", "verify", "missing"),
         ("protect", "verify", "d"),
         ("detect", "run"),

@@ -95,10 +95,10 @@ def check(
         "none": lambda picture: picture, "JPEG 75": jpeg(75), "JPEG 50": jpeg(50), "resize to half": resized(0.5),
         "VAE round trip": vae_round_trip(vae),
     }  # fmt: skip
+    laws = [make_family(name, family_options.get(name, {})) for name in families]
     found = []
-    for done, name in enumerate(families):
+    for done, family in enumerate(laws):
         progress("checking families", done, len(families))
-        family = make_family(name, family_options.get(name, {}))
         found.append(_check_family(folder, family, order, treatments, secret, pictures))
     progress("checking families", len(families), len(families))
     return found

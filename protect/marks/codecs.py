@@ -77,6 +77,7 @@ class DwtDct(_Codec):
     """Discrete wavelet and cosine transform: fast, and fragile (lost at JPEG quality 90)."""
 
     name = "dwtdct"
+    summary = "32 bits in wavelet and cosine coefficients; not seen, lost by most treatments"
     method = "dwtDct"
 
 
@@ -84,6 +85,7 @@ class DwtDctSvd(_Codec):
     """The same with singular values: survives JPEG."""
 
     name = "dwtdctsvd"
+    summary = "32 bits in wavelet singular values; not seen, survives JPEG"
     method = "dwtDctSvd"
 
 
@@ -91,6 +93,7 @@ class RivaGan(_Codec):
     """A learned codec (arXiv 1909.01285); slow on CPUs, and needs onnxruntime."""
 
     name = "rivagan"
+    summary = "32 bits by a learned codec; not seen, survives JPEG and crops, slow"
     method = "rivaGan"
 
     def __init__(self) -> None:

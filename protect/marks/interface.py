@@ -22,6 +22,8 @@ class MarkFamily(ABC):
     """
 
     name: str
+    summary: str
+    """One line for people."""
     version: int
     """Raised whenever planting or scoring changes; part of the committed plan."""
     queries: int

@@ -34,6 +34,7 @@ class Spread(MarkFamily):
             raise InputError(f"--psnr {self.psnr} is out of range", "Allowed: 15 to 50 dB.")
 
     name = "spread"
+    summary = "pattern of low waves, PSNR-capped; not seen"
     version = 1
     queries = 64
     paired = True

@@ -45,6 +45,7 @@ class Template(MarkFamily):
             raise InputError(f"no template is described as {self.description!r}", f"Allowed: {'; '.join(_DESCRIBED)}.")
 
     name = "template"
+    summary = "one soft background in all carriers of a slot; visible, learned soonest"
     version = 1
     queries = 8
     paired = False

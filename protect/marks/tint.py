@@ -35,6 +35,7 @@ class Tint(MarkFamily):
             raise InputError(f"tint depth {self.depth} is out of range", "Allowed: 0.01 to 1.")
 
     name = "tint"
+    summary = "smooth change of light and colour; natural to the eye"
     version = 1
     queries = 32
     paired = True

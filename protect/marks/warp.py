@@ -39,6 +39,7 @@ class Warp(MarkFamily):
             raise InputError(f"warp strength {self.strength} is out of range", "Allowed: 0.1 to 10 per cent.")
 
     name = "warp"
+    summary = "smooth warping; hardly seen"
     version = 1
     queries = 64
     paired = True
