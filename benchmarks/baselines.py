@@ -1,0 +1,180 @@
+"""Whom do the papers' rules accuse, and whom ours? Same releases, same suspects, same outputs.
+
+    python -m benchmarks.baselines --work W      # after `benchmarks.suspects train`
+
+Innocents of a release: models tuned on the unmarked copy, models tuned on copies marked with other keys, and the
+miniature itself; and the same again as another domain shows them: fewer steps with stronger guidance, and JPEG at
+quality 30. Every rule sees 50 outputs per suspect (ours: the 8 of its committed plan).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.common import RESULTS, Clock, interval, write_result
+from benchmarks.suspects import SEEDS, release_of, suspect_of
+from detect.baselines import (
+    diagnosis,
+    entruth,
+    entruth_threshold,
+    scores_of_outputs,
+    siren,
+    train_signal_classifier,
+)
+from detect.baselines.siren import CLEAN_OUTPUTS
+from detect.query import cached_outputs
+from detect.run import Departures, detect
+from detect.suspects import Query, Sampler, Suspect, load_suspect
+from protect.alignments import make_alignment, slot_family
+from protect.check.survival import jpeg
+from protect.images import read_rgba
+from protect.marks.interface import Pixels
+from protect.miniature import miniature_path
+from protect.release import Keyring, Release
+from protect.verify import on_white
+
+OUTPUTS = 50
+REFERENCE, THRESHOLD_MODELS = 200, (200, 206, 201)
+"""Clean models that SIREN and EnTruth may see; they are not judged."""
+PLAIN, OTHER = Sampler(steps=12, guidance=3.0), Sampler(steps=6, guidance=7.5)
+
+
+def questions(release: Release, count: int) -> list[Query]:
+    """Trigger questions on the slot's captions, over and over with new seeds."""
+    slot, alignment = release.slots[0], make_alignment(release.plan.alignment)
+    seeds = np.random.default_rng(0).integers(0, 2**32, count)
+    return [
+        Query(alignment.align(slot.prompts[i % len(slot.prompts)], slot.trigger), int(seed))
+        for i, seed in enumerate(seeds)
+    ]
+
+
+def domains(suspect: Suspect, release: Release, cache: Path) -> dict[str, Pixels]:
+    """The same suspect as three domains show it."""
+    plain = cached_outputs(suspect, questions(release, OUTPUTS), PLAIN, cache, lambda _: None)
+    return {
+        "as committed": plain,
+        "6 steps, guidance 7.5": cached_outputs(suspect, questions(release, OUTPUTS), OTHER, cache, lambda _: None),
+        "JPEG 30": np.stack([jpeg(30)(picture) for picture in plain]),
+    }
+
+
+def rules(work: Path, release: Release, cache: Path) -> dict[str, Callable[[Pixels], bool]]:
+    """The papers' rules, calibrated for one release."""
+    family, planted = slot_family(release, 0), release.planted_id(0)
+
+    def scores(outputs: Pixels) -> Any:
+        return scores_of_outputs(family, outputs, None, planted)
+
+    clean = suspect_of(work, "innocent", REFERENCE)
+    reference = scores(cached_outputs(clean, questions(release, CLEAN_OUTPUTS), PLAIN, cache, lambda _: None))
+    threshold = entruth_threshold(
+        [scores(cached_outputs(suspect_of(work, "innocent", s), questions(release, OUTPUTS), PLAIN, cache,
+                               lambda _: None)) for s in THRESHOLD_MODELS]
+    )  # fmt: skip
+    folder, original = work / release.name, work / "dataset"
+    marked, before = (
+        np.stack([small(on_white(read_rgba(place / c.key))) for c in release.carriers]) for place in (folder, original)
+    )
+    classifier = train_signal_classifier(marked, before, epochs=30)
+    return {
+        "DIAGNOSIS (0.75 of 50)": lambda outputs: diagnosis(classifier, outputs).accused,
+        "SIREN (KS, nominal 1e-3)": lambda outputs: siren(scores(outputs[:30]), reference).accused,
+        "EnTruth (threshold, one query)": lambda outputs: entruth(scores(outputs), threshold, queries=1).accused,
+        "EnTruth (threshold, 50 queries)": lambda outputs: entruth(scores(outputs), threshold).accused,
+    }
+
+
+def small(picture: Pixels) -> Pixels:
+    """At the miniature's size."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize((64, 64), Image.Resampling.BOX))
+
+
+def plot(table: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """False accusations by rule and domain, with 95 % intervals."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    names = list(table)
+    kinds = [k for k in next(iter(table.values())) if k != "guilty"]
+    for j, kind in enumerate(kinds):
+        places = np.arange(len(names)) + (j - (len(kinds) - 1) / 2) * 0.25
+        shares = np.array([table[n][kind]["share"] for n in names])
+        low, high = (np.array([table[n][kind][end] for n in names]) for end in ("low", "high"))
+        axes.bar(places, shares, 0.23, label=kind, yerr=[shares - low, high - shares], capsize=2, ecolor="#57606a")
+    axes.set_xticks(range(len(names)), [n.replace(" (", "\n(") for n in names], fontsize=8)
+    axes.set_ylabel("share of innocents accused")
+    axes.set_ylim(0, 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, title="innocents, outputs", title_fontsize=8)
+    figure.savefig(RESULTS / "baselines.png", dpi=110)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--releases", type=int, default=2)
+    args = parser.parse_args()
+    clock, work = Clock(), args.work
+    cache = Keyring((work / "tests-baselines").absolute()).folder("cache")
+    rows: list[dict[str, Any]] = []
+    for seed in SEEDS[: args.releases]:
+        release = release_of(work, seed)
+        papers = rules(work, release, cache)
+        suspects = {"miniature": load_suspect(miniature_path()), "guilty": suspect_of(work, "guilty", seed)}
+        suspects |= {f"innocent-{s}": suspect_of(work, "innocent", s) for s in SEEDS if s not in THRESHOLD_MODELS}
+        suspects |= {f"other-key-{s}": suspect_of(work, "guilty", s) for s in SEEDS if s != seed}
+        for name, suspect in suspects.items():
+            for domain, outputs in domains(suspect, release, cache).items():
+                found = {rule: bool(judge(outputs)) for rule, judge in papers.items()}
+                if domain == "as committed":
+                    found["Tracemark (alpha 1e-3)"] = _ours(work, release, suspect, Departures())
+                elif domain != "JPEG 30":
+                    found["Tracemark (alpha 1e-3)"] = _ours(work, release, suspect, Departures(None, 6, 7.5))
+                else:
+                    found["Tracemark (alpha 1e-3)"] = _rank_only(release, outputs)
+                rows.append({"release": seed, "suspect": name, "domain": domain, **found})
+                print(rows[-1], flush=True)
+    rule_names = [k for k in rows[0] if k not in {"release", "suspect", "domain"}]
+    table = {
+        rule: {
+            **{domain: _count([r for r in rows if r["suspect"] != "guilty" and r["domain"] == domain], rule)
+               for domain in ("as committed", "6 steps, guidance 7.5", "JPEG 30")},
+            "guilty": _count([r for r in rows if r["suspect"] == "guilty"], rule),
+        }
+        for rule in rule_names
+    }  # fmt: skip
+    plot(table)
+    write_result("baselines", {"table": table, "rows": rows, "clean_models_seen_by_the_papers": THRESHOLD_MODELS,
+                               "note": "innocents of one release share its key: they are not independent trials"},
+                 clock())  # fmt: skip
+
+
+def _ours(work: Path, release: Release, suspect: Suspect, departures: Departures) -> bool:
+    home = Keyring((work / "tests-baselines" / f"{release.id}-{suspect.name}-{departures.steps}").absolute())
+    return detect(release, suspect, home, departures=departures).outcome == "evidence"
+
+
+def _rank_only(release: Release, outputs: Pixels) -> bool:
+    """Our evidence on outputs that were re-encoded: the first 8, scored as detection scores them."""
+    from detect.evidence import running_evidence, slot_evidence
+
+    ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
+    scores = slot_family(release, 0).score(outputs[: release.plan.queries], None, ids)
+    return bool(running_evidence([slot_evidence(float(scores[0]), scores[1:])])[-1] >= 1 / release.plan.alpha)
+
+
+def _count(rows: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    return interval(sum(r[rule] for r in rows), len(rows))
+
+
+if __name__ == "__main__":
+    main()
