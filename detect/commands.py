@@ -138,6 +138,7 @@ def rehearse_command(
     family: Annotated[str, typer.Option(help="Mark family.")] = "template",
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
+    alignment: Annotated[str, typer.Option(help="How the trigger meets captions.")] = "twa",
     method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
     targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
@@ -152,7 +153,7 @@ def rehearse_command(
 ) -> int:
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
-    embedding = Options(rate=rate, family=family, slots=slots, queries=queries)
+    embedding = Options(rate=rate, family=family, alignment=alignment, slots=slots, queries=queries)
     if dry_run:
         return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
     use_all_cores()

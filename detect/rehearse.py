@@ -15,6 +15,7 @@ from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.keys import secret_from_seed
 from protect.plan import Options
+from protect.power import RUN_FILE, Run
 from protect.release import Keyring, Release
 
 
@@ -91,4 +92,18 @@ def rehearse(
     release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
     path = train_suspect(base, work / "protected", work / "suspect", tuning, device=device, progress=progress)
     suspect = load_suspect(path, base=base if tuning.method == "lora" else None, device=device)
-    return Rehearsal(release, path, detect(release, suspect, keyring, progress=progress))
+    done = Rehearsal(release, path, detect(release, suspect, keyring, progress=progress))
+    passes = tuning.steps * tuning.batch / len(open_dataset(dataset).listing.samples)
+    write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in measured(done.verdict, tuning, passes)]))
+    return done
+
+
+def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[Run]:
+    """What a rehearsal teaches about power: one run per slot that was asked; found is p at its floor."""
+    plan = verdict.release.plan
+    return [
+        Run(plan.family, plan.alignment, tuning.method,
+            passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
+            slot.evidence.p_value <= 1 / (plan.decoys + 1))
+        for slot in verdict.slots
+    ]  # fmt: skip

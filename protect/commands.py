@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +16,7 @@ from protect.alignments import BUILT_IN, alignments
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
-from protect.plan import Options
+from protect.plan import Options, check_range
 from protect.release import Keyring
 from protect.verify import Verification, verify
 
@@ -146,6 +148,49 @@ def _embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
         "bytes": done.copied_bytes,
         "set_aside": [{"key": s.key, "reason": s.reason} for s in done.set_aside],
     }
+
+
+@protect_app.command("plan")
+def plan_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
+    passes: Annotated[float, typer.Option(help="How often a thief is expected to go over the dataset.")] = 10.0,
+    rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
+    slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 10, 1 to 8]")] = None,
+    family: Annotated[str, typer.Option(help="Mark family.")] = "template",
+    alignment: Annotated[str, typer.Option(help="Alignment.")] = "twa",
+    rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Is that enough? Expected power from the sightings of each slot's carriers, by measured runs.
+
+    Learns from the runs that ship with the project (all on its miniature), or only from your own rehearsals.
+    """
+    from protect.power import WANTED, fit, measured_runs, rehearsed_runs
+
+    check_range("--passes", passes, 1e-3, 1e6)
+    options = Options(rate=rate, family=family, alignment=alignment, slots=slots)
+    with TemporaryDirectory() as place:
+        done = embed(dataset, Path(place) / "copy", options, Keyring.default(), dry_run=True)
+    plan = done.release.plan
+    known = rehearsed_runs(rehearsal) if rehearsal else measured_runs()
+    law = fit([run for run in known if (run.family, run.alignment) == (family, alignment)])
+    carriers = plan.carriers // plan.slots
+    sightings = carriers * passes
+    needed = math.ceil(law.sightings() / passes)
+    row = {
+        "carriers": plan.carriers, "carriers_per_slot": carriers, "slots": plan.slots,
+        "sightings_per_slot": sightings, "power_per_slot": law.power(sightings), "carriers_needed_per_slot": needed,
+        "queries_per_slot": plan.queries, "fitted_on_runs": law.runs, "half_at_sightings": law.half,
+    }  # fmt: skip
+    verdict = "enough" if carriers >= needed else f"not enough: use {needed} carriers per slot or more"
+    text = (
+        f"{verdict}\n  {plan.carriers} carriers in {plan.slots} slot(s): {carriers} each, seen {sightings:,.0f} times "
+        f"in {passes:g} passes\n  expected power {law.power(sightings):.0%} per slot (aim {WANTED:.0%}); "
+        f"{plan.queries} pictures per slot\n  fitted on {law.runs} runs "
+        + ("of your rehearsals" if rehearsal else "on the miniature; rehearse on your own base for better")
+    )
+    console.answer(text, row, as_json)
+    return console.DONE
 
 
 @protect_app.command("verify")

@@ -85,6 +85,18 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    runs = [{"family": "template", "alignment": "twa", "method": "lora", "sightings": s, "found": s > 300}
+            for s in (50, 100, 200, 250, 400, 500, 800)]  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(runs))
+    code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 2, "--rehearsal", ".")
+    assert code == 0 and "not enough: use" in out and "7 runs of your rehearsals" in out
+    code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 500, "--rehearsal", ".", "--json")
+    assert json.loads(out)["power_per_slot"] > 0.9
+    assert {p.name for p in tmp_path.iterdir()} == {"d", "run.json"}
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -106,6 +118,9 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
         ("protect", "check", "d", "--family", "nope"),
         ("protect", "check", "d", "--vae", "empty"),
         ("protect", "check", "d", "--pictures", "1"),
+        ("protect", "plan", "missing"),
+        ("protect", "plan", "d", "--passes", "0"),
+        ("protect", "plan", "d", "--rate", "0.2", "--rehearsal", "empty"),
         ("protect", "verify", "missing"),
         ("protect", "verify", "d"),
         ("detect", "run"),

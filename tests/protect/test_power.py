@@ -1,0 +1,48 @@
+"""The sample-size law: it must be able to say no."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protect.errors import InputError
+from protect.power import RUN_FILE, Run, fit, rehearsed_runs
+
+
+def _runs(half: float, slope: float, sightings: list[float], seed: int = 0) -> list[Run]:
+    rng = np.random.default_rng(seed)
+    chance = [1 / (1 + (half / s) ** slope) for s in sightings]
+    return [Run("template", "twa", "lora", s, bool(rng.random() < c)) for s, c in zip(sightings, chance, strict=True)]
+
+
+def test_the_fit_finds_the_curve_that_made_the_runs() -> None:
+    law = fit(_runs(200, 3, list(np.geomspace(20, 2000, 400))))
+    assert 160 < law.half < 250 and 2 < law.slope < 4.5 and law.runs == 400
+    assert law.power(law.sightings(0.9)) == pytest.approx(0.9)
+    assert law.power(0) == 0 < law.power(50) < law.power(500) < 1
+
+
+def test_few_runs_give_a_finite_and_moved_curve() -> None:
+    found = fit([Run("template", "twa", "lora", 100, True)] * 3)
+    lost = fit([Run("template", "twa", "lora", 100, False)] * 3)
+    assert 1 < found.half < lost.half < 1e5
+    assert lost.power(100) < 0.5 < found.power(100)
+
+
+def test_no_runs_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no measured runs"):
+        fit([])
+    with pytest.raises(InputError, match="cannot be read"):
+        rehearsed_runs([tmp_path])
+    (tmp_path / RUN_FILE).write_text("[{}]")
+    with pytest.raises(InputError, match="not a list of runs"):
+        rehearsed_runs([tmp_path])
+
+
+def test_rehearsals_are_read_back(tmp_path: Path) -> None:
+    run = {"family": "spread", "alignment": "waa", "method": "full", "sightings": 12.5, "found": False}
+    (tmp_path / RUN_FILE).write_text(json.dumps([run]))
+    assert rehearsed_runs([tmp_path]) == [Run("spread", "waa", "full", 12.5, False)]
