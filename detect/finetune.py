@@ -22,6 +22,7 @@ from diffusers import DDPMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from peft import LoraConfig
+from peft.helpers import disable_input_dtype_casting
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor
 
@@ -232,7 +233,8 @@ class _Trainer:
         times = torch.randint(0, last, (len(index),), generator=generator).to(self.device)
         latents = self.latents(index, noises[0])
         noisy = self.scheduler.add_noise(latents, noises[1], times)
-        with self.autocast():
+        # Adapters would cast every input to float32, and autocast back again.
+        with self.autocast(), disable_input_dtype_casting(self.unet):
             predicted = self.unet(noisy, times, self.texts(captions)).sample
         target = _target(self.scheduler, latents, noises[1], times)
         return torch.nn.functional.mse_loss(predicted.float(), target)
