@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,13 +17,13 @@ def test_a_copy_keeps_bytes_mode_and_time_and_nothing_else(tmp_path: Path) -> No
     source.write_bytes(os.urandom(100_000))
     source.chmod(0o640)
     os.utime(source, ns=(1_000_000_000, 2_000_000_123))
-    try:
+    with contextlib.suppress(OSError, AttributeError):  # not on every system
         os.setxattr(source, "user.note", b"x")
-    except OSError:
-        pass  # not on this file system
     copy_file(source, target)
     assert target.read_bytes() == source.read_bytes() and target.stat().st_mode == source.stat().st_mode
-    assert target.stat().st_mtime_ns == 2_000_000_123 and not os.listxattr(target)
+    assert target.stat().st_mtime_ns == 2_000_000_123
+    if hasattr(os, "listxattr"):
+        assert not os.listxattr(target)
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
