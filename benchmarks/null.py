@@ -1,6 +1,7 @@
 """Is the false-accusation rate what we say? Real outputs of innocent models, very many keys.
 
-    python -m benchmarks.null --work W     # after `benchmarks.suspects train`
+    python -m benchmarks.null template --work W     # after `benchmarks.suspects train`; likewise spread, tint, warp
+    python -m benchmarks.null end-to-end --work W
 
 The outputs are held fixed and the key is redrawn, with fresh decoys each time: that is the null hypothesis. Three
 innocents (two tuned on the unmarked sample dataset, and the miniature itself), prompts with foreign triggers, and
@@ -30,8 +31,6 @@ from protect.keys import secret_from_seed
 from protect.marks import make_family
 from protect.marks.interface import Pixels
 from protect.marks.signs import SCORE_DECIMALS, mean_direction, signs
-from protect.marks.spread import Spread
-from protect.marks.template import Template
 from protect.miniature import miniature_path
 from protect.plan import Options
 from protect.release import Keyring, Release
@@ -61,14 +60,9 @@ def foreign_release(work: Path, family: str) -> Release:
 
 def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
     """The vector whose product with a mark's signs is the mark's score."""
-    law = make_family(family, {})
-    features = law.features(outputs) if isinstance(law, Template) else _spread(law, outputs, twins)
+    law: Any = make_family(family, {})
+    features = law.features(outputs, twins) if law.paired else law.features(outputs)
     return mean_direction(features) / np.sqrt(features.shape[1])
-
-
-def _spread(law: Any, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
-    assert isinstance(law, Spread)
-    return law.features(outputs, twins)
 
 
 def statistics(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -98,20 +92,20 @@ def slot_level(vectors: NDArray[np.float64], keys: int, decoys: int, seed: int) 
 
 
 def path_level(slots: list[NDArray[np.float64]], keys: int, decoys: int, seed: int) -> NDArray[np.float64]:
-    """Running evidence (keys, K) over K slots with fresh marks in each."""
+    """Running evidence (keys, suspects, K) over K slots, (d, suspects) each, with fresh marks in each slot."""
     rng = np.random.default_rng(seed)
-    product = np.ones((keys, len(LAMBDAS)))
+    product = np.ones((keys, slots[0].shape[1], len(LAMBDAS)))
     path = []
-    for vector in slots:
+    for vectors in slots:
         bets = []
         for start in range(0, keys, 100):
             n = min(100, keys - start)
             ids = rng.integers(0, 2**64, n * (decoys + 1), dtype=np.uint64)
-            scores = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
-            bets.append(statistics(scores.reshape(n, decoys + 1))[1])
+            scores = np.round(signs(ids, len(vectors)).astype(np.float64) @ vectors, SCORE_DECIMALS)
+            bets.append(statistics(scores.reshape(n, decoys + 1, -1).transpose(0, 2, 1))[1])
         product = product * np.concatenate(bets)
-        path.append(product.mean(axis=1))
-    return np.stack(path, axis=1)
+        path.append(product.mean(axis=2))
+    return np.stack(path, axis=2)
 
 
 def summary_p(p: NDArray[np.float64]) -> dict[str, Any]:
@@ -177,14 +171,14 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
     first = np.stack([slots[0] for slots in vectors.values()], axis=1)
     many = slot_level(first, keys, decoys, seed=1)
     deep = slot_level(first, keys // 10, 9_999, seed=2)
+    by_slot = [np.stack([slots[k] for slots in vectors.values()], axis=1) for k in range(SLOTS)]
+    paths = path_level(by_slot, long_keys, decoys, seed=3)
     result: dict[str, Any] = {}
-    for i, (name, slots) in enumerate(vectors.items()):
+    for i, name in enumerate(vectors):
         result[name] = {
             f"p, {keys} keys, M {decoys}": summary_p(many[:, i]),
             f"p, {keys // 10} keys, M 9999": summary_p(deep[:, i]),
-            f"E over {SLOTS} slots, {long_keys} keys, M {decoys}": summary_path(
-                path_level(slots, long_keys, decoys, 3)
-            ),
+            f"E over {SLOTS} slots, {long_keys} keys, M {decoys}": summary_path(paths[:, i]),
         }
         print(family, name, result[name], flush=True)
     return result
@@ -214,19 +208,19 @@ def end_to_end(work: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["template", "spread", "tint", "warp", "end-to-end"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--decoys", type=int, default=999)
     parser.add_argument("--long-keys", type=int, default=4_000)
     parser.add_argument("--end-to-end", type=int, default=500)
-    parser.add_argument("--families", nargs="+", default=["template", "spread"])
     args = parser.parse_args()
     clock = Clock()
-    data: dict[str, Any] = {"levels": LEVELS}
-    for family in args.families:
-        data[family] = measure(args.work, family, args.keys, args.decoys, args.long_keys)
-    data[f"end to end, {args.end_to_end} secrets"] = end_to_end(args.work, args.end_to_end)
-    write_result("null", data, clock())
+    if args.part == "end-to-end":
+        data = end_to_end(args.work, args.end_to_end)
+    else:
+        data = measure(args.work, args.part, args.keys, args.decoys, args.long_keys)
+    write_result(f"null_{args.part.replace('-', '_')}", {"levels": LEVELS, "found": data}, clock())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+"""Collect the measured runs that `protect plan` learns from: results/*.json to protect/assets/runs.json.
+
+python -m benchmarks.runs
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import RESULTS
+from protect.files import pretty_json, write_atomic
+from protect.power import Run
+
+FLOOR = 1e-4
+"""A slot counts as found if the planted mark ranked first of 10,000."""
+
+
+def load(name: str) -> dict[str, Any]:
+    """A committed result, or nothing."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def main() -> None:
+    """Command line."""
+    runs = []
+    suspects = load("suspects")
+    for row in suspects.get("guilty", []):
+        tuning = suspects["tuning"][row["method"]]
+        sightings = tuning["steps"] * tuning["batch"] / 2200 * 44
+        runs += [Run("template", "twa", row["method"], sightings, p <= FLOOR) for p in row["slot_p_values"]]
+    for row in load("families").get("rows", []):
+        if not row["options"]:
+            method = "lora" if row["family"] == "template" else "full"
+            runs += [Run(row["family"], row["alignment"], method, row["sightings"], row["slot_p_values"][0] <= FLOOR)]
+    write_atomic(Path("protect/assets/runs.json"), pretty_json([asdict(run) for run in runs]))
+    print(f"{len(runs)} runs")
+
+
+if __name__ == "__main__":
+    main()
