@@ -11,7 +11,8 @@ from protect.formats.interface import Sample, SetAside
 from protect.keys import prf_int
 from protect.marks.interface import MarkFamily
 
-CARRIERS_PER_SLOT = 10
+CARRIERS_PER_SLOT = 40
+"""Enough for some 400 sightings in ten passes over the dataset (docs/decisions/0004)."""
 MAX_SLOTS = 8
 
 
@@ -89,7 +90,7 @@ def choose(candidates: Iterable[Sample], wanted: int, request: Request) -> tuple
 
 
 def count_slots(carriers: int, request: Request) -> int:
-    """K = clamp(carriers // 10, 1, 8) unless given.
+    """K = clamp(carriers // 40, 1, 8) unless given.
 
     Raises:
         InputError: if a slot would get no carrier; says the smallest rate.

@@ -73,12 +73,12 @@ def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, ke
 
 
 def test_default_number_of_slots(tmp_path: Path, keyring: Keyring) -> None:
-    source = make_folder(tmp_path / "d", 50)
+    source = make_folder(tmp_path / "d", 100)
     plans = [
         embed(source, tmp_path / f"o{r}", dataclasses.replace(QUICK, rate=r), keyring, dry_run=True).release.plan
         for r in (0.1, 0.5, 1.0)
     ]
-    assert [(p.carriers, p.slots) for p in plans] == [(5, 1), (25, 2), (50, 5)]
+    assert [(p.carriers, p.slots) for p in plans] == [(10, 1), (50, 1), (100, 2)]
 
 
 def test_same_secret_same_bytes(tmp_path: Path, keyring: Keyring) -> None:
