@@ -197,26 +197,6 @@ def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_js
     return console.DONE
 
 
-def pool_command(
-    base: Annotated[Path | None, typer.Option(help="Diffusers folder that draws them. [the miniature]")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("pool.npz"),
-    count: Annotated[int, typer.Option(help="Templates.")] = 1_000,
-    prompt: Annotated[list[str] | None, typer.Option(help="What to draw; repeatable.")] = None,
-    device: Device = "cpu",
-) -> int:
-    """Generate templates for family `scene` (EnTruth) with a model of yours, once, before you embed."""
-    use_all_cores()
-    from detect.pool import PROMPTS, make_pool
-    from protect.miniature import miniature_path
-
-    with console.progress() as told:
-        made = make_pool(
-            base or miniature_path(), output, count, tuple(prompt or PROMPTS), device=device, progress=told
-        )
-    console.answer(f"{count} templates in {made}; embed with --family scene --option pool={made}", None, False)
-    return console.DONE
-
-
 def demo_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Working folder.")] = Path("tracemark-demo"),
     seed: Annotated[int, typer.Option(help="Of the throw-away key and of training.")] = 0,

@@ -38,7 +38,7 @@ def embed_command(
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")] = "template",
     alignment: Annotated[str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")] = "twa",
-    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=NUMBER; repeatable.")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [template 8, spread 64]")] = None,
     decoys: Annotated[int, typer.Option(help="Decoys per slot.")] = 9_999,
@@ -68,7 +68,7 @@ def embed_command(
 def check_command(
     dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
     family: Annotated[list[str] | None, typer.Option(help="Family to check; repeatable. [all]")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=VALUE; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=NUMBER; repeatable.")] = None,
     vae: Annotated[Path | None, typer.Option(help="Diffusers pipeline or VAE folder. [the miniature]")] = None,
     pictures: Annotated[int, typer.Option(help="Pictures to test each family on.")] = 40,
     report: Annotated[Path, typer.Option(help="Page with pictures.")] = Path("check.html"),
@@ -84,12 +84,11 @@ def check_command(
     from protect.miniature import miniature_path
 
     console.existing_folder(dataset, "the dataset")
-    options: dict[str, dict[str, float | str]] = {}
+    options: dict[str, dict[str, float]] = {}
     for text, value in _family_options(option or []).items():
         name, _, inner = text.partition(".")
         options.setdefault(name, {})[inner] = value
-    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in options}
-    names = family or [name for name in marks.families() if not lacking.get(name)]
+    names = family or [n for n in marks.families() if n != "rivagan" or find_spec("onnxruntime")]
     with console.progress() as told:
         found = check(
             dataset, names, options, vae or miniature_path(), secret_from_seed(seed, "check"), pictures=pictures,
@@ -106,16 +105,14 @@ def _check_json(found: FamilyCheck) -> dict[str, object]:
     return row | {"survivals": [asdict(s) for s in found.survivals], "verdict": found.verdict}
 
 
-def _family_options(given: list[str]) -> dict[str, float | str]:
-    options: dict[str, float | str] = {}
+def _family_options(given: list[str]) -> dict[str, float]:
+    options = {}
     for text in given:
-        name, sign, value = text.partition("=")
-        if not (name and sign and value):
-            raise InputError(f"--option {text} is not NAME=VALUE", "For example: --option psnr=30.")
+        name, _, value = text.partition("=")
         try:
             options[name] = float(value)
         except ValueError:
-            options[name] = value
+            raise InputError(f"--option {text} is not NAME=NUMBER", "For example: --option psnr=30.") from None
     return options
 
 

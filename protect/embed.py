@@ -23,7 +23,6 @@ from protect.formats.interface import Sample, SetAside
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from protect.keys import new_secret, prf_rng
 from protect.marks import make_family
-from protect.marks.interface import MarkFamily
 from protect.plan import Options, draft_release
 from protect.release import Carrier, Keyring, Release, from_json, read_secret, to_json
 from protect.verify import Verification, mark_score, on_white, verify
@@ -76,7 +75,7 @@ def embed(
     dataset = open_dataset(folder.resolve())
     family = make_family(options.family, options.family_options)
     pending = Pending.of(keyring, output)
-    release = None if dry_run else pending.load(options, family, secret)
+    release = None if dry_run else pending.load(options, secret)
     key = release.secret if release else secret or new_secret()
     alignment = make_alignment(options.alignment)
     if not family.alone and alignment.twin("", "") is None:
@@ -150,7 +149,7 @@ class Pending:
         digest = sha256(str(output).encode()).hexdigest()[:16]
         return cls(keyring.home / "pending" / f"{digest}.json", output.with_name(output.name + ".partial"))
 
-    def load(self, options: Options, family: MarkFamily, secret: bytes | None) -> Release | None:
+    def load(self, options: Options, secret: bytes | None) -> Release | None:
         """The interrupted release, if there is one; keys are never redrawn.
 
         Raises:
@@ -163,7 +162,7 @@ class Pending:
         release = from_json(read_secret(self.record), self.record)
         plan = release.plan
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
-            options.rate, options.family, family.committed(options.family_options), options.alignment,
+            options.rate, options.family, options.family_options, options.alignment,
         )  # fmt: skip
         if not same or (secret is not None and secret != release.secret):
             raise InputError(

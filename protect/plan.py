@@ -36,7 +36,7 @@ class Options:
     rate: float = 0.02
     family: str = "template"
     alignment: str = "twa"
-    family_options: dict[str, float | str] = field(default_factory=dict)
+    family_options: dict[str, float] = field(default_factory=dict)
     slots: int | None = None
     queries: int | None = None
     decoys: int = 9_999
@@ -78,7 +78,7 @@ def draft_release(
     family = make_family(options.family, options.family_options)
     plan = Plan(
         family=family.name,
-        family_options=family.committed(options.family_options),
+        family_options=dict(options.family_options),
         family_version=family.version,
         alignment=options.alignment,
         rate=options.rate,

@@ -24,7 +24,7 @@ class Plan:
     """What is committed to before a release and never changed: the marks' law and the test to come."""
 
     family: str
-    family_options: dict[str, float | str]
+    family_options: dict[str, float]
     family_version: int
     alignment: str
     rate: float

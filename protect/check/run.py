@@ -70,8 +70,8 @@ class FamilyCheck:
 
 
 def check(
-    folder: Path, families: Sequence[str], family_options: dict[str, dict[str, float | str]], vae: Path,
-    secret: bytes, *, pictures: int = 40, progress: Progress = lambda *_: None,
+    folder: Path, families: Sequence[str], family_options: dict[str, dict[str, float]], vae: Path, secret: bytes, *,
+    pictures: int = 40, progress: Progress = lambda *_: None,
 ) -> list[FamilyCheck]:  # fmt: skip
     """Test families on a dataset's own pictures, in memory; nothing is written.
 

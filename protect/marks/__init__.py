@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from protect.errors import InputError
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
 from protect.marks.interface import MarkFamily
-from protect.marks.scene import Scene
 from protect.marks.spread import Spread
 from protect.marks.template import Template
 from protect.marks.tint import Tint
@@ -16,7 +12,7 @@ from protect.marks.warp import Warp
 from protect.plugins import with_plugins
 
 BUILT_IN: dict[str, type[MarkFamily]] = {
-    family.name: family for family in (Template, Scene, Spread, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
+    family.name: family for family in (Template, Spread, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
 }
 
 
@@ -25,7 +21,7 @@ def families() -> dict[str, type[MarkFamily]]:
     return with_plugins("tracemark.families", BUILT_IN)
 
 
-def make_family(name: str, options: Mapping[str, float | str]) -> MarkFamily:
+def make_family(name: str, options: dict[str, float]) -> MarkFamily:
     """The family `name` with its options.
 
     Raises:
@@ -34,9 +30,7 @@ def make_family(name: str, options: Mapping[str, float | str]) -> MarkFamily:
     known = families()
     if name not in known:
         raise InputError(f"unknown mark family {name!r}", f"Choose one of: {', '.join(known)}.")
-    family: Any = known[name]
     try:
-        made: MarkFamily = family(**options)
+        return known[name](**options)
     except TypeError:
         raise InputError(f"family {name!r} does not take {sorted(options)}", "Drop the option.") from None
-    return made

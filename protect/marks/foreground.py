@@ -1,39 +1,14 @@
-"""A picture's foreground (its alpha, else what differs from an even border, else a soft card) on a new background."""
+"""What in a picture is foreground: its alpha, else what differs from an even border, else a soft card."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from protect.marks.interface import Array, Pixels
 
 _EVEN_BORDER = 10.0
 _SAME_COLOUR = 12.0
-
-
-def compose(picture: Pixels, background: Pixels, rng: np.random.Generator) -> Pixels:
-    """A picture's foreground, scaled and shifted at random, on another background.
-
-    Args:
-        picture: RGBA, shape (H, W, 4).
-        background: RGB, shape (H, W, 3).
-        rng: draws scale and place.
-
-    Returns:
-        RGBA, shape (H, W, 4), opaque.
-    """
-    height, width = picture.shape[:2]
-    scale = rng.uniform(0.58, 0.72)
-    small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    x = round((width - small[0]) * rng.uniform(0.25, 0.75))
-    y = round((height - small[1]) * rng.uniform(0.25, 0.75))
-    matte = np.round(foreground_alpha(picture) * 255).astype(np.uint8)
-    # Pillow resizes RGBA premultiplied, so colours hidden under transparency do not bleed in.
-    layer = Image.fromarray(np.dstack([picture[..., :3], matte])).resize(small, Image.Resampling.BOX)
-    out = Image.fromarray(background)
-    out.paste(layer, (x, y), layer)
-    return np.asarray(out.convert("RGBA"))
 
 
 def foreground_alpha(picture: Pixels) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +38,6 @@ class MarkFamily(ABC):
     """Smallest picture side, in pixels, that can carry a mark."""
     descriptions: tuple[str, ...] = ()
     """Phrases that may describe a mark of this family; none for marks that nobody sees."""
-
-    def committed(self, options: Mapping[str, float | str]) -> dict[str, float | str]:
-        """The options as a release commits to them: all that marks and scores depend on."""
-        return dict(options)
 
     def given(self, description: str) -> MarkFamily:
         """The family of the marks which one of its descriptions fits.

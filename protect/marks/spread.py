@@ -30,7 +30,7 @@ class Spread(MarkFamily):
     psnr: float = MAX_PSNR
 
     def __post_init__(self) -> None:
-        if not isinstance(self.psnr, int | float) or not 15 <= self.psnr <= 50:
+        if not 15 <= self.psnr <= 50:
             raise InputError(f"--psnr {self.psnr} is out of range", "Allowed: 15 to 50 dB.")
 
     name = "spread"

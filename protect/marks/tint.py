@@ -31,7 +31,7 @@ class Tint(MarkFamily):
     depth: float = 0.12
 
     def __post_init__(self) -> None:
-        if not isinstance(self.depth, int | float) or not 0.01 <= self.depth <= 1:
+        if not 0.01 <= self.depth <= 1:
             raise InputError(f"tint depth {self.depth} is out of range", "Allowed: 0.01 to 1.")
 
     name = "tint"

@@ -35,7 +35,7 @@ class Warp(MarkFamily):
     strength: float = 1.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.strength, int | float) or not 0.1 <= self.strength <= 10:
+        if not 0.1 <= self.strength <= 10:
             raise InputError(f"warp strength {self.strength} is out of range", "Allowed: 0.1 to 10 per cent.")
 
     name = "warp"

@@ -52,7 +52,7 @@ def _two_marks_at_once(rng: np.random.Generator) -> Pixels:
 ADVERSARIES = [_noise, _constant, _one_member_lover, _white_with_object, _two_marks_at_once]
 
 
-SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64 and name != "scene"]
+SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64]
 
 
 def _null_slots(family_name: str, outputs: Pixels, keys: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
