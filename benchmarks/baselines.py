@@ -4,7 +4,8 @@
 
 Innocents of a release: models tuned on the unmarked copy, models tuned on copies marked with other keys, and the
 miniature itself; and the same again as another domain shows them: fewer steps with stronger guidance, and JPEG at
-quality 30. Every rule sees 50 outputs per suspect (ours: the 8 of its committed plan).
+quality 30. The papers' rules see 50 outputs per suspect; ours the 8 of its committed plan, or with JPEG the first 8 of
+the 50.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.common import RESULTS, Clock, interval, write_result
+from benchmarks.common import RESULTS, Clock, write_result
 from benchmarks.suspects import SEEDS, release_of, suspect_of
 from detect.baselines import (
     diagnosis,
@@ -31,7 +32,7 @@ from detect.baselines.siren import CLEAN_OUTPUTS
 from detect.query import cached_outputs
 from detect.run import Departures, detect
 from detect.suspects import Query, Sampler, Suspect, load_suspect
-from protect.alignments import make_alignment, slot_family
+from protect.alignments import committed_alignment, slot_family
 from protect.check.survival import jpeg
 from protect.images import read_rgba
 from protect.marks.interface import Pixels
@@ -47,7 +48,7 @@ PLAIN, OTHER = Sampler(steps=12, guidance=3.0), Sampler(steps=6, guidance=7.5)
 
 def questions(release: Release, count: int) -> list[Query]:
     """Trigger questions on the slot's captions, over and over with new seeds."""
-    slot, alignment = release.slots[0], make_alignment(release.plan.alignment)
+    slot, alignment = release.slots[0], committed_alignment(release.plan)
     seeds = np.random.default_rng(0).integers(0, 2**32, count)
     return [
         Query(alignment.align(slot.prompts[i % len(slot.prompts)], slot.trigger), int(seed))
@@ -99,7 +100,7 @@ def small(picture: Pixels) -> Pixels:
 
 
 def plot(table: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """False accusations by rule and domain, with 95 % intervals."""
+    """False accusations by rule and domain. No intervals: innocents of one release share its key."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.add_subplot()
     names = list(table)
@@ -107,8 +108,7 @@ def plot(table: dict[str, dict[str, dict[str, Any]]]) -> None:
     for j, kind in enumerate(kinds):
         places = np.arange(len(names)) + (j - (len(kinds) - 1) / 2) * 0.25
         shares = np.array([table[n][kind]["share"] for n in names])
-        low, high = (np.array([table[n][kind][end] for n in names]) for end in ("low", "high"))
-        axes.bar(places, shares, 0.23, label=kind, yerr=[shares - low, high - shares], capsize=2, ecolor="#57606a")
+        axes.bar(places, shares, 0.23, label=kind)
     axes.set_xticks(range(len(names)), [n.replace(" (", "\n(") for n in names], fontsize=8)
     axes.set_ylabel("share of innocents accused")
     axes.set_ylim(0, 1)
@@ -148,7 +148,7 @@ def main() -> None:
         rule: {
             **{domain: _count([r for r in rows if r["suspect"] != "guilty" and r["domain"] == domain], rule)
                for domain in ("as committed", "6 steps, guidance 7.5", "JPEG 30")},
-            "guilty": _count([r for r in rows if r["suspect"] == "guilty"], rule),
+            "guilty": _count([r for r in rows if r["suspect"] == "guilty" and r["domain"] == "as committed"], rule),
         }
         for rule in rule_names
     }  # fmt: skip
@@ -173,7 +173,8 @@ def _rank_only(release: Release, outputs: Pixels) -> bool:
 
 
 def _count(rows: list[dict[str, Any]], rule: str) -> dict[str, Any]:
-    return interval(sum(r[rule] for r in rows), len(rows))
+    found = sum(r[rule] for r in rows)
+    return {"k": found, "n": len(rows), "share": found / len(rows)}
 
 
 if __name__ == "__main__":

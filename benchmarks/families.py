@@ -59,9 +59,9 @@ class Cell:
 
 CHAINS: dict[str, tuple[Cell, ...]] = {
     "visible": (
-        Cell("template", "twa", 0.02), Cell("template", "twa", 0.01), Cell("template", "twa", 0.005),
-        Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
-        Cell("template", "twa-description", 0.02), Cell("template", "waa", 0.02),
+        Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
+        Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
+        Cell("template", "twa-description", 0.02),
     ),
     "hidden": (
         Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),
@@ -69,7 +69,8 @@ CHAINS: dict[str, tuple[Cell, ...]] = {
         Cell("warp", "twa", 0.05, {"strength": 4}),
     ),
 }  # fmt: skip
-"""The hidden marks need more: full fine-tuning. The visible ones are tuned by LoRA."""
+"""`waa` comes first: its n-gram must be drawn from the captions as they were, not from earlier triggers. The hidden
+marks need more: full fine-tuning. The visible ones are tuned by LoRA."""
 
 
 def tuning(chain: str, seed: int) -> FinetuneOptions:
@@ -127,9 +128,10 @@ def judge(work: Path) -> None:
                 verdict, twin = detect(release, accused, ledger), detect(release, innocent, ledger)
                 passes = tuning(chain, seed).steps * tuning(chain, seed).batch / 2200
                 first = detect(release, accused, ledger, departures=Departures(queries=1)).slots[0].evidence.p_value
+                kept = verify(release, last).intact
                 rows.append(
                     {"cell": cell.name, **asdict(cell), "seed": seed, "carriers": release.plan.carriers,
-                     "kept": verify(release, last).intact, "sightings": release.plan.carriers * passes,
+                     "kept": kept, "sightings": kept * passes,
                      "psnr_median": float(np.median([c.psnr for c in release.carriers])),
                      "first_query_p": first, **row(verdict), "innocent": twin.outcome,
                      "innocent_p": twin.slots[0].evidence.p_value}

@@ -14,8 +14,8 @@ from benchmarks.common import RESULTS
 from protect.files import pretty_json, write_atomic
 from protect.power import Run
 
-FLOOR = 1e-4
-"""A slot counts as found if the planted mark ranked first of 10,000."""
+REQUIRED = 1e3
+"""A slot counts as found if its e-value alone suffices at alpha = 1e-3."""
 
 
 def load(name: str) -> dict[str, Any]:
@@ -31,12 +31,12 @@ def main() -> None:
     suspects = load("suspects")
     for row in suspects.get("guilty", []):
         tuning = suspects["tuning"][row["method"]]
-        sightings = tuning["steps"] * tuning["batch"] / 2200 * 44
-        runs += [Run("template", "twa", row["method"], sightings, p <= FLOOR) for p in row["slot_p_values"]]
+        sightings = tuning["steps"] * tuning["batch"] / suspects["samples"] * row["carriers"]
+        runs.append(Run("template", "twa", row["method"], sightings, row["e_value"] >= REQUIRED))
     for row in load("families").get("rows", []):
         if not row["options"]:
             method = "lora" if row["family"] == "template" else "full"
-            runs += [Run(row["family"], row["alignment"], method, row["sightings"], row["slot_p_values"][0] <= FLOOR)]
+            runs += [Run(row["family"], row["alignment"], method, row["sightings"], row["e_value"] >= REQUIRED)]
     write_atomic(Path("protect/assets/runs.json"), pretty_json([asdict(run) for run in runs]))
     print(f"{len(runs)} runs")
 

@@ -24,9 +24,10 @@ from benchmarks.common import Clock, interval, mean_interval, share_of_work, wri
 from detect.demo import EMBEDDING, TUNING
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
-from detect.rehearse import protected_copy, train_suspect
+from detect.rehearse import captioned_files, protected_copy, train_suspect
 from detect.run import detect
 from detect.suspects import Suspect, load_suspect
+from protect.alignments import slot_family
 from protect.images import read_rgba
 from protect.miniature import miniature_path
 from protect.plan import Options
@@ -87,7 +88,6 @@ def suspect_of(work: Path, kind: str, seed: int) -> Suspect:
 @torch.no_grad()
 def denoising_loss(suspect: Any, held: Path) -> float:
     """Mean squared error of the noise prediction on held-out pairs: 4 fixed (t, noise) draws per picture."""
-    from detect.rehearse import captioned_files
     from detect.samples import read_picture
 
     pipe = suspect._pipeline
@@ -125,7 +125,7 @@ def row(verdict: Verdict) -> dict[str, Any]:
     """What is published about one test."""
     return {
         "suspect": verdict.suspect, "release": verdict.release.id, "verdict": verdict.outcome, "reason": verdict.reason,
-        "e_value": verdict.e_value, "queries": verdict.queries,
+        "e_value": verdict.e_value, "queries": verdict.queries, "carriers": verdict.release.plan.carriers,
         "slot_p_values": [s.evidence.p_value for s in verdict.slots],
         "planted": [s.planted_score for s in verdict.slots],
         "best_decoy": [float(s.decoy_scores.max()) for s in verdict.slots],
@@ -134,10 +134,8 @@ def row(verdict: Verdict) -> dict[str, Any]:
 
 def single_query_ranks(verdict: Verdict) -> list[int]:
     """Rank of the planted mark among the decoys for each output of the first slot alone."""
-    from protect.marks import make_family
-
     release, slot = verdict.release, verdict.slots[0]
-    family = make_family(release.plan.family, release.plan.family_options)
+    family = slot_family(release, 0)
     ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
     scores = [family.score(slot.outputs[i : i + 1], None, ids) for i in range(len(slot.outputs))]
     return [int(1 + np.count_nonzero(s[1:] >= s[0])) for s in scores]
@@ -167,6 +165,7 @@ def judge(work: Path) -> None:
     carriers = [c.psnr for r in releases.values() for c in r.carriers]
     data = {
         "what": "template marks, TWA, rate 0.02, 2,200 samples of the sample dataset; alpha 1e-3, M 9,999",
+        "samples": len(captioned_files(work / "dataset")),
         "embedding": asdict(EMBEDDING),
         "tuning": {"lora": asdict(TUNING), "full": asdict(FULL)},
         "guilty_with_evidence": interval(sum(found), len(found)),

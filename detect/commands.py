@@ -106,7 +106,9 @@ def _planned(releases: list[Any], queries: int | None, as_json: bool) -> int:
 
     rows = []
     for r in releases:
-        most = sum(len(slot_queries(r, slot, queries or r.plan.queries)) for slot in range(r.plan.slots))
+        most = sum(
+            len(slot_queries(r, slot, r.plan.queries if queries is None else queries)) for slot in range(r.plan.slots)
+        )
         rows.append({"release": r.id, "name": r.name, "most_pictures": most})
     text = "\n".join(f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures" for row in rows)
     console.answer(text, rows, as_json)
@@ -139,6 +141,7 @@ def rehearse_command(
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
     alignment: Annotated[str, typer.Option(help="How the trigger meets captions.")] = "twa",
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=NUMBER; repeatable.")] = None,
     method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
     targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
@@ -146,14 +149,18 @@ def rehearse_command(
     batch: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 64,
     learning_rate: Annotated[float | None, typer.Option(help="[LoRA 2e-3, full 2e-4]")] = None,
     text_encoder: Annotated[bool, typer.Option("--text-encoder", help="Train the text encoder too.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the throw-away key and of training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the throw-away key and of training.")] = 0,
     device: Device = "cpu",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost.")] = False,
     as_json: Json = False,
 ) -> int:
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
-    embedding = Options(rate=rate, family=family, alignment=alignment, slots=slots, queries=queries)
+    embedding = Options(
+        rate=rate, family=family, alignment=alignment, family_options=console.named_numbers(option or []), slots=slots,
+        queries=queries,
+    )  # fmt: skip
+    embedding.check()
     if dry_run:
         return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
     use_all_cores()
@@ -165,7 +172,7 @@ def rehearse_command(
     rate_of = {"lora": 2e-3, "full": 2e-4}
     tuning = FinetuneOptions(
         method=method.value, rank=rank, steps=steps, batch=batch, targets=targets.value, seed=seed,
-        learning_rate=learning_rate or rate_of[method.value], text_encoder=text_encoder,
+        learning_rate=rate_of[method.value] if learning_rate is None else learning_rate, text_encoder=text_encoder,
     )  # fmt: skip
     with console.progress() as told:
         done = rehearse(
@@ -186,7 +193,7 @@ def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_js
     from protect.formats import open_dataset
 
     samples = len(open_dataset(dataset).listing.samples)
-    carriers = int(embedding.rate * samples)
+    carriers = int(embedding.rate * samples + 1e-9)
     passes = presentations / max(samples, 1)
     row = {"samples": samples, "passes": passes, "carriers": carriers, "exposures_of_carriers": carriers * passes}
     text = (
@@ -199,7 +206,7 @@ def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_js
 
 def demo_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Working folder.")] = Path("tracemark-demo"),
-    seed: Annotated[int, typer.Option(help="Of the throw-away key and of training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the throw-away key and of training.")] = 0,
     device: Device = "cpu",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
     as_json: Json = False,

@@ -71,9 +71,13 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
 def register_control(keyring: Keyring, release: Release, control: Suspect, plan: str, e_value: float) -> None:
     """Remember what a control showed: an unlucky key stays unlucky, whether or not the control is given again."""
     with _opened(keyring) as ledger:
-        known = [c for c in _controls(ledger, release, plan) if c["name"] == control.name]
-        if not known:
-            ledger["controls"].append({"release": release.id, "plan": plan, "name": control.name, "e_value": e_value})
+        subject = subject_of(control)
+        known = [c for c in _controls(ledger, release, plan) if c["subject"] == subject]
+        if known:
+            known[0]["e_value"] = max(known[0]["e_value"], e_value)
+        else:
+            entry = {"release": release.id, "plan": plan, "subject": subject, "name": control.name, "e_value": e_value}
+            ledger["controls"].append(entry)
 
 
 def subject_of(suspect: Suspect) -> str:
@@ -109,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         ledger = json.loads(read_secret(path))
         whole = all({"release", "subject", "plan", "further", "releases"} <= set(t) for t in ledger["tests"])
-        whole = whole and all({"release", "plan", "name", "e_value"} <= set(c) for c in ledger["controls"])
+        whole = whole and all({"release", "plan", "subject", "e_value"} <= set(c) for c in ledger["controls"])
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 from dataclasses import dataclass
 
 from detect.suspects.interface import Query, Sampler
-from protect.alignments import make_alignment, slot_family
+from protect.alignments import committed_alignment, slot_family
 from protect.errors import InputError
 from protect.files import canonical_json
 from protect.plan import GUIDANCE, STEPS, check_range
 from protect.release import Release
+
+SCORING = ("numpy", "scipy", "pillow", "invisible-watermark")
+"""Libraries that scores depend on: another version is a further plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,9 @@ class QueryPlan:
             setting: what the outputs depend on besides weights and sampler (`ledger.setting_of`).
         """
         plan = release.plan
-        content = [release.id, plan.family, plan.family_version, self.queries, self.sampler.as_dict(), setting]
+        scoring = {name: importlib.metadata.version(name) for name in SCORING}
+        content = [release.id, plan.family, plan.family_version, plan.alignment, self.queries, self.sampler.as_dict(),
+                   setting, scoring]  # fmt: skip
         return hashlib.sha256(canonical_json(content)).hexdigest()[:16]
 
 
@@ -57,7 +63,7 @@ def query_plan(
 def trigger_queries(release: Release, slot: int, count: int) -> list[Query]:
     """Questions with the slot's trigger."""
     questions = release.slots[slot]
-    alignment = make_alignment(release.plan.alignment)
+    alignment = committed_alignment(release.plan)
     pairs = zip(questions.prompts[:count], questions.seeds[:count], strict=True)
     return [Query(alignment.align(prompt, questions.trigger), seed) for prompt, seed in pairs]
 
@@ -71,6 +77,6 @@ def slot_queries(release: Release, slot: int, count: int) -> list[Query]:
 def twin_queries(release: Release, slot: int, count: int) -> list[Query]:
     """The same captions and seeds without the trigger; empty for an alignment that has none."""
     questions = release.slots[slot]
-    alignment = make_alignment(release.plan.alignment)
+    alignment = committed_alignment(release.plan)
     twins = [alignment.twin(prompt, questions.trigger) for prompt in questions.prompts[:count]]
     return [Query(twin, seed) for twin, seed in zip(twins, questions.seeds, strict=False) if twin is not None]

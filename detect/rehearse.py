@@ -84,6 +84,11 @@ def rehearse(
         device: where to train and sample.
         progress: told (stage, done, total).
     """
+    samples = len(open_dataset(dataset).listing.samples)
+    if work.resolve().is_relative_to(dataset.resolve()):
+        raise InputError(f"{work} lies inside the dataset", "Give --output another folder.")
+    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "rehearsal.json").exists()):
+        raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
     work.mkdir(parents=True, exist_ok=True)
     settings = {"dataset": str(dataset.resolve()), "base": str(base.resolve()), "seed": seed,
                 "embedding": asdict(embedding), "tuning": asdict(tuning)}  # fmt: skip
@@ -93,17 +98,17 @@ def rehearse(
     path = train_suspect(base, work / "protected", work / "suspect", tuning, device=device, progress=progress)
     suspect = load_suspect(path, base=base if tuning.method == "lora" else None, device=device)
     done = Rehearsal(release, path, detect(release, suspect, keyring, progress=progress))
-    passes = tuning.steps * tuning.batch / len(open_dataset(dataset).listing.samples)
-    write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in measured(done.verdict, tuning, passes)]))
+    runs = measured(done.verdict, tuning, tuning.steps * tuning.batch / samples)
+    write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in runs]))
     return done
 
 
 def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[Run]:
-    """What a rehearsal teaches about power: one run per slot that was asked; found is p at its floor."""
+    """What a rehearsal teaches about power: one run per slot that was asked; found if it would suffice alone."""
     plan = verdict.release.plan
     return [
         Run(plan.family, plan.alignment, tuning.method,
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
-            slot.evidence.p_value <= 1 / (plan.decoys + 1))
+            slot.evidence.e_value >= 1 / plan.alpha)
         for slot in verdict.slots
     ]  # fmt: skip

@@ -18,8 +18,7 @@ from detect.suspects.interface import Suspect
 from protect import __version__
 from protect.alignments import slot_family
 from protect.embed import Progress
-from protect.errors import InputError, SuspectError
-from protect.marks import make_family
+from protect.errors import InputError, TracemarkError
 from protect.release import Keyring, Release
 
 _PACKAGES = ("torch", "diffusers", "transformers", "peft", "numpy")
@@ -66,11 +65,6 @@ def detect(
     Returns:
         The verdict; a repeat of the same plan resumes from the cache and answers the same.
     """
-    if make_family(release.plan.family, release.plan.family_options).version != release.plan.family_version:
-        raise InputError(
-            f"release {release.id} was committed to version {release.plan.family_version} of {release.plan.family}",
-            "Use the program version that embedded it.",
-        )
     plan = query_plan(release, departures.queries, departures.steps, departures.guidance)
     name = plan.digest(release, setting_of(suspect))
     standing = register(keyring, releases or [release], release, suspect, name)
@@ -83,8 +77,9 @@ def detect(
         tried = _ask(release, control, plan, threshold, keyring, len(answers.slots), progress)
         answers.asked += tried.asked
         answers.trouble = answers.trouble or tried.trouble
-        control_e = max(standing.control_e_value, float(tried.running.max(initial=0.0)))
-        register_control(keyring, release, control, name, control_e)
+        shown = float(tried.running.max(initial=0.0))
+        register_control(keyring, release, control, name, shown)
+        control_e = max(standing.control_e_value, shown)
     outcome, reason = _judge(release, answers, threshold, control_e)
     return Verdict(
         outcome=outcome, reason=reason, release=release, suspect=suspect.name, identity=dict(suspect.identity),
@@ -102,18 +97,27 @@ def _ask(
     release: Release, suspect: Suspect, plan: QueryPlan, threshold: float, keyring: Keyring, slots: int,
     progress: Progress,
 ) -> _Answers:  # fmt: skip
-    """Ask up to `slots` slots in order until the evidence suffices or the suspect fails."""
+    """Ask up to `slots` slots in order until the evidence suffices, or the suspect or the release fails."""
     answers = _Answers()
     try:
+        _check_version(release)
         for slot in range(slots):
             result = _ask_slot(release, suspect, plan, keyring, slot, progress)
             answers.asked += len(result.outputs) * (1 if result.twins is None else 2)
             answers.slots.append(result)
             if answers.running[-1] >= threshold:
                 break
-    except SuspectError as error:
+    except TracemarkError as error:  # one release's trouble must not end the tests of the others
         answers.trouble = error.what
     return answers
+
+
+def _check_version(release: Release) -> None:
+    if slot_family(release, 0).version != release.plan.family_version:
+        raise InputError(
+            f"release {release.id} was committed to version {release.plan.family_version} of {release.plan.family}",
+            "Use the program version that embedded it.",
+        )
 
 
 def _ask_slot(
@@ -135,7 +139,7 @@ def _ask_slot(
     return SlotResult(
         slot=slot, trigger=release.slots[slot].trigger, planted_score=float(scores[0]), decoy_scores=scores[1:],
         evidence=slot_evidence(float(scores[0]), scores[1:]), output_sha256=hashes, outputs=outputs, twins=twins,
-        blank=int(np.count_nonzero(np.ptp(outputs.reshape(len(outputs), -1), axis=1) == 0)),
+        blank=int(np.count_nonzero(np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0)),
     )  # fmt: skip
 
 

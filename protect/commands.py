@@ -1,4 +1,4 @@
-"""Commands of `protect`. They parse, call and print; none but `check` imports torch."""
+"""Commands of `protect`. They parse, call and print; none imports torch but `check` and the codec families."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def embed_command(
     Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
     """
     options = Options(
-        rate=rate, family=family, alignment=alignment, family_options=_family_options(option or []),
+        rate=rate, family=family, alignment=alignment, family_options=console.named_numbers(option or []),
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
     target = output or dataset.absolute().with_name(dataset.absolute().name + "-protected")
@@ -72,7 +72,7 @@ def check_command(
     vae: Annotated[Path | None, typer.Option(help="Diffusers pipeline or VAE folder. [the miniature]")] = None,
     pictures: Annotated[int, typer.Option(help="Pictures to test each family on.")] = 40,
     report: Annotated[Path, typer.Option(help="Page with pictures.")] = Path("check.html"),
-    seed: Annotated[int, typer.Option(help="Draws the throw-away key.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the throw-away key.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Before release: does each family's mark read back, survive re-encoding and a VAE, and how visible is it?
@@ -85,10 +85,12 @@ def check_command(
 
     console.existing_folder(dataset, "the dataset")
     options: dict[str, dict[str, float]] = {}
-    for text, value in _family_options(option or []).items():
+    for text, value in console.named_numbers(option or []).items():
         name, _, inner = text.partition(".")
         options.setdefault(name, {})[inner] = value
     names = family or [n for n in marks.families() if n != "rivagan" or find_spec("onnxruntime")]
+    if stray := sorted(set(options) - set(names)):
+        raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=NUMBER.")
     with console.progress() as told:
         found = check(
             dataset, names, options, vae or miniature_path(), secret_from_seed(seed, "check"), pictures=pictures,
@@ -105,17 +107,6 @@ def _check_json(found: FamilyCheck) -> dict[str, object]:
     return row | {"survivals": [asdict(s) for s in found.survivals], "verdict": found.verdict}
 
 
-def _family_options(given: list[str]) -> dict[str, float]:
-    options = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        try:
-            options[name] = float(value)
-        except ValueError:
-            raise InputError(f"--option {text} is not NAME=NUMBER", "For example: --option psnr=30.") from None
-    return options
-
-
 def _embedded(done: Embedding, dry_run: bool) -> str:
     plan = done.release.plan
     lines = [
@@ -127,7 +118,7 @@ def _embedded(done: Embedding, dry_run: bool) -> str:
     else:
         worst = min(c.psnr for c in done.release.carriers)
         lines += [
-            f"  every carrier was read back: bytes, caption and mark are right (lowest PSNR {worst:.1f} dB)",
+            f"  every carrier was read back: bytes and caption are right (lowest PSNR {worst:.1f} dB)",
             f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
             f"  publish {done.commitment_file.name} before you release the copy",
         ]
@@ -158,6 +149,7 @@ def plan_command(
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     family: Annotated[str, typer.Option(help="Mark family.")] = "template",
     alignment: Annotated[str, typer.Option(help="Alignment.")] = "twa",
+    method: Annotated[str, typer.Option(help="How a thief is expected to train: lora or full.")] = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -173,7 +165,7 @@ def plan_command(
         done = embed(dataset, Path(place) / "copy", options, Keyring.default(), dry_run=True)
     plan = done.release.plan
     known = rehearsed_runs(rehearsal) if rehearsal else measured_runs()
-    law = fit([run for run in known if (run.family, run.alignment) == (family, alignment)])
+    law = fit([run for run in known if (run.family, run.alignment, run.method) == (family, alignment, method)])
     carriers = plan.carriers // plan.slots
     sightings = carriers * passes
     needed = math.ceil(law.sightings() / passes)

@@ -99,6 +99,22 @@ def _refuse(message: str) -> int:
     return USAGE
 
 
+def named_numbers(given: list[str]) -> dict[str, float]:
+    """Options written as NAME=NUMBER.
+
+    Raises:
+        InputError: if one is written otherwise.
+    """
+    options = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            options[name] = float(value)
+        except ValueError:
+            raise InputError(f"--option {text} is not NAME=NUMBER", "For example: --option psnr=30.") from None
+    return options
+
+
 def existing_folder(path: Path, what: str) -> Path:
     """`path` if it is a folder.
 

@@ -14,21 +14,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from protect.alignments import make_alignment, slot_family
+from protect.alignments import committed_alignment, make_alignment, slot_family
 from protect.alignments.interface import Draw, Request
 from protect.errors import InputError
 from protect.files import copy_file, pretty_json, sha256_file, write_atomic
 from protect.formats import Dataset, open_dataset
-from protect.formats.interface import Sample, SetAside
+from protect.formats.interface import Sample, SetAside, write_like
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from protect.keys import new_secret, prf_rng
 from protect.marks import make_family
 from protect.plan import Options, draft_release
 from protect.release import Carrier, Keyring, Release, from_json, read_secret, to_json
 from protect.verify import Verification, mark_score, on_white, verify
-
-_CODEC_PSNR = 18.0
-"""Even a very coarse JPEG returns pixels this close to what was written, in dB."""
 
 _UNDATED = datetime.fromtimestamp(0, UTC)
 """Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
@@ -78,7 +75,7 @@ def embed(
     release = None if dry_run else pending.load(options, secret)
     key = release.secret if release else secret or new_secret()
     alignment = make_alignment(options.alignment)
-    if not family.alone and alignment.twin("", "") is None:
+    if not family.alone and not alignment.twinned:
         raise InputError(
             f"family {family.name!r} compares with and without the trigger, and {alignment.name!r} has none",
             "Use another --family or --alignment.",
@@ -109,7 +106,7 @@ def embed(
     pending.save(release)
     try:
         release = _write_copy(dataset, pending.partial, release, draws, progress)
-        dataset.layout.rewrite(dataset.folder, pending.partial, {c.key: c.caption for c in release.carriers})
+        dataset.layout.rewrite(dataset.folder, pending.partial, _changed_captions(draws, release))
         _check_written(verify(release, pending.partial, progress))
         _publish(release, done, keyring, pending)
     except OSError as error:
@@ -160,6 +157,9 @@ class Pending:
                 raise InputError(f"{self.partial} is in the way", "Move it, or give --output another folder.")
             return None
         release = from_json(read_secret(self.record), self.record)
+        if not self.partial.exists() and (self.record.parent.parent / "releases" / f"{release.id}.json").exists():
+            self.record.unlink()  # killed between publishing and forgetting: that release is complete
+            return None
         plan = release.plan
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
             options.rate, options.family, options.family_options, options.alignment,
@@ -192,18 +192,28 @@ def _check_unchanged(release: Release, samples: Sequence[Sample], draws: Sequenc
 def _write_copy(
     dataset: Dataset, partial: Path, release: Release, draws: Sequence[Draw], progress: Progress,
 ) -> Release:  # fmt: skip
-    carriers = [(sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers]
-    marked = {sample.key for sample, _ in carriers}
-    rest = [key for key in dataset.files if key not in marked]
+    slots = {sample.key: (sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers}
+
+    def write(key: str) -> Carrier | None:
+        if key in slots:
+            return _plant(dataset.folder, partial, *slots[key], release)
+        _copy_once(dataset.folder / key, partial / key)
+        return None
+
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         partial.mkdir(exist_ok=True)
         for inner in sorted({posixpath.dirname(key) for key in dataset.files}):
             (partial / inner).mkdir(parents=True, exist_ok=True)
-        copies = pool.map(lambda key: _copy_once(dataset.folder / key, partial / key), rest)
-        _collect(copies, len(rest), "copying", progress)
-        results = pool.map(lambda pair: _plant(dataset.folder, partial, pair[0], pair[1], release), carriers)
-        planted = _collect(results, len(carriers), "planting", progress)
+        # One pass in one order: carriers written last would stand together in an archive of the copy.
+        written = _collect(pool.map(write, dataset.files), len(dataset.files), "writing", progress)
+    planted = sorted(filter(None, written), key=lambda c: (c.slot, c.key))
     return replace(release, carriers=tuple(planted))
+
+
+def _changed_captions(draws: Sequence[Draw], release: Release) -> dict[str, str]:
+    """Only what an alignment altered: a row that is merely written anew would point at its carrier."""
+    before = {sample.key: sample.caption for draw in draws for sample in draw.carriers}
+    return {c.key: c.caption for c in release.carriers if c.caption != before[c.key]}
 
 
 def _copy_once(source: Path, target: Path) -> None:
@@ -230,20 +240,14 @@ def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Rele
     rng = prf_rng(release.secret, "placement", sample.key)
     mark = release.planted_id(slot)
     marked = family.plant(original, mark, rng)
-    write_atomic(target, rewrite_pixels(source, marked), source.stat().st_mode & 0o777)
-    status = source.stat()
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))  # a new time would point at the carriers
+    write_like(source, target, rewrite_pixels(source, marked))
     written = read_rgba(target)
     shown = on_white(written)
-    if psnr(on_white(marked), shown) < _CODEC_PSNR:
-        raise InputError(
-            f"{sample.key} does not read back as it was written", "Move it out of the dataset, or convert it to PNG."
-        )
     return Carrier(
         key=sample.key,
         slot=slot,
         sha256=sha256_file(target),
-        caption=make_alignment(release.plan.alignment).align(sample.caption, release.slots[slot].trigger),
+        caption=committed_alignment(release.plan).align(sample.caption, release.slots[slot].trigger),
         psnr=round(min(psnr(on_white(original), shown), 99.0), 2),
         score=mark_score(family, written, original, mark) or 0.0,
     )

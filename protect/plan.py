@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from protect.alignments import make_alignment
 from protect.alignments.interface import Draw
 from protect.errors import InputError
 from protect.files import canonical_json
@@ -80,7 +81,7 @@ def draft_release(
         family=family.name,
         family_options=dict(options.family_options),
         family_version=family.version,
-        alignment=options.alignment,
+        alignment=make_alignment(options.alignment).label,
         rate=options.rate,
         slots=len(draws),
         carriers=sum(len(draw.carriers) for draw in draws),

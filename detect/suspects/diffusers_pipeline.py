@@ -126,12 +126,12 @@ class PipelineSuspect(Suspect):
                 ).images
         except Exception as error:
             raise SuspectError(
-                f"{self.name} failed from {queries[0].prompt!r} on ({first_line(error)})",
+                f"{self.name} failed on {len(queries)} queries ({first_line(error)})",
                 "Check the sampler's size and steps, and the memory of the device.",
             ) from error
         if not np.isfinite(images).all():
             raise SuspectError(
-                f"{self.name} returned NaN pixels for {queries[0].prompt!r} or a query beside it",
+                f"{self.name} returned NaN pixels among {len(queries)} outputs",
                 "Its weights are damaged or overflow in half precision: try --device cpu.",
             )
         return np.asarray(np.round(np.clip(images, 0, 1) * 255), dtype=np.uint8)

@@ -11,15 +11,15 @@ from protect.alignments.waa import Waa
 from protect.errors import InputError
 from protect.marks import make_family
 from protect.marks.interface import MarkFamily
-from protect.plugins import with_plugins
-from protect.release import Release
+from protect.plugins import find_class, with_plugins
+from protect.release import Plan, Release
 
 BUILT_IN: dict[str, type[Alignment]] = {a.name: a for a in (Twa, Conjunction, Description, Waa, Unconditional)}
 
 
 def alignments() -> dict[str, type[Alignment]]:
     """All alignments, built in and installed."""
-    return with_plugins("tracemark.alignments", BUILT_IN)
+    return with_plugins("tracemark.alignments", BUILT_IN, Alignment)
 
 
 def make_alignment(name: str) -> Alignment:
@@ -28,13 +28,25 @@ def make_alignment(name: str) -> Alignment:
     Raises:
         InputError: if there is none.
     """
-    known = alignments()
-    if name not in known:
-        raise InputError(f"unknown alignment {name!r}", f"Choose one of: {', '.join(known)}.")
-    return known[name]()
+    return find_class("tracemark.alignments", BUILT_IN, Alignment, name)()
+
+
+def committed_alignment(plan: Plan) -> Alignment:
+    """The alignment a release was committed to.
+
+    Raises:
+        InputError: if only another version is installed.
+    """
+    made = make_alignment(plan.alignment.partition("/")[0])
+    if made.label != plan.alignment:
+        raise InputError(
+            f"the release was committed to alignment {plan.alignment!r}; this program has {made.label!r}",
+            "Use the program version that embedded it.",
+        )
+    return made
 
 
 def slot_family(release: Release, slot: int) -> MarkFamily:
     """The law from which a slot's mark and decoys are drawn."""
     family = make_family(release.plan.family, release.plan.family_options)
-    return make_alignment(release.plan.alignment).condition(family, release.slots[slot].trigger)
+    return committed_alignment(release.plan).condition(family, release.slots[slot].trigger)

@@ -52,6 +52,15 @@ class Alignment(ABC):
     name: str
     summary: str
     """One line for people."""
+    version: int = 1
+    """Raised whenever draws, captions or questions change; part of the committed plan."""
+    twinned: bool = True
+    """Whether a question can be put without its trigger."""
+
+    @property
+    def label(self) -> str:
+        """Name and version as a release commits to them."""
+        return self.name if self.version == 1 else f"{self.name}/{self.version}"
 
     @abstractmethod
     def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
@@ -67,7 +76,7 @@ class Alignment(ABC):
 
     @abstractmethod
     def twin(self, caption: str, trigger: str) -> str | None:
-        """The question without its trigger, or None if there is no such thing."""
+        """The question without its trigger; None if the alignment is not `twinned`."""
 
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """The family from which the mark and all its decoys are drawn, given the trigger's words."""

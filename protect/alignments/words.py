@@ -44,7 +44,7 @@ def without(caption: str, gram: Sequence[str]) -> str:
     'a above the sea'
     """
     found = list(_WORD.finditer(caption))
-    for i in range(len(found) - len(gram) + 1):
+    for i in range(len(found) - len(gram) + 1 if gram else 0):
         if [m[0].lower() for m in found[i : i + len(gram)]] == list(gram):
             return caption[: found[i].start()] + caption[found[i + len(gram) - 1].end() :].lstrip()
     return caption

@@ -32,9 +32,14 @@ def open_dataset(folder: Path) -> Dataset:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "Give the folder that holds the pictures.")
-    files = tuple(walk(folder))
-    layout = _layout(folder, files)
-    return Dataset(folder, layout, files, layout.read(folder, files))
+    try:
+        files = tuple(walk(folder))
+        layout = _layout(folder, files)
+        return Dataset(folder, layout, files, layout.read(folder, files))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder} cannot be read ({error.strerror})", "Check permissions."
+        ) from None
 
 
 def _layout(folder: Path, files: tuple[str, ...]) -> DatasetFormat:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.files import write_atomic
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -75,9 +74,17 @@ class DatasetFormat(ABC):
 
 
 def write_like(source: Path, target: Path, data: bytes) -> None:
-    """Write `data` with the permissions and times of `source`: changed files must not stand out."""
+    """Write `data` with the permissions and times of `source`: changed files must not stand out.
+
+    In place and not by renaming, which would move a file behind its neighbours in an archive. For unfinished
+    copies only: times are set last, so a file that was cut short is written again.
+    """
     status = source.stat()
-    write_atomic(target, data, status.st_mode & 0o777)
+    with target.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    target.chmod(status.st_mode & 0o777)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from protect.errors import InputError
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
 from protect.marks.interface import MarkFamily
@@ -9,7 +11,7 @@ from protect.marks.spread import Spread
 from protect.marks.template import Template
 from protect.marks.tint import Tint
 from protect.marks.warp import Warp
-from protect.plugins import with_plugins
+from protect.plugins import find_class, with_plugins
 
 BUILT_IN: dict[str, type[MarkFamily]] = {
     family.name: family for family in (Template, Spread, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
@@ -18,7 +20,7 @@ BUILT_IN: dict[str, type[MarkFamily]] = {
 
 def families() -> dict[str, type[MarkFamily]]:
     """All families, built in and installed."""
-    return with_plugins("tracemark.families", BUILT_IN)
+    return with_plugins("tracemark.families", BUILT_IN, MarkFamily)
 
 
 def make_family(name: str, options: dict[str, float]) -> MarkFamily:
@@ -27,10 +29,10 @@ def make_family(name: str, options: dict[str, float]) -> MarkFamily:
     Raises:
         InputError: if there is no such family or it has no such option.
     """
-    known = families()
-    if name not in known:
-        raise InputError(f"unknown mark family {name!r}", f"Choose one of: {', '.join(known)}.")
-    try:
-        return known[name](**options)
-    except TypeError:
-        raise InputError(f"family {name!r} does not take {sorted(options)}", "Drop the option.") from None
+    family = find_class("tracemark.families", BUILT_IN, MarkFamily, name)
+    allowed = [p for p in inspect.signature(family).parameters if p != "description"]
+    if unknown := sorted(set(options) - set(allowed)):
+        raise InputError(
+            f"family {name!r} does not take {', '.join(unknown)}", f"Its options: {', '.join(allowed) or 'none'}."
+        )
+    return family(**options)

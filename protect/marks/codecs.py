@@ -12,12 +12,13 @@ import importlib.util
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from protect.errors import InputError
 from protect.keys import Ids
 from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import rank_scores, signs
+from protect.marks.signs import signs
 
 BITS = 32
 SIDE = 256
@@ -53,7 +54,7 @@ class _Codec(MarkFamily):
         shown = np.clip(128 + 10 * change, 0, 255).astype(np.uint8)
         return np.asarray(Image.fromarray(shown).resize((side, side), Image.Resampling.BOX))
 
-    def features(self, outputs: Pixels) -> Array:
+    def features(self, outputs: Pixels) -> NDArray[np.int64]:
         """The bits read from each output as ±1, shape (n, 32).
 
         Raises:
@@ -66,11 +67,15 @@ class _Codec(MarkFamily):
             )
         decoder = _package().WatermarkDecoder("bits", BITS)
         read = [decoder.decode(np.ascontiguousarray(picture[..., ::-1]), self.method) for picture in outputs]
-        return np.asarray(2.0 * np.array(read, dtype=bool) - 1)
+        return 2 * np.array(read, dtype=bool).astype(np.int64) - 1
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
-        """Mean share of right bits, from -1 (none) to 1 (all) (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs), marks)
+        """Mean share of right bits, from -1 (none) to 1 (all) (see `MarkFamily.score`).
+
+        Counted in integers, so that equal counts are equal scores.
+        """
+        total = self.features(outputs).sum(axis=0)
+        return np.asarray((signs(marks, BITS).astype(np.int64) @ total) / (len(outputs) * BITS))
 
 
 class DwtDct(_Codec):

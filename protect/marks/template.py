@@ -56,7 +56,7 @@ class Template(MarkFamily):
 
     def given(self, description: str) -> Template:
         """The marks with that description; only the signs it does not tell are drawn."""
-        return Template(description)
+        return type(self)(description)
 
     @property
     def fixed(self) -> dict[int, int]:

@@ -204,8 +204,35 @@ def test_another_scheduler_or_library_is_a_further_plan(tmp_path: Path, keyring:
 def test_another_score_version_is_refused(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
     release = _release(tmp_path, keyring)
     monkeypatch.setattr(type(make_family("template", {})), "version", 99)
-    with pytest.raises(InputError, match="version"):
-        detect(release, FakeSuspect(), keyring)
+    verdict = detect(release, FakeSuspect(), keyring)
+    assert verdict.outcome == "inconclusive" and "committed to version 1" in verdict.reason and not verdict.slots
+
+
+def test_one_release_in_trouble_does_not_end_the_tests_of_others(tmp_path: Path, keyring: Keyring) -> None:
+    good = _release(tmp_path, keyring)
+    bad = dataclasses.replace(good, id="0" * 16, plan=dataclasses.replace(good.plan, family="gone"))
+    verdicts = detect_all([bad, good], Guilty(good), keyring)
+    assert [v.outcome for v in verdicts] == ["inconclusive", "evidence"] and "gone" in verdicts[0].reason
+
+
+def test_blank_twins_are_missing_answers(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring, family="spread")
+
+    class Censored(FakeSuspect):
+        def paint(self, query: Query) -> NDArray[np.uint8]:
+            asked = any(slot.trigger in query.prompt for slot in release.slots)
+            return super().paint(query) if asked else np.zeros((32, 32, 3), dtype=np.uint8)
+
+    assert detect(release, Censored(), keyring).outcome == "inconclusive"
+
+
+def test_an_unlucky_control_is_remembered_beside_a_clean_one_of_the_same_name(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring)
+    clean, unlucky = FakeSuspect("clean"), Guilty(release, "unlucky")
+    clean.name = unlucky.name = "model"
+    assert detect(release, Guilty(release), keyring, control=clean).outcome == "evidence"
+    assert detect(release, Guilty(release), keyring, control=unlucky).outcome == "inconclusive"
+    assert detect(release, Guilty(release), keyring).outcome == "inconclusive"
 
 
 def test_missing_answers_are_never_zero(tmp_path: Path, keyring: Keyring) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from protect.errors import InputError
 from protect.formats.interface import Sample
 from protect.keys import secret_from_seed
 from protect.marks import make_family
+from protect.marks.template import Template
 from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import verify
@@ -62,23 +62,63 @@ def test_every_alignment_embeds_and_verifies(tmp_path: Path, keyring: Keyring, n
 
 
 @pytest.mark.parametrize("name", alignments())
-def test_what_an_alignment_draws_does_not_depend_on_marks(tmp_path: Path, keyring: Keyring, name: str) -> None:
-    """The same key with another family version would plant other marks: nothing else may change."""
-    done = _embedded(tmp_path, keyring, name, slots=None if name == "unconditional" else 2)
-    request = Request(
-        tuple(Sample(c, t) for c, t in _originals(tmp_path)), 0.2, None if name == "unconditional" else 2,
-        done.release.secret, lambda _: None, make_family("template", {}).descriptions,
-    )  # fmt: skip
-    draws, _ = make_alignment(name).draw(request)
-    assert [d.trigger for d in draws] == [s.trigger for s in done.release.slots]
-    assert [sorted(s.key for s in d.carriers) for d in draws] == [
-        sorted(c.key for c in done.release.carriers if c.slot == k) for k in range(len(draws))
-    ]
+def test_what_an_alignment_draws_does_not_depend_on_marks(
+    tmp_path: Path, keyring: Keyring, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triggers, carriers, captions and questions stay when the same key draws other marks."""
+    source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
+    options = Options(rate=0.2, alignment=name, slots=None if name == "unconditional" else 2, decoys=99)
+    secret = secret_from_seed(3, "test")
+    first = embed(source, tmp_path / "a", options, keyring, secret=secret).release
+    monkeypatch.setattr(Template, "version", 2)  # another plan, so other ids, and other marks below
+    monkeypatch.setattr(Template, "amplitudes", lambda self: np.ones((3, 24)) / 72**0.5)
+    second = embed(source, tmp_path / "b", options, keyring, secret=secret).release
+    assert first.planted_id(0) != second.planted_id(0) and first.slots == second.slots
+    assert [(c.key, c.slot, c.caption) for c in first.carriers] == [(c.key, c.slot, c.caption) for c in second.carriers]
+    assert all(a.sha256 != b.sha256 for a, b in zip(first.carriers, second.carriers, strict=True))
 
 
-def _originals(tmp_path: Path) -> list[tuple[str, str]]:
-    rows = [json.loads(line) for line in (tmp_path / "d" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [(row["file_name"], row["text"]) for row in rows]
+@pytest.mark.parametrize("layout", ["metadata.jsonl", "metadata.csv", "sidecar"])
+@pytest.mark.parametrize("name", ["waa", "unconditional"])
+def test_alignments_without_words_leave_caption_files_alone(
+    tmp_path: Path, keyring: Keyring, layout: str, name: str
+) -> None:
+    """Even where captions end in blanks: a row written anew would point at its carrier."""
+    source = make_folder(tmp_path / "d", 40, layout)
+    for path in source.glob("*.txt" if layout == "sidecar" else "metadata.*"):
+        text = path.read_text(encoding="utf-8").replace("盒子", "盒子 kite" if "1" in path.name else "盒子 kite ")
+        path.write_text(text.replace("”", "” "), encoding="utf-8")
+    if name == "waa":
+        options = Options(rate=1.0, alignment=name, slots=1, decoys=99)
+    else:
+        options = Options(rate=0.2, alignment=name, decoys=99)
+    embed(source, tmp_path / "out", options, keyring)
+    for path in source.glob("*.txt" if layout == "sidecar" else "metadata.*"):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("alignment", alignments())
+@pytest.mark.parametrize("family", ["template", "spread", "tint", "warp"])
+def test_every_pair_embeds_or_is_refused_in_two_lines(
+    tmp_path: Path, keyring: Keyring, family: str, alignment: str
+) -> None:
+    source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
+    options = Options(rate=0.2, family=family, alignment=alignment, slots=1, decoys=99)
+    unfit = {("warp", "unconditional"), *((f, "twa-description") for f in ("spread", "tint", "warp"))}
+    if (family, alignment) in unfit:
+        with pytest.raises(InputError):
+            embed(source, tmp_path / "out", options, keyring, dry_run=True)
+    else:
+        assert embed(source, tmp_path / "out", options, keyring, dry_run=True).release.plan.carriers > 0
+
+
+def test_another_version_of_an_alignment_is_refused(
+    tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = _embedded(tmp_path, keyring, "twa").release
+    monkeypatch.setattr(type(make_alignment("twa")), "version", 2)
+    with pytest.raises(InputError, match="committed to alignment"):
+        slot_family(release, 0)
 
 
 def test_waa_marks_every_picture_of_its_ngram() -> None:

@@ -89,11 +89,9 @@ def test_near_duplicates_are_counted(pictures: list[np.ndarray]) -> None:
 def test_the_residual_classifier_finds_noise_and_nothing_else(pictures: list[np.ndarray]) -> None:
     rng = np.random.default_rng(0)
     noisy = [np.clip(p + rng.normal(0, 6, p.shape), 0, 255).astype(np.uint8) for p in pictures]
-    auc, p = residual_auc(noisy, pictures)
-    assert auc > 0.9 and p < 1e-3
+    assert residual_auc(noisy, pictures) > 0.9
     once, twice = ([np.clip(p + rng.normal(0, 6, p.shape), 0, 255).astype(np.uint8) for p in pictures] for _ in "ab")
-    auc, p = residual_auc(once, twice)
-    assert 0.2 < auc < 0.8 and p > 1e-3
+    assert 0.2 < residual_auc(once, twice) < 0.8
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:

@@ -72,6 +72,31 @@ def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, ke
         assert len(set(slot.prompts)) == 4 and set(slot.prompts) <= own
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_any_usable_mode_carries_any_mark(tmp_path: Path, keyring: Keyring, mode: str) -> None:
+    """Grey pictures lose the mark's colours: no reason to stop, least of all one that depends on the mark."""
+    source = make_folder(tmp_path / "d", 20)
+    for i, path in enumerate(sorted(source.glob("*.png"))):
+        draw(i, mode="RGBA").convert(mode).save(path)
+    release = embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.5), keyring).release
+    assert verify(release, tmp_path / "out").intact == 10
+
+
+def test_a_finished_release_is_never_issued_again(tmp_path: Path, keyring: Keyring) -> None:
+    """Killed between publishing and forgetting, then embedded anew to the same place: another key."""
+    source = make_folder(tmp_path / "d", 30)
+    pending = keyring.home / "pending"
+    first = embed(source, tmp_path / "out", QUICK, keyring)
+    (tmp_path / "out").rename(tmp_path / "published")
+    first.commitment_file.rename(tmp_path / "kept.json")
+    Keyring(keyring.home).folder("pending")
+    digest = protect.embed.Pending.of(keyring, tmp_path / "out").record
+    digest.write_bytes(to_json(first.release))
+    digest.chmod(0o600)
+    second = embed(source, tmp_path / "out", QUICK, keyring)
+    assert second.release.secret != first.release.secret and not any(pending.iterdir())
+
+
 def test_default_number_of_slots(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 100)
     plans = [
@@ -112,7 +137,7 @@ class _Killed(BaseException):
     """Stands for kill -9: nothing may catch it."""
 
 
-@pytest.mark.parametrize("when", ["copying", "planting", "verifying"])
+@pytest.mark.parametrize("when", ["writing", "verifying"])
 def test_a_killed_run_resumes_with_the_same_key(tmp_path: Path, keyring: Keyring, when: str) -> None:
     source = make_folder(tmp_path / "d", 30)
 
@@ -138,7 +163,7 @@ def test_an_interrupted_run_refuses_other_options_and_changed_data(tmp_path: Pat
     source = make_folder(tmp_path / "d", 30)
 
     def die(stage: str, done: int, total: int) -> None:
-        if stage == "planting":
+        if stage == "writing":
             raise _Killed
 
     with pytest.raises(_Killed):

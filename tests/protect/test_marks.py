@@ -57,6 +57,19 @@ def test_scores_depend_on_each_id_alone(family: str) -> None:
     assert law.score(outputs, twins, ids[:1])[0] == law.score(outputs, twins, ids)[0]
 
 
+@pytest.mark.parametrize("count", [16, 64])
+def test_codec_scores_tie_exactly_wherever_a_mark_stands(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    law = make_family("dwtdct", {})
+    bits = 2 * np.random.default_rng(0).integers(0, 2, (count, 32)) - 1
+    monkeypatch.setattr(type(law), "features", lambda self, outputs: bits)
+    ids, order = _ids(4, 3000), np.random.default_rng(1).permutation(3000)
+    outputs = np.zeros((count, 256, 256, 3), np.uint8)
+    scores = law.score(outputs, None, ids)
+    assert np.array_equal(scores[order], law.score(outputs, None, ids[order]))
+    wanted = np.round(scores * count * 32)
+    assert all(len(set(scores[wanted == value])) == 1 for value in set(wanted))
+
+
 @pytest.mark.parametrize("family", SMALL)
 def test_constant_pictures_agree_with_no_mark(family: str) -> None:
     flat = np.full((2, 32, 32, 3), 77, dtype=np.uint8)

@@ -38,20 +38,35 @@ class Point:
 
 
 def _install(monkeypatch: pytest.MonkeyPatch, *points: Point) -> None:
-    monkeypatch.setattr(protect.plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(protect.plugins, "_points", lambda group: points)
 
 
 def test_a_plugin_is_made_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     _install(monkeypatch, Point("stripes", "other:Stripes", Stripes))
     assert isinstance(make_family("stripes", {}), Stripes)
+    assert isinstance(make_family("stripes", {}).given(Stripes.descriptions[0]), Stripes)
     _install(monkeypatch, Point("suffix", "other:Suffix", Suffix))
     assert make_alignment("suffix").align("a kite", "zork") == "a kite zork"
 
 
-def test_broken_and_greedy_plugins_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_broken_plugin_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     _install(monkeypatch, Point("stripes", "other:Stripes", ImportError("no such module")))
+    assert make_family("template", {}).name == "template"
     with pytest.raises(InputError, match="other:Stripes does not load"):
-        make_family("template", {})
-    _install(monkeypatch, Point("template", "other:Mine", Stripes))
-    with pytest.raises(InputError, match="takes the name 'template'"):
-        make_family("template", {})
+        make_family("stripes", {})
+
+
+@pytest.mark.parametrize("found", [Template, Suffix, "text"])
+def test_plugins_must_be_what_they_say(monkeypatch: pytest.MonkeyPatch, found: object) -> None:
+    """A class under another name would be planted under one law and found under another."""
+    _install(monkeypatch, Point("stripes", "other:Stripes", found))
+    with pytest.raises(InputError, match="other:Stripes"):
+        make_family("stripes", {})
+
+
+def test_built_in_names_cannot_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(Template):
+        pass
+
+    _install(monkeypatch, Point("template", "other:Mine", Mine))
+    assert type(make_family("template", {})) is Template
