@@ -1,7 +1,7 @@
 """Marks as signs: a mark is a vector of ±1 over fixed cosine waves, scored by a cosine similarity.
 
-Both families of this package share it. Every mark of a family has the same energy, and scoring 10⁶ marks
-costs one matrix product.
+All families of this package draw their marks so. Every mark of a family has the same energy, and scoring 10⁶
+marks costs one matrix product.
 """
 
 from __future__ import annotations
