@@ -31,7 +31,7 @@ class Plan:
     slots: int
     carriers: int
     dataset_sha256: str
-    """Over all (key, caption) pairs: with the secret, and with which pictures can carry a mark, they fix the carriers."""
+    """Over all (key, caption) pairs: with the secret and with what can carry a mark, they fix the carriers."""
     decoys: int
     alpha: float
     queries: int

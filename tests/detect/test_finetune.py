@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from detect import finetune as module
+from detect import samples as data
 from detect.finetune import FinetuneOptions, finetune
 from detect.samples import read_picture, sample_order
 from detect.suspects import Query, Sampler, load_suspect
@@ -147,8 +148,8 @@ def test_large_datasets_are_encoded_as_they_come(
     kept: list[float] = []
     streamed: list[float] = []
     finetune(base, samples, tmp_path / "kept", TINY, progress=lambda *args: kept.append(args[2]))
-    monkeypatch.setattr(module, "KEPT_SAMPLES", 0)
-    monkeypatch.setattr(module, "KEPT_TEXT", 0)
+    monkeypatch.setattr(data, "KEPT_SAMPLES", 0)
+    monkeypatch.setattr(data, "KEPT_TEXT", 0)
     finetune(base, samples, tmp_path / "streamed", TINY, progress=lambda *args: streamed.append(args[2]))
     assert streamed == pytest.approx(kept, rel=1e-3)
 
