@@ -7,10 +7,11 @@ from pathlib import Path
 
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
-from detect.rehearse import protected_copy, stamp, train_suspect
+from detect.rehearse import protected_copy, stamp
 from detect.report import Gallery, Section, write_report
 from detect.run import detect
 from detect.suspects import load_suspect
+from detect.twins import train_twins
 from protect.embed import Progress
 from protect.errors import InputError
 from protect.images import read_rgba
@@ -61,10 +62,11 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
     if not dataset.exists():
         unpack_sample(dataset)
     release = protected_copy(dataset, work / "dataset-protected", EMBEDDING, seed, keyring, progress)
-    verdicts = []
-    for folder, name in ((work / "dataset-protected", "tuned-on-protected"), (dataset, "tuned-on-original")):
-        path = train_suspect(base, folder, work / name, tuning, device=device, progress=progress)
-        verdicts.append(detect(release, load_suspect(path, base=base, device=device), keyring, progress=progress))
+    jobs = {work / "tuned-on-protected": work / "dataset-protected", work / "tuned-on-original": dataset}
+    train_twins(base, jobs, tuning, device, progress)
+    verdicts = [
+        detect(release, load_suspect(path, base=base, device=device), keyring, progress=progress) for path in jobs
+    ]
     page = work / "demo.html"
     write_report(
         page, "Was this model trained on my dataset?",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import posixpath
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -70,48 +72,53 @@ def embed(
     output = output.resolve()
     _check_places(folder.resolve(), output, keyring.home.resolve())
     dataset = open_dataset(folder.resolve())
-    family = make_family(options.family, options.family_options)
+    if dry_run:
+        return _draft(dataset, output, options, None, name, secret)[0]
     pending = Pending.of(keyring, output)
-    release = None if dry_run else pending.load(options, secret)
-    key = release.secret if release else secret or new_secret()
-    alignment = make_alignment(options.alignment)
+    with pending.locked():
+        earlier = pending.load(options, secret)
+        done, draws = _draft(dataset, output, options, earlier, name, secret)
+        _check_unchanged(done.release, dataset.listing.samples, draws, options)
+        pending.save(done.release)
+        try:
+            release = _write_copy(dataset, pending.partial, done.release, draws, progress)
+            dataset.layout.rewrite(dataset.folder, pending.partial, _changed_captions(draws, release))
+            _check_written(verify(release, pending.partial, progress))
+            _publish(release, done, keyring, pending)
+        except OSError as error:
+            raise _disk_trouble(error, pending.partial) from error
+    return replace(done, release=release)
+
+
+def _draft(
+    dataset: Dataset, output: Path, options: Options, earlier: Release | None, name: str | None,
+    secret: bytes | None,
+) -> tuple[Embedding, list[Draw]]:  # fmt: skip
+    """Decide everything but the pixels: with an interrupted release's key, the given one, or a new one."""
+    family, alignment = make_family(options.family, options.family_options), make_alignment(options.alignment)
     if not family.alone and not alignment.twinned:
         raise InputError(
             f"family {family.name!r} compares with and without the trigger, and {alignment.name!r} has none",
             "Use another --family or --alignment.",
         )
+    key = earlier.secret if earlier else secret or new_secret()
     draws, passed = alignment.draw(
         Request(
             dataset.listing.samples, options.rate, options.slots, key,
             lambda name: obstacle(dataset.folder / name, family.min_side), family.descriptions,
         )
     )  # fmt: skip
-    if release is None:
-        release = draft_release(
-            name or output.name, dataset.listing.samples, draws, options, key,
-            secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
-            rehearsal=secret is not None,
-        )  # fmt: skip
+    release = earlier or draft_release(
+        name or output.name, dataset.listing.samples, draws, options, key,
+        secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
+        rehearsal=secret is not None,
+    )  # fmt: skip
     done = Embedding(
-        release,
-        output,
-        output.with_name(output.name + ".commitment.json"),
-        dataset.listing.set_aside + tuple(passed),
+        release, output, output.with_name(output.name + ".commitment.json"), dataset.listing.set_aside + tuple(passed),
         sum((dataset.folder / f).stat().st_size for f in dataset.files),
-    )
+    )  # fmt: skip
     _check_commitment_file(done)
-    if dry_run:
-        return done
-    _check_unchanged(release, dataset.listing.samples, draws, options)
-    pending.save(release)
-    try:
-        release = _write_copy(dataset, pending.partial, release, draws, progress)
-        dataset.layout.rewrite(dataset.folder, pending.partial, _changed_captions(draws, release))
-        _check_written(verify(release, pending.partial, progress))
-        _publish(release, done, keyring, pending)
-    except OSError as error:
-        raise _disk_trouble(error, pending.partial) from error
-    return replace(done, release=release)
+    return done, draws
 
 
 def _check_places(dataset: Path, output: Path, home: Path) -> None:
@@ -146,6 +153,25 @@ class Pending:
         digest = sha256(str(output).encode()).hexdigest()[:16]
         return cls(keyring.home / "pending" / f"{digest}.json", output.with_name(output.name + ".partial"))
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs away from the same output; the lock dies with its process.
+
+        Raises:
+            InputError: if another run holds it.
+        """
+        Keyring(self.record.parent.parent).folder("pending")
+        path = self.record.with_suffix(".lock")
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"another run is writing {self.partial}", "Wait for it, or stop it.") from None
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
     def load(self, options: Options, secret: bytes | None) -> Release | None:
         """The interrupted release, if there is one; keys are never redrawn.
 
@@ -173,7 +199,6 @@ class Pending:
 
     def save(self, release: Release) -> None:
         """Remember the release before its first byte is written."""
-        Keyring(self.record.parent.parent).folder("pending")
         write_atomic(self.record, to_json(release), mode=0o600)
 
 

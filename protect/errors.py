@@ -25,6 +25,10 @@ class TracemarkError(Exception):
         self.what = what
         self.advice = advice
 
+    def __reduce__(self) -> tuple[type[TracemarkError], tuple[str, str]]:
+        """Errors cross processes whole."""
+        return type(self), (self.what, self.advice)
+
 
 class InputError(TracemarkError):
     """Bad arguments, files or datasets."""

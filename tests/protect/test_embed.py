@@ -82,6 +82,17 @@ def test_any_usable_mode_carries_any_mark(tmp_path: Path, keyring: Keyring, mode
     assert verify(release, tmp_path / "out").intact == 10
 
 
+def test_two_runs_into_one_output_do_not_mix(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+
+    def meanwhile(stage: str, done: int, total: int) -> None:
+        if stage == "verifying" and done == 1:
+            with pytest.raises(InputError, match="another run"):
+                embed(source, tmp_path / "out", QUICK, keyring)
+
+    assert embed(source, tmp_path / "out", QUICK, keyring, progress=meanwhile).release.carriers
+
+
 def test_a_finished_release_is_never_issued_again(tmp_path: Path, keyring: Keyring) -> None:
     """Killed between publishing and forgetting, then embedded anew to the same place: another key."""
     source = make_folder(tmp_path / "d", 30)
