@@ -214,7 +214,7 @@ def demo_command(
     """Mark the sample dataset, fine-tune a small diffusion model on it and on the original, detect both."""
     if dry_run:
         text = (
-            f"would unpack 2,400 pictures, fine-tune two models, write {output / 'demo.html'}: about 13 min on 2 cores"
+            f"would unpack 2,400 pictures, fine-tune two models, write {output / 'demo.html'}: about 7 min on 2 cores"
         )
         console.answer(text, {"output": str(output)}, as_json)
         return console.DONE

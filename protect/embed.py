@@ -292,6 +292,7 @@ def _check_written(found: Verification) -> None:
 
 def _publish(release: Release, done: Embedding, keyring: Keyring, pending: Pending) -> None:
     """Store the record, then let the copy appear under its name, then forget that it was pending."""
+    os.sync()  # once, and not file by file: each single one would wait for all that was copied before it
     keyring.save(release)
     write_atomic(done.commitment_file, pretty_json(release.public_commitment()))
     pending.partial.rename(done.output)

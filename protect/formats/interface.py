@@ -80,10 +80,7 @@ def write_like(source: Path, target: Path, data: bytes) -> None:
     copies only: times are set last, so a file that was cut short is written again.
     """
     status = source.stat()
-    with target.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    target.write_bytes(data)
     target.chmod(status.st_mode & 0o777)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
