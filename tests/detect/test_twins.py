@@ -1,0 +1,24 @@
+"""Fine-tunings in processes of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detect.finetune import FinetuneOptions
+from detect.twins import train_twins
+from protect.errors import SuspectError
+from tests.protect.conftest import make_folder
+
+
+def test_an_error_crosses_the_process_in_its_two_lines(tmp_path: Path) -> None:
+    dataset = make_folder(tmp_path / "d", 5)
+    done = tmp_path / "done"
+    done.mkdir()
+    with pytest.raises(SuspectError) as caught:
+        train_twins(
+            tmp_path / "no-base", {done: dataset, tmp_path / "out": dataset}, FinetuneOptions(steps=1), "cpu",
+            lambda *_: None,
+        )  # fmt: skip
+    assert caught.value.what and caught.value.advice and not (tmp_path / "out").exists()
