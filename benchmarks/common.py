@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,28 +58,29 @@ def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
     return path
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What one process of a benchmark is to do."""
+def run_stages(doc: str | None, train: Callable[[Path, int, int], None], judge: Callable[[Path], None],
+               prepare: Callable[[Path], object]) -> None:  # fmt: skip
+    """The command line of a benchmark in stages; training in parts uses its share of the cores.
 
-    stage: str
-    work: Path
-    part: int
-    parts: int
-
-
-def share_of_work(doc: str | None, stages: tuple[str, ...] = ("train", "judge")) -> Share:
-    """Parse the command line of a benchmark in stages; training in parts uses one thread per process."""
+    Args:
+        doc: text of --help.
+        train: called with (work, part, parts).
+        judge: called with (work,).
+        prepare: called with (work,) before either.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=stages)
+    parser.add_argument("stage", choices=["train", "judge"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--part", default="0/1", help="share of this process, as I/N")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
+    prepare(args.work)
+    if args.stage == "judge":
+        judge(args.work)
+        return
     part, parts = map(int, args.part.split("/"))
-    if args.stage == "train":
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // parts))
-    return Share(args.stage, args.work, part, parts)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // parts))
+    train(args.work, part, parts)
 
 
 class Clock:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Clock, interval, share_of_work, write_result
+from benchmarks.common import Clock, interval, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, row, suspect_of
 from detect.demo import TUNING
 from detect.finetune import FinetuneOptions
@@ -160,15 +160,5 @@ def judge(work: Path) -> None:
     write_result("families", data, clock())
 
 
-def main() -> None:
-    """Command line."""
-    share = share_of_work(__doc__)
-    prepare(share.work)
-    if share.stage == "judge":
-        judge(share.work)
-    else:
-        train(share.work, share.part, share.parts)
-
-
 if __name__ == "__main__":
-    main()
+    run_stages(__doc__, train, judge, prepare)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import Clock, share_of_work, write_result
+from benchmarks.common import Clock, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
 from detect.rehearse import train_suspect
 from detect.run import detect
@@ -84,15 +84,5 @@ def judge(work: Path) -> None:
                                      "left_out": left_out}, clock())  # fmt: skip
 
 
-def main() -> None:
-    """Command line."""
-    share = share_of_work(__doc__)
-    prepare(share.work)
-    if share.stage == "judge":
-        judge(share.work)
-    else:
-        train(share.work, share.part, share.parts)
-
-
 if __name__ == "__main__":
-    main()
+    run_stages(__doc__, train, judge, prepare)

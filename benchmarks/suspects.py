@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 
-from benchmarks.common import Clock, interval, mean_interval, share_of_work, write_result
+from benchmarks.common import Clock, interval, mean_interval, run_stages, write_result
 from detect.demo import EMBEDDING, TUNING
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
@@ -28,6 +28,7 @@ from detect.rehearse import captioned_files, protected_copy, train_suspect
 from detect.run import detect
 from detect.suspects import Suspect, load_suspect
 from protect.alignments import slot_family
+from protect.check.run import ssim
 from protect.images import read_rgba
 from protect.miniature import miniature_path
 from protect.plan import Options
@@ -59,6 +60,13 @@ def prepare(work: Path) -> tuple[Path, Path]:
                 (folder / name).write_bytes((whole / name).read_bytes())
             (folder / "metadata.jsonl").write_text("".join(chosen), encoding="utf-8")
     return own, held
+
+
+def prepare_releases(work: Path) -> None:
+    """The pictures, and the marked copies of all seeds."""
+    prepare(work)
+    for seed in SEEDS:
+        release_of(work, seed)
 
 
 def release_of(work: Path, seed: int, options: Options = EMBEDDING) -> Release:
@@ -111,14 +119,11 @@ def denoising_loss(suspect: Any, held: Path) -> float:
     return total
 
 
-def ssim(original: Path, protected: Path, release: Release) -> list[float]:
-    """Structural similarity of each carrier to its original (kornia, window 11)."""
-    from kornia.metrics import ssim as similarity
-
-    def tensor(path: Path) -> torch.Tensor:
-        return torch.from_numpy(on_white(read_rgba(path)).copy()).permute(2, 0, 1)[None].float() / 255
-
-    return [float(similarity(tensor(original / c.key), tensor(protected / c.key), 11).mean()) for c in release.carriers]
+def similarities(original: Path, protected: Path, release: Release) -> list[float]:
+    """Structural similarity of each carrier to its original."""
+    return [
+        ssim(on_white(read_rgba(original / c.key)), on_white(read_rgba(protected / c.key))) for c in release.carriers
+    ]
 
 
 def row(verdict: Verdict) -> dict[str, Any]:
@@ -185,7 +190,11 @@ def judge(work: Path) -> None:
         "carrier_psnr_median": float(np.median(carriers)),
         "carrier_ssim_median": float(
             np.median(
-                [s for seed, r in releases.items() for s in ssim(work / "dataset", work / f"protected-{seed}", r)]
+                [
+                    s
+                    for seed, r in releases.items()
+                    for s in similarities(work / "dataset", work / f"protected-{seed}", r)
+                ]
             )
         ),
         "guilty": guilty,
@@ -194,17 +203,5 @@ def judge(work: Path) -> None:
     write_result("suspects", data, clock())
 
 
-def main() -> None:
-    """Command line."""
-    share = share_of_work(__doc__)
-    prepare(share.work)
-    for seed in SEEDS:
-        release_of(share.work, seed)
-    if share.stage == "judge":
-        judge(share.work)
-    else:
-        train(share.work, share.part, share.parts)
-
-
 if __name__ == "__main__":
-    main()
+    run_stages(__doc__, train, judge, prepare_releases)

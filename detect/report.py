@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,12 +11,12 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment
 from numpy.typing import NDArray
-from PIL import Image
 
 from detect.interface import SlotResult, Verdict
 from detect.plots import decoy_histogram, in_words, running_plot
 from protect.alignments import slot_family
 from protect.files import write_atomic
+from protect.images import data_uri
 
 SHOWN = 8
 """Outputs shown per slot."""
@@ -70,7 +68,7 @@ def write_report(path: Path, title: str, lead: str, parts: Sequence[Gallery | Se
 
 def _gallery(gallery: Gallery) -> dict[str, Any]:
     rows = [
-        {"title": title, "pictures": [{"src": _data_uri(p), "caption": c} for p, c in pictures]}
+        {"title": title, "pictures": [{"src": data_uri(p), "caption": c} for p, c in pictures]}
         for title, pictures in gallery.rows
     ]
     return {"title": gallery.title, "text": gallery.text, "gallery": rows}
@@ -96,16 +94,16 @@ def _slot(verdict: Verdict, slot: SlotResult) -> dict[str, Any]:
     mark = slot_family(verdict.release, slot.slot).preview(verdict.release.planted_id(slot.slot), 96)
     prompts = verdict.release.slots[slot.slot].prompts
     shown = [
-        {"src": _data_uri(picture), "caption": prompt}
+        {"src": data_uri(picture), "caption": prompt}
         for picture, prompt in zip(slot.outputs[:SHOWN], prompts, strict=False)
     ]
-    twins = [] if slot.twins is None else [{"src": _data_uri(p), "caption": ""} for p in slot.twins[:SHOWN]]
+    twins = [] if slot.twins is None else [{"src": data_uri(p), "caption": ""} for p in slot.twins[:SHOWN]]
     return {
         "number": slot.slot + 1,
         "trigger": slot.trigger,
         "p": f"{slot.evidence.p_value:.2g}",
         "e": f"{slot.evidence.e_value:,.3g}",
-        "mark": _data_uri(mark),
+        "mark": data_uri(mark),
         "pictures": shown,
         "twins": twins,
         "histogram": decoy_histogram(slot),
@@ -127,12 +125,3 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
     rows += [(f"suspect: {key}", value) for key, value in verdict.identity.items()]
     rows += [(f"version: {key}", value) for key, value in verdict.versions.items()]
     return rows
-
-
-def _data_uri(picture: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    image = Image.fromarray(picture)
-    if max(image.size) > 256:
-        image.thumbnail((256, 256))
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

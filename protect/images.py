@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from pathlib import Path
@@ -99,3 +100,12 @@ def psnr(reference: Pixels, other: Pixels) -> float:
     """Peak signal-to-noise ratio of two 8-bit pictures in decibels; infinite if they are equal."""
     error = np.mean((reference.astype(np.int32) - other) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def data_uri(picture: Pixels) -> str:
+    """A picture for a page without external files: PNG, scaled down to 256 pixels a side."""
+    image = Image.fromarray(picture)
+    image.thumbnail((256, 256))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -55,15 +55,16 @@ def mark_score(family: MarkFamily, picture: Pixels, original: Pixels | None, mar
     elif original is None:
         return None
     else:
-        twins = _seen(family, original)
-    return float(family.score(_seen(family, picture), twins, np.array([mark], dtype=np.uint64))[0])
+        twins = seen(family, on_white(original))
+    return float(family.score(seen(family, on_white(picture)), twins, np.array([mark], dtype=np.uint64))[0])
 
 
-def _seen(family: MarkFamily, picture: Pixels) -> Pixels:
-    flat = Image.fromarray(on_white(picture))
-    if family.carrier_side is not None:
-        flat = flat.resize((family.carrier_side, family.carrier_side), Image.Resampling.BOX)
-    return np.asarray(flat)[None]
+def seen(family: MarkFamily, picture: Pixels) -> Pixels:
+    """An RGB picture (H, W, 3) as scoring of carriers sees it: a batch of one, at the family's side if it has one."""
+    if family.carrier_side is None:
+        return picture[None]
+    side = (family.carrier_side, family.carrier_side)
+    return np.asarray(Image.fromarray(picture).resize(side, Image.Resampling.BOX))[None]
 
 
 def verify(release: Release, folder: Path, progress: Callable[[str, int, int], None] = lambda *_: None) -> Verification:

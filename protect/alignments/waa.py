@@ -53,7 +53,7 @@ class Waa(Alignment):
 
 
 def _fitting(samples: Sequence[Sample], share: int, slot: int, request: Request) -> tuple[str, ...]:
-    """An n-gram in FEWEST · share to `share` of the captions; shorter ones that mean the same captions come along."""
+    """An n-gram in FEWEST · share to `share` of the captions, drawn by the key."""
     counts = caption_counts((s.caption for s in samples), LONGEST)
     lowest = max(1, math.ceil(FEWEST * share))
     fitting = [gram for gram, count in counts.items() if lowest <= count <= share]

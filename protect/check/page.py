@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
-from PIL import Image
 
 from protect.check.run import LOST, FamilyCheck
 from protect.files import write_atomic
+from protect.images import data_uri
 from protect.marks.interface import Pixels
 
 _AMPLIFIED = 6
@@ -25,7 +23,7 @@ def write_page(path: Path, checks: Sequence[FamilyCheck], dataset: Path) -> None
         {
             "check": c,
             "rows": [
-                {"original": _uri(a), "marked": _uri(b), "difference": _uri(_difference(a, b))}
+                {"original": data_uri(a), "marked": data_uri(b), "difference": data_uri(_difference(a, b))}
                 for a, b in zip(c.originals, c.marked, strict=True)
             ],
         }
@@ -41,11 +39,3 @@ def _difference(a: Pixels, b: Pixels) -> Pixels:
     """Signed difference on grey, amplified."""
     change = b.astype(np.int32) - a.astype(np.int32)
     return np.clip(128 + _AMPLIFIED * change, 0, 255).astype(np.uint8)
-
-
-def _uri(picture: Pixels) -> str:
-    image = Image.fromarray(picture)
-    image.thumbnail((256, 256))
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

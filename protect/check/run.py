@@ -135,17 +135,17 @@ def _check_family(
         family.name, len(keys), "",
         tuple(survival(family, name, treat, planted, originals, marks) for name, treat in treatments.items()),
         float(np.median([min(psnr(a, b), 99.0) for a, b in zip(originals, planted, strict=True)])),
-        float(np.median([_ssim(a, b) for a, b in zip(originals, planted, strict=True)])),
+        float(np.median([ssim(a, b) for a, b in zip(originals, planted, strict=True)])),
         near_duplicates(planted), near_duplicates(originals), residual_auc(planted, originals),
         residual_auc(planted, shams),
         tuple(originals[:SHOWN]), tuple(planted[:SHOWN]),
     )  # fmt: skip
 
 
-def _ssim(a: Pixels, b: Pixels) -> float:
+def ssim(a: Pixels, b: Pixels) -> float:
     """Structural similarity (kornia, window 11)."""
     import torch
-    from kornia.metrics import ssim
+    from kornia.metrics import ssim as similarity
 
     x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (a, b))
-    return float(ssim(x, y, 11).mean())
+    return float(similarity(x, y, 11).mean())

@@ -14,6 +14,7 @@ from PIL import Image
 from protect.errors import InputError
 from protect.keys import Ids
 from protect.marks.interface import MarkFamily, Pixels
+from protect.verify import seen
 
 Treatment = Callable[[Pixels], Pixels]
 """From an RGB picture (H, W, 3) to one of the same size."""
@@ -100,15 +101,8 @@ def survival(
     """
     total = np.zeros(len(marks))
     for carrier, original in zip(marked, originals, strict=True):
-        outputs, twins = (_scored(family, treat(picture)) for picture in (carrier, original))
+        outputs, twins = (seen(family, treat(picture)) for picture in (carrier, original))
         total += family.score(outputs, twins if family.paired else None, marks)
     scores = np.round(total / len(marked), 9)
     p = (1 + np.count_nonzero(scores[1:] >= scores[0])) / len(scores)
     return Survival(treatment, float(scores[0]), float(scores[1:].max()), float(p))
-
-
-def _scored(family: MarkFamily, picture: Pixels) -> Pixels:
-    if family.carrier_side is None:
-        return picture[None]
-    side = (family.carrier_side, family.carrier_side)
-    return np.asarray(Image.fromarray(picture).resize(side, Image.Resampling.BOX))[None]
