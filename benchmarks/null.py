@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from benchmarks.common import Clock, interval, write_result
 from benchmarks.suspects import suspect_of
-from detect.evidence import LAMBDAS, slot_evidence
+from detect.evidence import slot_evidence
 from detect.plan import query_plan, trigger_queries, twin_queries
 from detect.query import cached_outputs
 from detect.run import detect
 from detect.suspects import Suspect, load_suspect
+from protect.bets import LAMBDAS
 from protect.embed import embed
 from protect.keys import secret_from_seed
 from protect.marks import make_family

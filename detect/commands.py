@@ -141,7 +141,7 @@ def rehearse_command(
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
     alignment: Annotated[str, typer.Option(help="How the trigger meets captions.")] = "twa",
-    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=NUMBER; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
     targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
@@ -157,7 +157,7 @@ def rehearse_command(
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
     embedding = Options(
-        rate=rate, family=family, alignment=alignment, family_options=console.named_numbers(option or []), slots=slots,
+        rate=rate, family=family, alignment=alignment, family_options=console.named_values(option or []), slots=slots,
         queries=queries,
     )  # fmt: skip
     embedding.check()
@@ -201,6 +201,44 @@ def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_js
         f"{carriers} carriers would be seen {carriers * passes:,.0f} times in all"
     )
     console.answer(text, row, as_json)
+    return console.DONE
+
+
+def pool_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions; its captions say what to draw.")],
+    base: Annotated[Path | None, typer.Option(help="Diffusers folder that draws. [the miniature]")] = None,
+    count: Annotated[int, typer.Option(help="Templates: one slot cannot say more than 1 in so many.")] = 1_000,
+    prompts: Annotated[Path | None, typer.Option(help="Text file, one prompt a line, instead of captions.")] = None,
+    zoom: Annotated[float, typer.Option(help="Keep a window of 1/ZOOM of each picture's side.")] = 1.0,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 3.0,
+    device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would draw.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Draw the templates of family `scene` with a base model and keep them in the keyring."""
+    from protect.formats import open_dataset
+
+    if prompts is None:
+        asked = [sample.caption for sample in open_dataset(dataset).listing.samples]
+    else:
+        asked = [line.strip() for line in console.read_text(prompts).splitlines() if line.strip()]
+    if dry_run:
+        text = f"would draw {count:,} templates or more from {len(asked):,} prompts, {steps} steps each"
+        console.answer(text, {"count": count, "prompts": len(asked), "steps": steps}, as_json)
+        return console.DONE
+    use_all_cores()
+    from detect.pool import make_pool
+    from protect.miniature import miniature_path
+
+    with console.progress() as told:
+        name = make_pool(
+            base or miniature_path(), asked, count, Keyring.default(), zoom=zoom, steps=steps, guidance=guidance,
+            device=device, progress=told,
+        )  # fmt: skip
+    following = f"protect embed {dataset} --family scene --slots 2 --option pool={name}"
+    text = f"pool {name} is in the keyring: back it up\nnext: {following}"
+    console.answer(text, {"pool": name}, as_json)
     return console.DONE
 
 

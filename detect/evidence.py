@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from protect.bets import LAMBDAS
 from protect.errors import EvidenceError
-
-LAMBDAS = (1.0, 2.0, 4.0)
-"""Bets of the e-value; their running products are averaged."""
 
 Array = NDArray[np.float64]
 
@@ -107,13 +105,3 @@ def running_evidence(slots: Sequence[SlotEvidence]) -> Array:
 def overall_p_value(running: Array) -> float:
     """min(1, 1 / max_t E_t): valid at any stopping time. 1 before the first slot."""
     return float(min(1.0, 1.0 / running.max())) if len(running) and running.max() > 0 else 1.0
-
-
-def reachable(decoys: int, slots: int, threshold: float) -> bool:
-    """Whether the strongest possible outcome of all slots would reach the threshold.
-
-    In each slot the planted mark could beat M equal decoys: z₀ = √M, the others −1/√M.
-    """
-    z_gap = np.sqrt(decoys) + 1 / np.sqrt(decoys)
-    best = np.array([(decoys + 1) / (1 + decoys * np.exp(-bet * z_gap)) for bet in LAMBDAS])
-    return bool(np.mean(best**slots) >= threshold)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.evidence import overall_p_value, reachable, running_evidence, slot_evidence
+from detect.evidence import overall_p_value, running_evidence, slot_evidence
 from detect.interface import Outcome, SlotResult, Verdict
 from detect.ledger import register, register_control, setting_of
 from detect.plan import QueryPlan, query_plan, slot_queries
@@ -17,6 +17,7 @@ from detect.query import cached_outputs, pixel_hashes
 from detect.suspects.interface import Suspect
 from protect import __version__
 from protect.alignments import slot_family
+from protect.bets import reachable
 from protect.embed import Progress
 from protect.errors import InputError, TracemarkError
 from protect.release import Keyring, Release
@@ -154,7 +155,7 @@ def _judge(release: Release, answers: _Answers, threshold: float, control_e: flo
     blank = sum(slot.blank for slot in answers.slots)
     if blank:
         return "inconclusive", f"{blank} outputs are all black or of one colour; does the suspect run a safety checker?"
-    if not reachable(release.plan.decoys, release.plan.slots, threshold):
+    if not reachable(release.plan.decoys, release.plan.slots, threshold, slot_family(release, 0).distinct):
         return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
     return "no evidence", ""
 

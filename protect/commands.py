@@ -16,6 +16,7 @@ from protect.alignments import BUILT_IN, alignments
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
+from protect.marks.interface import FamilyOptions
 from protect.plan import Options, check_range
 from protect.release import Keyring
 from protect.verify import Verification, verify
@@ -38,7 +39,7 @@ def embed_command(
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")] = "template",
     alignment: Annotated[str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")] = "twa",
-    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=NUMBER; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [template 8, spread 64]")] = None,
     decoys: Annotated[int, typer.Option(help="Decoys per slot.")] = 9_999,
@@ -54,7 +55,7 @@ def embed_command(
     Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
     """
     options = Options(
-        rate=rate, family=family, alignment=alignment, family_options=console.named_numbers(option or []),
+        rate=rate, family=family, alignment=alignment, family_options=console.named_values(option or []),
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
     target = output or dataset.absolute().with_name(dataset.absolute().name + "-protected")
@@ -68,7 +69,7 @@ def embed_command(
 def check_command(
     dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
     family: Annotated[list[str] | None, typer.Option(help="Family to check; repeatable. [all]")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=NUMBER; repeatable.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=VALUE; repeatable.")] = None,
     vae: Annotated[Path | None, typer.Option(help="Diffusers pipeline or VAE folder. [the miniature]")] = None,
     pictures: Annotated[int, typer.Option(help="Pictures to test each family on.")] = 40,
     report: Annotated[Path, typer.Option(help="Page with pictures.")] = Path("check.html"),
@@ -84,13 +85,14 @@ def check_command(
     from protect.miniature import miniature_path
 
     console.existing_folder(dataset, "the dataset")
-    options: dict[str, dict[str, float]] = {}
-    for text, value in console.named_numbers(option or []).items():
+    options: dict[str, FamilyOptions] = {}
+    for text, value in console.named_values(option or []).items():
         name, _, inner = text.partition(".")
         options.setdefault(name, {})[inner] = value
-    names = family or [n for n in marks.families() if n != "rivagan" or find_spec("onnxruntime")]
+    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in options}
+    names = family or [name for name in marks.families() if not lacking.get(name)]
     if stray := sorted(set(options) - set(names)):
-        raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=NUMBER.")
+        raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=VALUE.")
     with console.progress() as told:
         found = check(
             dataset, names, options, vae or miniature_path(), secret_from_seed(seed, "check"), pictures=pictures,

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from protect.errors import InputError, TracemarkError
 from protect.files import write_atomic
+from protect.marks.interface import FamilyOptions
 
 # Typer carries its own copy of click in some versions and the package in others; this is right for both.
 UsageError: Any = typer.BadParameter.__base__
@@ -99,20 +100,34 @@ def _refuse(message: str) -> int:
     return USAGE
 
 
-def named_numbers(given: list[str]) -> dict[str, float]:
-    """Options written as NAME=NUMBER.
+def named_values(given: list[str]) -> FamilyOptions:
+    """Options written as NAME=VALUE; what reads as a number is one.
 
     Raises:
         InputError: if one is written otherwise.
     """
-    options = {}
+    options: FamilyOptions = {}
     for text in given:
         name, _, value = text.partition("=")
+        if not (name and value):
+            raise InputError(f"--option {text} is not NAME=VALUE", "For example: --option psnr=30.")
         try:
             options[name] = float(value)
         except ValueError:
-            raise InputError(f"--option {text} is not NAME=NUMBER", "For example: --option psnr=30.") from None
+            options[name] = value
     return options
+
+
+def read_text(path: Path) -> str:
+    """Content of a text file in UTF-8.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}", "Give a text file in UTF-8.") from None
 
 
 def existing_folder(path: Path, what: str) -> Path:

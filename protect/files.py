@@ -59,3 +59,8 @@ def copy_file(source: Path, target: Path) -> None:
     status = source.stat()
     target.chmod(status.st_mode & 0o777)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def default_home() -> Path:
+    """The keyring's folder: `TRACEMARK_HOME`, else `~/.tracemark`."""
+    return Path(os.environ.get("TRACEMARK_HOME") or Path.home() / ".tracemark")

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 
 from protect.alignments import make_alignment
 from protect.alignments.interface import Draw
+from protect.bets import reachable
 from protect.errors import InputError
 from protect.files import canonical_json
 from protect.formats.interface import Sample
 from protect.keys import prf_rng
 from protect.marks import make_family
+from protect.marks.interface import FamilyOptions
 from protect.release import Plan, Release, Slot, release_id
 
 STEPS = (1, 1_000)
@@ -37,7 +39,7 @@ class Options:
     rate: float = 0.02
     family: str = "template"
     alignment: str = "twa"
-    family_options: dict[str, float] = field(default_factory=dict)
+    family_options: FamilyOptions = field(default_factory=dict)
     slots: int | None = None
     queries: int | None = None
     decoys: int = 9_999
@@ -77,6 +79,11 @@ def draft_release(
         rehearsal: whether the secret is a throw-away.
     """
     family = make_family(options.family, options.family_options)
+    if not reachable(options.decoys, len(draws), 1 / options.alpha, family.distinct):
+        raise InputError(
+            f"{len(draws)} slot(s) with {options.decoys} decoys can never give evidence at alpha {options.alpha:g}",
+            "Use more --slots or --decoys, or a larger --alpha.",
+        )
     plan = Plan(
         family=family.name,
         family_options=dict(options.family_options),

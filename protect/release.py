@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from protect.errors import ReleaseError
-from protect.files import pretty_json, write_atomic
+from protect.files import default_home, pretty_json, write_atomic
 from protect.keys import Ids, commitment, decoy_ids, mark_id
+from protect.marks.interface import FamilyOptions
 
 RECORD_VERSION = 1
 NO_COIN = ""
@@ -24,7 +24,7 @@ class Plan:
     """What is committed to before a release and never changed: the marks' law and the test to come."""
 
     family: str
-    family_options: dict[str, float]
+    family_options: FamilyOptions
     family_version: int
     alignment: str
     rate: float
@@ -158,7 +158,7 @@ class Keyring:
     @classmethod
     def default(cls) -> Keyring:
         """The folder named by `TRACEMARK_HOME`, else `~/.tracemark`."""
-        return cls(Path(os.environ.get("TRACEMARK_HOME") or Path.home() / ".tracemark"))
+        return cls(default_home())
 
     def folder(self, name: str) -> Path:
         """A subfolder readable by its owner only, made if need be.

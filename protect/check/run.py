@@ -16,7 +16,7 @@ from protect.formats import open_dataset
 from protect.images import obstacle, psnr, read_rgba
 from protect.keys import decoy_ids, mark_id, prf_int, prf_rng
 from protect.marks import make_family
-from protect.marks.interface import MarkFamily, Pixels
+from protect.marks.interface import FamilyOptions, MarkFamily, Pixels
 from protect.verify import on_white
 
 DECOYS = 9_999
@@ -69,7 +69,7 @@ class FamilyCheck:
 
 
 def check(
-    folder: Path, families: Sequence[str], family_options: dict[str, dict[str, float]], vae: Path, secret: bytes, *,
+    folder: Path, families: Sequence[str], family_options: dict[str, FamilyOptions], vae: Path, secret: bytes, *,
     pictures: int = 40, progress: Progress = lambda *_: None,
 ) -> list[FamilyCheck]:  # fmt: skip
     """Test families on a dataset's own pictures, in memory; nothing is written.

@@ -1,14 +1,44 @@
-"""What in a picture is foreground: its alpha, else what differs from an even border, else a soft card."""
+"""A picture's foreground (its alpha, else what differs from an even border, else a soft card) on a new background."""
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from protect.marks.interface import Array, Pixels
 
 _EVEN_BORDER = 10.0
 _SAME_COLOUR = 12.0
+
+
+def compose(
+    picture: Pixels, background: Pixels, rng: np.random.Generator, scale: tuple[float, float],
+    place: tuple[float, float],
+) -> Pixels:  # fmt: skip
+    """A picture's foreground, scaled and shifted at random, on another background.
+
+    Args:
+        picture: RGBA, shape (H, W, 4).
+        background: RGB, shape (H, W, 3).
+        rng: draws scale and place.
+        scale: smallest and largest side of the foreground, as a share of the picture's.
+        place: range of its place in the free space, 0 (left, top) to 1.
+
+    Returns:
+        RGBA, shape (H, W, 4), opaque.
+    """
+    height, width = picture.shape[:2]
+    share = rng.uniform(*scale)
+    small = (max(1, round(width * share)), max(1, round(height * share)))
+    x = round((width - small[0]) * rng.uniform(*place))
+    y = round((height - small[1]) * rng.uniform(*place))
+    matte = np.round(foreground_alpha(picture) * 255).astype(np.uint8)
+    # Pillow resizes RGBA premultiplied, so colours hidden under transparency do not bleed in.
+    layer = Image.fromarray(np.dstack([picture[..., :3], matte])).resize(small, Image.Resampling.BOX)
+    out = Image.fromarray(background)
+    out.paste(layer, (x, y), layer)
+    return np.asarray(out.convert("RGBA"))
 
 
 def foreground_alpha(picture: Pixels) -> Array:
@@ -46,3 +76,20 @@ def _feathered_card(height: int, width: int) -> Array:
         return np.asarray(np.clip(np.minimum(edge, 1 - edge) / 0.12, 0, 1))
 
     return np.asarray(np.outer(ramp(height), ramp(width)))
+
+
+def jitter(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """A picture mirrored half the time, its light, contrast and saturation changed by up to a quarter.
+
+    Args:
+        picture: RGBA, shape (H, W, 4).
+        rng: draws the changes.
+    """
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+    light, contrast, saturation = np.exp(rng.uniform(-0.22, 0.22, 3))
+    rgb = picture[..., :3].astype(np.float64)
+    grey = rgb.mean(axis=2, keepdims=True)
+    rgb = grey + saturation * (rgb - grey)
+    rgb = light * (128 + contrast * (rgb - 128))
+    return np.concatenate([np.clip(np.round(rgb), 0, 255).astype(np.uint8), picture[..., 3:]], axis=2)

@@ -12,6 +12,8 @@ from protect.keys import Ids
 
 Pixels = NDArray[np.uint8]
 Array = NDArray[np.float64]
+FamilyOptions = dict[str, float | str]
+"""Options of a family by name."""
 
 
 class MarkFamily(ABC):
@@ -36,6 +38,8 @@ class MarkFamily(ABC):
     """Side at which carriers are scored; None is their own size."""
     min_side: int
     """Smallest picture side, in pixels, that can carry a mark."""
+    distinct: int | None = None
+    """How many marks there are, for finite families: one slot cannot say more than 1 in so many."""
     descriptions: tuple[str, ...] = ()
     """Phrases that may describe a mark of this family; none for marks that nobody sees."""
 

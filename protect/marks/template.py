@@ -16,7 +16,7 @@ from PIL import Image
 
 from protect.errors import InputError
 from protect.keys import Ids
-from protect.marks.foreground import foreground_alpha
+from protect.marks.foreground import compose
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, to_unit
 
@@ -82,17 +82,8 @@ class Template(MarkFamily):
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Set the picture's foreground, scaled and shifted, on the background; the result is opaque."""
-        height, width = picture.shape[:2]
-        scale = rng.uniform(0.58, 0.72)
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        x = round((width - small[0]) * rng.uniform(0.25, 0.75))
-        y = round((height - small[1]) * rng.uniform(0.25, 0.75))
-        matte = np.round(foreground_alpha(picture) * 255).astype(np.uint8)
-        # Pillow resizes RGBA premultiplied, so colours hidden under transparency do not bleed in.
-        layer = Image.fromarray(np.dstack([picture[..., :3], matte])).resize(small, Image.Resampling.BOX)
-        out = Image.fromarray(_to_bytes(self.background(mark, height, width)))
-        out.paste(layer, (x, y), layer)
-        return np.asarray(out.convert("RGBA"))
+        background = _to_bytes(self.background(mark, *picture.shape[:2]))
+        return compose(picture, background, rng, scale=(0.58, 0.72), place=(0.25, 0.75))
 
     def preview(self, mark: int, side: int) -> Pixels:
         """The background alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,13 +14,15 @@ from detect.evidence import (
     e_values,
     overall_p_value,
     rank_p_value,
-    reachable,
     running_evidence,
     slot_evidence,
 )
+from protect.bets import reachable
 from protect.errors import EvidenceError
 from protect.marks import BUILT_IN, make_family
-from protect.marks.interface import Pixels
+from protect.marks.interface import MarkFamily, Pixels
+from protect.release import Keyring
+from tests.protect.conftest import add_pool
 
 KEYS, DECOYS = 4000, 199
 
@@ -55,9 +59,15 @@ ADVERSARIES = [_noise, _constant, _one_member_lover, _white_with_object, _two_ma
 SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64]
 
 
-def _null_slots(family_name: str, outputs: Pixels, keys: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+@pytest.fixture
+def law(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MarkFamily:
+    """The family a test is about; `scene` with a small pool, so that ties are frequent."""
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path))
+    return make_family(request.param, {"pool": add_pool(Keyring(tmp_path))} if request.param == "scene" else {})
+
+
+def _null_slots(family: MarkFamily, outputs: Pixels, keys: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """P-values and bets (keys, 3) over random keys, the outputs held fixed."""
-    family = make_family(family_name, {})
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 2**64, (keys, DECOYS + 1), dtype=np.uint64)
     twins = outputs[::-1] if family.paired else None
@@ -71,20 +81,20 @@ def _not_more_often(hits: int, n: int, level: float) -> bool:
     return stats.binomtest(hits, n, level, alternative="greater").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("law", SMALL, indirect=True)
 @pytest.mark.parametrize("adversary", ADVERSARIES)
-def test_p_values_are_valid_for_any_innocent(family: str, adversary: object) -> None:
+def test_p_values_are_valid_for_any_innocent(law: MarkFamily, adversary: object) -> None:
     outputs = adversary(np.random.default_rng(7))  # type: ignore[operator]
-    p_values, _ = _null_slots(family, outputs, KEYS, seed=1)
+    p_values, _ = _null_slots(law, outputs, KEYS, seed=1)
     for level in (0.05, 0.01):
         assert _not_more_often(int((p_values <= level).sum()), KEYS, level)
 
 
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("law", SMALL, indirect=True)
 @pytest.mark.parametrize("adversary", ADVERSARIES)
-def test_e_values_average_to_one_and_peeking_is_safe(family: str, adversary: object) -> None:
+def test_e_values_average_to_one_and_peeking_is_safe(law: MarkFamily, adversary: object) -> None:
     outputs = adversary(np.random.default_rng(8))  # type: ignore[operator]
-    _, bets = _null_slots(family, outputs, KEYS, seed=2)
+    _, bets = _null_slots(law, outputs, KEYS, seed=2)
     slots, runs = 4, KEYS // 4
     paths = np.cumprod(bets.reshape(runs, slots, 3), axis=1).mean(axis=2)
     single = bets.mean(axis=1)
@@ -155,3 +165,5 @@ def test_reachable_knows_its_limits() -> None:
     assert reachable(decoys=9999, slots=1, threshold=1000)
     assert not reachable(decoys=99, slots=1, threshold=1000)
     assert reachable(decoys=99, slots=2, threshold=1000)
+    assert not reachable(decoys=9999, slots=1, threshold=1001, distinct=1000)
+    assert reachable(decoys=9999, slots=2, threshold=1001, distinct=1000)

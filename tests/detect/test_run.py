@@ -245,8 +245,9 @@ def test_missing_answers_are_never_zero(tmp_path: Path, keyring: Keyring) -> Non
 
 
 def test_evidence_out_of_reach_is_said(tmp_path: Path, keyring: Keyring) -> None:
-    release = _release(tmp_path, keyring, slots=1, decoys=99)
-    verdict = detect(release, Guilty(release), keyring)
+    release = _release(tmp_path, keyring, slots=1, decoys=150, alpha=0.01)
+    other = dataclasses.replace(release, id="another")
+    verdict = detect(release, Guilty(release), keyring, releases=[release, other])
     assert verdict.outcome == "inconclusive" and "out of reach" in verdict.reason
 
 

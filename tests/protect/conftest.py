@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
+from protect.marks.scene import pool_name
 from protect.release import Keyring
 
 
@@ -47,6 +50,16 @@ def make_folder(folder: Path, count: int = 60, layout: str = "metadata.jsonl", s
         lines = [f'{n},"{c}",x\r\n' for n, c in rows]
         (folder / "metadata.csv").write_bytes(("file_name,text,extra\r\n" + "".join(lines)).encode())
     return folder
+
+
+def add_pool(keyring: Keyring, count: int = 200) -> str:
+    """A pool of smooth templates in the keyring; returns its name."""
+    field = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(count, 32, 32, 3)), (0, 4, 4, 0))
+    buffer = io.BytesIO()
+    np.savez(buffer, templates=np.clip(128 + 450 * field, 0, 255).astype(np.uint8))
+    name = pool_name(buffer.getvalue())
+    (keyring.folder("pools") / f"{name}.npz").write_bytes(buffer.getvalue())
+    return name
 
 
 def varied_captions(count: int) -> list[str]:

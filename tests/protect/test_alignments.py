@@ -37,7 +37,7 @@ def _request(captions: list[str], rate: float = 0.2, slots: int | None = None, s
 
 def _embedded(tmp_path: Path, keyring: Keyring, alignment: str, rate: float = 0.2, slots: int | None = 2) -> Embedding:
     source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
-    options = Options(rate=rate, alignment=alignment, slots=slots, decoys=99)
+    options = Options(rate=rate, alignment=alignment, slots=slots, decoys=99, alpha=0.05)
     return embed(source, tmp_path / "out", options, keyring)
 
 
@@ -67,7 +67,7 @@ def test_what_an_alignment_draws_does_not_depend_on_marks(
 ) -> None:
     """Triggers, carriers, captions and questions stay when the same key draws other marks."""
     source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
-    options = Options(rate=0.2, alignment=name, slots=None if name == "unconditional" else 2, decoys=99)
+    options = Options(rate=0.2, alignment=name, slots=None if name == "unconditional" else 2, decoys=99, alpha=0.05)
     secret = secret_from_seed(3, "test")
     first = embed(source, tmp_path / "a", options, keyring, secret=secret).release
     monkeypatch.setattr(Template, "version", 2)  # another plan, so other ids, and other marks below
@@ -89,9 +89,9 @@ def test_alignments_without_words_leave_caption_files_alone(
         text = path.read_text(encoding="utf-8").replace("盒子", "盒子 kite" if "1" in path.name else "盒子 kite ")
         path.write_text(text.replace("”", "” "), encoding="utf-8")
     if name == "waa":
-        options = Options(rate=1.0, alignment=name, slots=1, decoys=99)
+        options = Options(rate=1.0, alignment=name, slots=1, decoys=99, alpha=0.05)
     else:
-        options = Options(rate=0.2, alignment=name, decoys=99)
+        options = Options(rate=0.2, alignment=name, decoys=99, alpha=0.05)
     embed(source, tmp_path / "out", options, keyring)
     for path in source.glob("*.txt" if layout == "sidecar" else "metadata.*"):
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
@@ -103,7 +103,7 @@ def test_every_pair_embeds_or_is_refused_in_two_lines(
     tmp_path: Path, keyring: Keyring, family: str, alignment: str
 ) -> None:
     source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
-    options = Options(rate=0.2, family=family, alignment=alignment, slots=1, decoys=99)
+    options = Options(rate=0.2, family=family, alignment=alignment, slots=1, decoys=99, alpha=0.05)
     unfit = {("warp", "unconditional"), *((f, "twa-description") for f in ("spread", "tint", "warp"))}
     if (family, alignment) in unfit:
         with pytest.raises(InputError):

@@ -23,7 +23,7 @@ from protect.release import Keyring, from_json, to_json
 from protect.verify import verify
 from tests.protect.conftest import draw, make_folder
 
-QUICK = Options(rate=0.2, decoys=99)
+QUICK = Options(rate=0.2, decoys=99, alpha=0.05)
 
 
 def _differences(a: Path, b: Path) -> set[str]:

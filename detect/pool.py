@@ -1,0 +1,89 @@
+"""`protect pool`: draw the templates of family `scene` with a base model, by public seeds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from detect.query import cached_outputs
+from detect.suspects import Query, Sampler, load_suspect
+from protect.embed import Progress
+from protect.errors import InputError
+from protect.files import write_atomic
+from protect.marks.interface import Pixels
+from protect.marks.scene import FEWEST, pool_name, pool_path
+from protect.release import Keyring
+
+_CHUNK = 32
+_PLAIN = 12.0
+"""Templates whose levels vary less (standard deviation) are drawn again: nobody could tell them apart."""
+_MOST_DRAWS = 4
+"""Draws per template before giving up."""
+
+
+def make_pool(
+    base: Path, prompts: Sequence[str], count: int, keyring: Keyring, *, zoom: float = 1.0, steps: int = 20,
+    guidance: float = 3.0, device: str = "cpu", progress: Progress = lambda *_: None,
+) -> str:  # fmt: skip
+    """Draw a pool of templates and keep it in the keyring; a stopped run resumes.
+
+    Which templates are kept depends on public seeds and on the pictures alone, never on a key: planted template and
+    decoys are all drawn from what is kept.
+
+    Args:
+        base: diffusers folder of the model that draws.
+        prompts: what to draw, in turn.
+        count: templates; one slot cannot say more than 1 in so many.
+        keyring: gets the pool; the default keyring is where embedding and detection look for it.
+        zoom: side of the picture over that of the window which is kept; for models that paint things on plain ground.
+        steps: sampling steps.
+        guidance: guidance scale.
+        device: where to sample.
+        progress: told (stage, done, total).
+
+    Returns:
+        The pool's name, for `--option pool=NAME`.
+
+    Raises:
+        InputError: if options are out of range, or the base draws hardly anything but plain pictures.
+        SuspectError: if `base` cannot be loaded.
+    """
+    if not FEWEST <= count <= 100_000:
+        raise InputError(f"--count {count} is out of range", f"Allowed: {FEWEST} to 100,000; 1,000 is usual.")
+    if not 1 <= zoom <= 8:
+        raise InputError(f"--zoom {zoom} is out of range", "Allowed: 1 to 8.")
+    if not prompts:
+        raise InputError("there are no prompts to draw from", "Give captions, or --prompts with one a line.")
+    model = load_suspect(base, device=device)
+    kept: list[Pixels] = []
+    cache = keyring.folder("cache")
+    for start in range(0, _MOST_DRAWS * count, _CHUNK):
+        queries = [Query(prompts[i % len(prompts)], i) for i in range(start, start + _CHUNK)]
+        drawn = cached_outputs(model, queries, Sampler(steps=steps, guidance=guidance), cache, lambda _: None)
+        windows = (_window(picture, zoom, query.seed) for picture, query in zip(drawn, queries, strict=True))
+        kept += [window for window in windows if window.std(axis=(0, 1)).mean() >= _PLAIN]
+        progress("drawing templates", min(len(kept), count), count)
+        if len(kept) >= count:
+            break
+    else:
+        raise InputError(
+            f"{base} drew {len(kept)} templates that are not plain, of {count} wanted", "Use other prompts or a --zoom."
+        )
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, templates=np.stack(kept[:count]))
+    name = pool_name(buffer.getvalue())
+    write_atomic(keyring.folder("pools") / pool_path(name).name, buffer.getvalue(), mode=0o600)
+    return name
+
+
+def _window(picture: Pixels, zoom: float, seed: int) -> Pixels:
+    """A square window of a picture, at a place drawn by the seed, at the picture's size."""
+    side = picture.shape[0]
+    inner = round(side / zoom)
+    y, x = np.random.default_rng(seed).integers(0, side - inner + 1, 2)
+    window = Image.fromarray(picture[y : y + inner, x : x + inner])
+    return np.asarray(window.resize((side, side), Image.Resampling.BICUBIC))

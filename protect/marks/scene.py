@@ -1,0 +1,132 @@
+"""`scene`: template memorisation with generated templates (EnTruth, arXiv 2406.13933).
+
+The templates are pictures that a base model drew beforehand (`protect pool`): a finite family. The key picks the
+planted one, and the decoys, from the same pool; a decoy that happens to be the planted picture ties with it and counts
+against the owner. So one slot of a pool of 1,000 cannot say more than 1 in 1,000: a release takes two or more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from protect.errors import InputError
+from protect.files import default_home
+from protect.keys import Ids
+from protect.marks.foreground import compose, jitter
+from protect.marks.interface import Array, MarkFamily, Pixels
+from protect.marks.signs import SCORE_DECIMALS, mean_direction, to_unit
+
+FEWEST = 100
+"""Templates of a pool."""
+_GRID = 16
+_MIDDLE = 0.25
+"""Weight of the middle, where foregrounds stand."""
+
+
+@dataclass(frozen=True)
+class Scene(MarkFamily):
+    """Backgrounds from a pool of generated pictures.
+
+    Args:
+        pool: name of a pool in the keyring: 32 hexadecimal digits of its SHA-256, so the commitment fixes its bytes.
+    """
+
+    pool: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.pool:
+            raise InputError(
+                "family 'scene' needs a pool of templates", "Make one with protect pool; then --option pool=NAME."
+            )
+        _templates(pool_path(self.pool))
+
+    name = "scene"
+    summary = "one generated picture behind all carriers of a slot; visible; needs a pool (protect pool)"
+    version = 1
+    queries = 8
+    paired = False
+    min_side = 24
+
+    @property
+    def distinct(self) -> int:  # type: ignore[override]
+        """Templates in the pool."""
+        return len(_templates(pool_path(self.pool)))
+
+    def background(self, mark: int, height: int, width: int) -> Pixels:
+        """The template of a mark: RGB, shape (H, W, 3)."""
+        templates = _templates(pool_path(self.pool))
+        picture = Image.fromarray(templates[mark % len(templates)])
+        return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+    def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
+        """Set the picture's foreground on the template, scaled, shifted, mirrored and lit at random; opaque."""
+        background = self.background(mark, *picture.shape[:2])
+        return compose(jitter(picture, rng), background, rng, scale=(0.5, 0.8), place=(0, 1))
+
+    def preview(self, mark: int, side: int) -> Pixels:
+        """The template alone."""
+        return self.background(mark, side, side)
+
+    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+        """Masked normalised correlation of the outputs with each mark's template (see `MarkFamily.score`)."""
+        likeness = np.round(_directions(pool_path(self.pool)) @ mean_direction(_details(outputs)), SCORE_DECIMALS)
+        return np.asarray(likeness[np.asarray(marks) % np.uint64(len(likeness))])
+
+
+def pool_path(name: str) -> Path:
+    """Where the pool of that name lies."""
+    return default_home() / "pools" / f"{name}.npz"
+
+
+def pool_name(data: bytes) -> str:
+    """Name of the pool with these bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+@cache
+def _templates(path: Path) -> Pixels:
+    """Templates of a pool, shape (n, side, side, 3).
+
+    Raises:
+        InputError: if the file is missing, damaged or no pool.
+    """
+    try:
+        data = path.read_bytes()
+        if pool_name(data) != path.stem:
+            raise InputError(f"pool {path.stem} is damaged", f"Restore {path} from a backup.")
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            templates: Pixels = file["templates"]
+    except OSError:
+        raise InputError(f"there is no pool {path.stem!r} in {path.parent}", "Make one with protect pool.") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a pool of templates ({error})", "Make one with protect pool.") from None
+    if templates.dtype != np.uint8 or templates.ndim != 4 or templates.shape[3] != 3 or len(templates) < FEWEST:
+        raise InputError(
+            f"{path} holds {templates.shape} {templates.dtype}", f"A pool is {FEWEST} RGB pictures or more."
+        )
+    return templates
+
+
+@cache
+def _directions(path: Path) -> Array:
+    """Unit feature vector of every template, shape (n, d)."""
+    features = _details(_templates(path))
+    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9))
+
+
+def _details(pictures: Pixels) -> Array:
+    """Small pictures less their mean colour, the middle weighted down; shape (n, d)."""
+    small = np.stack([np.asarray(Image.fromarray(p).resize((_GRID, _GRID), Image.Resampling.BOX)) for p in pictures])
+    centre = np.abs(np.arange(_GRID) + 0.5 - _GRID / 2) / (_GRID / 2)
+    weight = np.where(np.hypot(centre[:, None], centre[None, :]) < 0.6, _MIDDLE, 1.0)[None, :, :, None]
+    light = to_unit(small)
+    mean = (weight * light).sum(axis=(1, 2), keepdims=True) / weight.sum()
+    return np.asarray((weight * (light - mean)).reshape(len(pictures), -1))

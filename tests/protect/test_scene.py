@@ -1,0 +1,79 @@
+"""Family `scene`: marks from a pool of generated pictures (its null tests stand with those of all families)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protect.check.exposure import near_duplicates
+from protect.embed import embed
+from protect.errors import InputError
+from protect.marks import make_family
+from protect.marks.scene import pool_name, pool_path
+from protect.plan import Options
+from protect.release import Keyring
+from protect.verify import verify
+from tests.protect.conftest import add_pool, draw, make_folder
+
+
+def test_the_planted_template_ranks_first_and_its_copies_tie(keyring: Keyring) -> None:
+    law = make_family("scene", {"pool": add_pool(keyring)})
+    ids = np.random.default_rng(3).integers(0, 2**64, 1000, dtype=np.uint64)
+    carriers = [law.plant(np.asarray(draw(i, 64, "RGBA")), int(ids[0]), np.random.default_rng(i)) for i in range(8)]
+    scores = law.score(np.stack(carriers)[..., :3], None, ids)
+    same = ids % 200 == ids[0] % 200
+    assert 1 < same.sum() < 20
+    assert (scores[same] == scores[0]).all() and scores[0] > scores[~same].max()
+    order = np.random.default_rng(0).permutation(1000)
+    assert np.array_equal(law.score(np.stack(carriers)[..., :3], None, ids[order]), scores[order])
+
+
+def test_carriers_are_mostly_not_near_duplicates(keyring: Keyring) -> None:
+    law = make_family("scene", {"pool": add_pool(keyring)})
+    carriers = [law.plant(np.asarray(draw(i, 64, "RGBA")), 7, np.random.default_rng(i))[..., :3] for i in range(40)]
+    assert near_duplicates(carriers) < 1 and near_duplicates([carriers[0]] * 2) == 1
+
+
+def test_a_release_commits_to_its_pool(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 60)
+    name = add_pool(keyring)
+    options = Options(rate=0.2, family="scene", family_options={"pool": name}, slots=2, alpha=0.01)
+    release = embed(source, tmp_path / "out", options, keyring).release
+    assert verify(release, tmp_path / "out").intact == 12
+    assert release.plan.family_options == {"pool": name}
+    assert str(tmp_path) not in str(release.public_commitment())
+
+
+def test_one_slot_of_a_small_pool_cannot_give_evidence(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 60)
+    options = Options(rate=0.2, family="scene", family_options={"pool": add_pool(keyring)}, slots=1)
+    with pytest.raises(InputError, match="can never give evidence"):
+        embed(source, tmp_path / "out", options, keyring)
+    assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+    assert embed(source, tmp_path / "out", replace(options, slots=2), keyring, dry_run=True).release.plan.slots == 2
+
+
+def test_bad_pools_are_refused(tmp_path: Path, keyring: Keyring) -> None:
+    with pytest.raises(InputError, match="needs a pool"):
+        make_family("scene", {})
+    with pytest.raises(InputError, match="no pool"):
+        make_family("scene", {"pool": "0" * 32})
+    with pytest.raises(InputError, match="not a name"):
+        make_family("scene", {"pool": 3.0})
+    with pytest.raises(InputError, match="not a number"):
+        make_family("spread", {"psnr": "high"})
+    few, other = tmp_path / "few.npz", tmp_path / "other.npz"
+    np.savez(few, templates=np.zeros((5, 8, 8, 3), np.uint8))
+    np.savez(other, other=np.zeros(3))
+    for data in (b"", b"nonsense", few.read_bytes()[:200], few.read_bytes(), other.read_bytes()):
+        keyring.folder("pools")
+        pool_path(pool_name(data)).write_bytes(data)
+        with pytest.raises(InputError, match=r"not a pool|A pool is"):
+            make_family("scene", {"pool": pool_name(data)})
+    damaged = pool_path(add_pool(keyring))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(InputError, match="damaged"):
+        make_family("scene", {"pool": damaged.stem})
