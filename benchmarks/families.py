@@ -61,7 +61,7 @@ CHAINS: dict[str, tuple[Cell, ...]] = {
     "visible": (
         Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
         Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
-        Cell("template", "twa-description", 0.02),
+        Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.02),
     ),
     "hidden": (
         Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),

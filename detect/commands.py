@@ -44,9 +44,11 @@ class Targets(StrEnum):
 
 
 def use_all_cores() -> None:
-    """Let torch use every core this process may run on."""
+    """Let torch use every core this process may run on, unless OMP_NUM_THREADS says otherwise."""
     import torch
 
+    if "OMP_NUM_THREADS" in os.environ:
+        return
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

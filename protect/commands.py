@@ -218,6 +218,9 @@ def _verification_json(found: Verification) -> dict[str, object]:
 @protect_app.command("ls")
 def ls_command(as_json: Json = False) -> int:
     """List the releases in the keyring, and the families and alignments to choose from."""
+    from protect.power import measured_runs, told
+
+    runs = measured_runs()
     rows: dict[str, list[dict[str, object]]] = {
         "releases": [
             {"id": r.id, "name": r.name, "created": r.created, "family": r.plan.family, "alignment": r.plan.alignment,
@@ -225,10 +228,15 @@ def ls_command(as_json: Json = False) -> int:
             for r in Keyring.default().releases()
         ],
         "families": [
-            {"name": name, "min_side": family.min_side, "queries": family.queries, "summary": family.summary}
+            {"name": name, "min_side": family.min_side, "queries": family.queries, "summary": family.summary,
+             "measured": told([run for run in runs if run.family == name])}
             for name, family in marks.families().items()
         ],
-        "alignments": [{"name": name, "summary": alignment.summary} for name, alignment in alignments().items()],
+        "alignments": [
+            {"name": name, "summary": alignment.summary,
+             "measured": told([run for run in runs if run.alignment == name])}
+            for name, alignment in alignments().items()
+        ],
     }  # fmt: skip
     held = [
         f"  {r['id']}  {r['name']}  {r['created']}  {r['family']}, {r['alignment']}, {r['carriers']} carriers in "
@@ -237,8 +245,9 @@ def ls_command(as_json: Json = False) -> int:
     ]
     text = [
         f"releases in {Keyring.default().home}:", *(held or ["  none"]), "families:",
-        *(f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more" for r in rows["families"]),
-        "alignments:", *(f"  {r['name']:<16} {r['summary']}" for r in rows["alignments"]),
+        *(f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more; {r['measured']}"
+          for r in rows["families"]),
+        "alignments:", *(f"  {r['name']:<16} {r['summary']}; {r['measured']}" for r in rows["alignments"]),
     ]  # fmt: skip
     console.answer("\n".join(text), rows, as_json)
     return console.DONE

@@ -82,6 +82,15 @@ def measured_runs() -> list[Run]:
     return _parse((files("protect") / "assets" / "runs.json").read_text(encoding="utf-8"), "the shipped runs")
 
 
+def told(runs: Sequence[Run]) -> str:
+    """What runs have shown, in a few words."""
+    if not runs:
+        return "power not measured"
+    low, high = (edge(run.sightings for run in runs) for edge in (min, max))
+    after = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+    return f"found in {sum(run.found for run in runs)} of {len(runs)} runs after {after} sightings"
+
+
 def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:
     """Runs of the owner's own rehearsals.
 

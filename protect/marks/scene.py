@@ -69,7 +69,7 @@ class Scene(MarkFamily):
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Set the picture's foreground on the template, scaled, shifted, mirrored and lit at random; opaque."""
         background = self.background(mark, *picture.shape[:2])
-        return compose(jitter(picture, rng), background, rng, scale=(0.5, 0.8), place=(0, 1))
+        return compose(jitter(picture, rng), background, rng, scale=(0.65, 0.9), place=(0, 1))
 
     def preview(self, mark: int, side: int) -> Pixels:
         """The template alone."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protect.errors import InputError
-from protect.power import RUN_FILE, Run, fit, rehearsed_runs
+from protect.power import RUN_FILE, Run, fit, rehearsed_runs, told
 
 
 def _runs(half: float, slope: float, sightings: list[float], seed: int = 0) -> list[Run]:
@@ -46,3 +46,10 @@ def test_rehearsals_are_read_back(tmp_path: Path) -> None:
     run = {"family": "spread", "alignment": "waa", "method": "full", "sightings": 12.5, "found": False}
     (tmp_path / RUN_FILE).write_text(json.dumps([run]))
     assert rehearsed_runs([tmp_path]) == [Run("spread", "waa", "full", 12.5, False)]
+
+
+def test_runs_are_told_in_words() -> None:
+    runs = [Run("template", "twa", "lora", sightings, sightings > 100) for sightings in (50.0, 200.2, 384.0)]
+    assert told(runs) == "found in 2 of 3 runs after 50 to 384 sightings"
+    assert told(runs[:1]) == "found in 0 of 1 runs after 50 sightings"
+    assert told([]) == "power not measured"
