@@ -73,6 +73,7 @@ def check_command(
     vae: Annotated[Path | None, typer.Option(help="Diffusers pipeline or VAE folder. [the miniature]")] = None,
     pictures: Annotated[int, typer.Option(help="Pictures to test each family on.")] = 40,
     report: Annotated[Path, typer.Option(help="Page with pictures.")] = Path("check.html"),
+    choices: Annotated[Path | None, typer.Option(help="Page on which people guess which picture is marked.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the throw-away key.")] = 0,
     as_json: Json = False,
 ) -> int:
@@ -81,7 +82,7 @@ def check_command(
     Uses a throw-away key on pictures in memory; the dataset is not changed.
     """
     from protect.check import check
-    from protect.check.page import write_page
+    from protect.check.page import write_choices, write_page
     from protect.miniature import miniature_path
 
     console.existing_folder(dataset, "the dataset")
@@ -93,12 +94,14 @@ def check_command(
     names = family or [name for name in marks.families() if not lacking.get(name)]
     if stray := sorted(set(options) - set(names)):
         raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=VALUE.")
+    secret = secret_from_seed(seed, "check")
     with console.progress() as told:
         found = check(
-            dataset, names, options, vae or miniature_path(), secret_from_seed(seed, "check"), pictures=pictures,
-            progress=told,
+            dataset, names, options, vae or miniature_path(), secret, pictures=pictures, progress=told
         )  # fmt: skip
     write_page(report, found, dataset.absolute())
+    if choices:
+        write_choices(choices, found, secret)
     text = "\n".join(f"{c.family}: {c.verdict}" for c in found) + f"\nreport: {report}"
     console.answer(text, [_check_json(c) for c in found], as_json)
     return console.DONE

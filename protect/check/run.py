@@ -22,7 +22,8 @@ from protect.verify import on_white
 DECOYS = 9_999
 LOST = 1e-2
 """A mark that ranks no better than this after a treatment is called lost in it."""
-SHOWN = 6
+KEPT = 20
+"""Pictures that are kept for looking at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _check_family(
         float(np.median([ssim(a, b) for a, b in zip(originals, planted, strict=True)])),
         near_duplicates(planted), near_duplicates(originals), residual_auc(planted, originals),
         residual_auc(planted, shams),
-        tuple(originals[:SHOWN]), tuple(planted[:SHOWN]),
+        tuple(originals[:KEPT]), tuple(planted[:KEPT]),
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 
 from protect.check import check
 from protect.check.exposure import near_duplicates, residual_auc
-from protect.check.page import write_page
+from protect.check.page import write_choices, write_page
 from protect.check.survival import jpeg, resized, survival, vae_round_trip
 from protect.errors import InputError
 from protect.keys import secret_from_seed
@@ -37,6 +39,10 @@ def test_check_reports_every_family_and_writes_a_page(tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", found, folder)
     page = (tmp_path / "page.html").read_text()
     assert page.count("data:image/png") == 36 and "cannot be used" in page and "VAE round trip" in page
+    write_choices(tmp_path / "choices.html", found, SECRET)
+    trials = json.loads(re.search(r"const trials = (.*);", (tmp_path / "choices.html").read_text()).group(1))
+    assert len(trials) == 16 and {t["marked"] for t in trials} == {0, 1}
+    assert all(t["pictures"][0] != t["pictures"][1] for t in trials)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     again = check(folder, ["spread"], {}, miniature_path(), SECRET, pictures=8)[0]
     assert again.survivals == spread.survivals
