@@ -11,6 +11,7 @@ Every release is also tested on an innocent of `benchmarks.suspects`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,10 +23,12 @@ from benchmarks.common import Clock, interval, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, row, suspect_of
 from detect.demo import TUNING
 from detect.finetune import FinetuneOptions
+from detect.pool import make_pool
 from detect.rehearse import train_suspect
 from detect.run import Departures, detect
 from detect.suspects import Suspect, load_suspect
 from protect.embed import embed
+from protect.formats import open_dataset
 from protect.keys import secret_from_seed
 from protect.miniature import miniature_path
 from protect.plan import Options
@@ -49,11 +52,13 @@ class Cell:
         told = "".join(f"-{k}{v:g}" for k, v in self.options.items())
         return f"{self.family}{told}-{self.alignment}-{self.rate:g}"
 
-    def embedding(self) -> Options:
-        """One slot, so that its sightings are the rate's."""
+    def embedding(self, pool: str) -> Options:
+        """One slot, so that its sightings are the rate's; two where one cannot give evidence."""
+        visible = self.family in {"template", "scene"}
         return Options(
-            rate=self.rate, family=self.family, family_options=self.options, alignment=self.alignment, slots=1,
-            steps=12, queries=None if self.family == "template" else 32,
+            rate=self.rate, family=self.family, alignment=self.alignment, slots=2 if self.family == "scene" else 1,
+            family_options={"pool": pool} if self.family == "scene" else dict(self.options),
+            steps=12, queries=None if visible else 32,
         )  # fmt: skip
 
 
@@ -61,7 +66,7 @@ CHAINS: dict[str, tuple[Cell, ...]] = {
     "visible": (
         Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
         Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
-        Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.02),
+        Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.04),
     ),
     "hidden": (
         Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),
@@ -78,17 +83,27 @@ def tuning(chain: str, seed: int) -> FinetuneOptions:
     return replace(TUNING if chain == "visible" else FULL, seed=seed)
 
 
+def pool_of(work: Path) -> str:
+    """The templates of `scene`, drawn by the miniature from the owner's captions; the keyring becomes the default."""
+    keyring, note = Keyring((work / "keyring").absolute()), work / "pool.txt"
+    os.environ["TRACEMARK_HOME"] = str(keyring.home)
+    if not note.exists():
+        captions = [sample.caption for sample in open_dataset(work / "dataset").listing.samples]
+        note.write_text(make_pool(miniature_path(), captions, 1000, keyring, zoom=2.0, steps=12))
+    return note.read_text()
+
+
 def releases(work: Path, chain: str, seed: int) -> Iterator[tuple[Cell, Release, Path]]:
     """Mark the owner's pictures with each cell of a chain in turn; the last path is what the suspect is tuned on."""
     folder = work / "dataset"
-    keyring = Keyring((work / "keyring").absolute())
+    keyring, pool = Keyring((work / "keyring").absolute()), pool_of(work)
     for cell in CHAINS[chain]:
         target = work / f"chain-{seed}-{cell.name}"
         if target.exists():
             release = keyring.load(target.name)
         else:
             secret = secret_from_seed(seed, f"families {cell.name}")
-            release = embed(folder, target, cell.embedding(), keyring, secret=secret).release
+            release = embed(folder, target, cell.embedding(pool), keyring, secret=secret).release
         folder = target
         yield cell, release, target
 
@@ -131,7 +146,7 @@ def judge(work: Path) -> None:
                 kept = verify(release, last).intact
                 rows.append(
                     {"cell": cell.name, **asdict(cell), "seed": seed, "carriers": release.plan.carriers,
-                     "kept": kept, "sightings": kept * passes,
+                     "kept": kept, "sightings": kept * passes / release.plan.slots,
                      "psnr_median": float(np.median([c.psnr for c in release.carriers])),
                      "first_query_p": first, **row(verdict), "innocent": twin.outcome,
                      "innocent_p": twin.slots[0].evidence.p_value}
