@@ -8,6 +8,7 @@ from protect import console
 
 attacks_app = typer.Typer(
     help="Measure what a mark survives.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )  # fmt: skip
 
 

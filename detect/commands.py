@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from protect.release import Keyring
 detect_app = typer.Typer(
     help="Prove that a text-to-image model was trained on one of your releases.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )  # fmt: skip
 
 
@@ -56,8 +58,10 @@ def use_all_cores() -> None:
 def run_command(
     model: Annotated[Path, typer.Option(help="Suspect: a diffusers folder, or a LoRA (with --base).")],
     base: Annotated[Path | None, typer.Option(help="Base of a LoRA suspect.")] = None,
-    release: Annotated[str | None, typer.Option(help="Test this release only. [all in the keyring]")] = None,
-    control: Annotated[Path | None, typer.Option(help="Model that cannot have seen the release.")] = None,
+    release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all in the keyring]")] = None,
+    control: Annotated[
+        Path | None, typer.Option(help="Model that cannot have seen the release; a LoRA goes onto --base.")
+    ] = None,
     queries: Annotated[int | None, typer.Option(help="Fewer test pictures per slot than planned.")] = None,
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
@@ -77,17 +81,22 @@ def run_command(
     releases = [keyring.load(release)] if release else keyring.releases()
     if not releases:
         raise InputError(f"no releases in {keyring.home}", "Make one with: protect embed DATASET")
+    for path in filter(None, (model, base, control)):
+        if not path.exists():
+            raise SuspectError(f"no such file or folder: {path}", "Give a local path.")
+    console.page_target(report, output)
     if dry_run:
-        return _planned(releases, queries, as_json)
-    if not model.exists():
-        raise SuspectError(f"no such file or folder: {model}", "Give a local path.")
+        return _planned(releases, queries, steps, guidance, as_json)
     use_all_cores()
     from detect.report import Section, write_report
     from detect.run import Departures, detect_all
     from detect.suspects import load_suspect
 
     suspect = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle)
-    other = load_suspect(control, device=device, allow_pickle=allow_pickle) if control else None
+    other = None
+    if control:
+        whole = (control / "model_index.json").is_file()
+        other = load_suspect(control, base=None if whole else base, device=device, allow_pickle=allow_pickle)
     with console.progress() as told:
         verdicts = detect_all(
             releases, suspect, keyring, control=other,
@@ -103,16 +112,20 @@ def run_command(
     return _exit_code([v.outcome for v in verdicts]) if exit_code else console.DONE
 
 
-def _planned(releases: list[Any], queries: int | None, as_json: bool) -> int:
-    from detect.plan import slot_queries
+def _planned(releases: list[Any], queries: int | None, steps: int | None, guidance: float | None, as_json: bool) -> int:
+    from detect.plan import query_plan, slot_queries
 
     rows = []
     for r in releases:
-        most = sum(
-            len(slot_queries(r, slot, r.plan.queries if queries is None else queries)) for slot in range(r.plan.slots)
-        )
-        rows.append({"release": r.id, "name": r.name, "most_pictures": most})
-    text = "\n".join(f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures" for row in rows)
+        asked = query_plan(r, queries, steps, guidance).queries
+        most = sum(len(slot_queries(r, slot, asked)) for slot in range(r.plan.slots))
+        required = len(releases) / r.plan.alpha
+        rows.append({"release": r.id, "name": r.name, "most_pictures": most, "required_evidence": required})
+    text = "\n".join(
+        f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures; evidence needs "
+        f"E >= {row['required_evidence']:,.0f}, more if the suspect was tested before"
+        for row in rows
+    )
     console.answer(text, rows, as_json)
     return console.DONE
 
@@ -127,7 +140,8 @@ def _summary(verdict: Any) -> str:
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return (
         f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}\n"
-        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
+        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}: all releases tested on it share the level), "
+        f"p = {verdict.p_value:.2g}, "
         f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots\n"
         f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}"
     )
@@ -149,7 +163,7 @@ def rehearse_command(
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
     batch: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 64,
-    learning_rate: Annotated[float | None, typer.Option(help="[LoRA 2e-3, full 2e-4]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. [LoRA 2e-3, full 2e-4]")] = None,
     text_encoder: Annotated[bool, typer.Option("--text-encoder", help="Train the text encoder too.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the throw-away key and of training.")] = 0,
     device: Device = "cpu",
@@ -163,19 +177,25 @@ def rehearse_command(
         queries=queries,
     )  # fmt: skip
     embedding.check()
-    if dry_run:
-        return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
-    use_all_cores()
+    if base is not None and not (base / "model_index.json").is_file():
+        raise SuspectError(
+            f"--base {base} is not a diffusers folder (no model_index.json)", "Give one saved by diffusers."
+        )
     from detect.finetune import FinetuneOptions
-    from detect.rehearse import rehearse
-    from detect.report import Section, write_report
-    from protect.miniature import miniature_path
 
     rate_of = {"lora": 2e-3, "full": 2e-4}
     tuning = FinetuneOptions(
         method=method.value, rank=rank, steps=steps, batch=batch, targets=targets.value, seed=seed,
         learning_rate=rate_of[method.value] if learning_rate is None else learning_rate, text_encoder=text_encoder,
     )  # fmt: skip
+    tuning.check()
+    if dry_run:
+        return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
+    use_all_cores()
+    from detect.rehearse import rehearse
+    from detect.report import Section, write_report
+    from protect.miniature import miniature_path
+
     with console.progress() as told:
         done = rehearse(
             dataset, base or miniature_path(), work, embedding, tuning, seed=seed, device=device, progress=told
@@ -185,22 +205,27 @@ def rehearse_command(
         "A rehearsal with a throw-away key.", [Section("The rehearsed suspect", done.verdict)],
     )  # fmt: skip
     found = done.verdict.outcome == "evidence"
-    effect = "yes, this way of training would be found" if found else "no measurable effect"
+    effect = {"evidence": "yes, this way of training would be found", "no evidence": "no measurable effect"}.get(
+        done.verdict.outcome, "the rehearsal says nothing"
+    )
     text = f"{effect}\n{_summary(done.verdict)}\nreport: {work / 'report.html'}"
     console.answer(text, {"effect": found, **done.verdict.as_json()}, as_json)
     return console.DONE
 
 
 def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_json: bool) -> int:
+    from protect.embed import embed
     from protect.formats import open_dataset
 
-    samples = len(open_dataset(dataset).listing.samples)
-    carriers = int(embedding.rate * samples + 1e-9)
-    passes = presentations / max(samples, 1)
+    with TemporaryDirectory() as place:
+        planned = embed(dataset, Path(place) / "copy", embedding, Keyring(Path(place) / "home"), dry_run=True)
+    samples, carriers = len(open_dataset(dataset).listing.samples), planned.release.plan.carriers
+    passes = presentations / samples
     row = {"samples": samples, "passes": passes, "carriers": carriers, "exposures_of_carriers": carriers * passes}
     text = (
         f"{presentations:,} training presentations: {passes:.1f} passes over {samples:,} samples; "
-        f"{carriers} carriers would be seen {carriers * passes:,.0f} times in all"
+        f"{carriers} carriers in {planned.release.plan.slots} slot(s) would be seen {carriers * passes:,.0f} times "
+        "in all"
     )
     console.answer(text, row, as_json)
     return console.DONE

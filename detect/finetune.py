@@ -33,6 +33,7 @@ from detect.suspects.quiet import quiet
 from detect.suspects.weights import first_line, folder_digest
 from protect.errors import InputError
 from protect.files import canonical_json, pretty_json, write_atomic
+from protect.plan import check_range
 
 DROPOUT = 0.1
 """Share of captions replaced by the empty one, which teaches the unconditional half of guidance."""
@@ -61,6 +62,17 @@ class FinetuneOptions:
     """Side of the training pictures in pixels; None is the model's own."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the forward pass; weights stay float32. "auto" is bf16 on CUDA and on CPUs with AMX tiles."""
+
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            InputError: naming the value and the allowed range.
+        """
+        check_range("--rank", self.rank, 1, 4096)
+        check_range("--steps", self.steps, 1, 10**8)
+        check_range("--batch", self.batch, 1, 10**6)
+        check_range("--learning-rate", self.learning_rate, 1e-9, 10.0)
 
 
 def finetune(
@@ -114,14 +126,9 @@ def _check(samples: Samples, output: Path, options: FinetuneOptions, checkpoint_
         raise InputError(f"{output} already exists", "Give another output folder, or remove this one.")
     if not samples:
         raise InputError("no samples to train on", "Give at least one picture with its caption.")
-    if (
-        min(options.rank, options.steps, options.batch, checkpoint_every) < 1
-        or not 0 < options.learning_rate < math.inf
-    ):
-        raise InputError(
-            f"cannot train with {options}, a checkpoint every {checkpoint_every} steps",
-            "Rank, steps, batch, learning rate and the checkpoint interval must be positive.",
-        )
+    options.check()
+    if checkpoint_every < 1:
+        raise InputError(f"a checkpoint every {checkpoint_every} steps makes no sense", "Allowed: 1 or more.")
 
 
 def _run_digest(base: Path, samples: Samples, options: FinetuneOptions) -> str:

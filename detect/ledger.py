@@ -36,8 +36,11 @@ class Standing:
     """The largest evidence any control ever showed under this release and plan; 0 if none was asked."""
 
 
-def register(keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Suspect, plan: str) -> Standing:
-    """Enter a test before its first query; entering it again changes nothing.
+def register(
+    keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Suspect, plan: str, *,
+    answered: bool = True,
+) -> Standing:  # fmt: skip
+    """Enter a test before anything is scored; entering it again changes nothing.
 
     Args:
         keyring: holds the ledger.
@@ -45,6 +48,7 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
         release: the release under test.
         suspect: the model under test.
         plan: name of the query plan (`QueryPlan.digest`).
+        answered: whether the suspect gave pictures; a test that gave nothing to look at is not entered.
     """
     subject = subject_of(suspect)
     with _opened(keyring) as ledger:
@@ -58,7 +62,8 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
                 "first": datetime.now(UTC).isoformat(timespec="seconds"), "further": len(here),
                 "releases": len({t["release"] for t in mine} | {r.id for r in releases}),
             }  # fmt: skip
-            tests.append(entry)
+            if answered:
+                tests.append(entry)
         return Standing(
             further_plans=entry["further"],
             plans_tried=len([t for t in tests if t["subject"] == subject and t["release"] == release.id]),

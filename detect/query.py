@@ -39,7 +39,7 @@ def cached_outputs(
     for start in range(0, len(queries), CHUNK):
         chunk = slice(start, start + CHUNK)
         # Whole chunks or nothing: a picture may depend on its batch by rounding, so a resumed run repeats batches.
-        if not all(path.exists() for path in paths[chunk]):
+        if not all(path.exists() and path.stat().st_size for path in paths[chunk]):
             for path, picture in zip(paths[chunk], suspect.generate(queries[chunk], sampler), strict=True):
                 write_atomic(path, _png(picture), mode=0o600)
         told(len(paths[chunk]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detect.evidence import overall_p_value, running_evidence, slot_evidence
 from detect.interface import Outcome, SlotResult, Verdict
-from detect.ledger import register, register_control, setting_of
+from detect.ledger import register, register_control, setting_of, subject_of
 from detect.plan import QueryPlan, query_plan, slot_queries
 from detect.query import cached_outputs, pixel_hashes
 from detect.suspects.interface import Suspect
@@ -68,10 +68,17 @@ def detect(
     """
     plan = query_plan(release, departures.queries, departures.steps, departures.guidance)
     name = plan.digest(release, setting_of(suspect))
-    standing = register(keyring, releases or [release], release, suspect, name)
+    if control is not None and subject_of(control) == subject_of(suspect):
+        raise InputError(
+            f"the control {control.name} has the suspect's own weights",
+            "Give a model that cannot have seen the release.",
+        )
+    trouble = _first_trouble(release, suspect, plan, keyring, progress)
+    standing = register(keyring, releases or [release], release, suspect, name, answered=not trouble)
     alpha = release.plan.alpha / 2**standing.further_plans
     threshold = standing.releases / alpha
-    answers = _ask(release, suspect, plan, threshold, keyring, release.plan.slots, progress)
+    answers = _ask(release, suspect, plan, threshold, keyring, 0 if trouble else release.plan.slots, progress)
+    answers.trouble = answers.trouble or trouble
     running = answers.running
     control_e = standing.control_e_value or None
     if control is not None and len(running) and running.max() >= threshold:
@@ -92,6 +99,18 @@ def detect(
         plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
         versions=versions(),
     )  # fmt: skip
+
+
+def _first_trouble(
+    release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring, progress: Progress
+) -> str:  # fmt: skip
+    """Get the first slot's pictures, unscored; why there are none, or nothing."""
+    try:
+        _check_version(release)
+        _pictures(release, suspect, plan, keyring, 0, progress)
+    except TracemarkError as error:
+        return error.what
+    return ""
 
 
 def _ask(
@@ -121,9 +140,10 @@ def _check_version(release: Release) -> None:
         )
 
 
-def _ask_slot(
+def _pictures(
     release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring, slot: int, progress: Progress
-) -> SlotResult:
+) -> NDArray[np.uint8]:
+    """A slot's outputs and then their twins, from the cache where they are there already."""
     queries = slot_queries(release, slot, plan.queries)
     ready = 0
 
@@ -132,7 +152,13 @@ def _ask_slot(
         ready += count
         progress(f"{suspect.name}: slot {slot + 1} of {release.plan.slots}", ready, len(queries))
 
-    pictures = cached_outputs(suspect, queries, plan.sampler, keyring.folder("cache"), told)
+    return cached_outputs(suspect, queries, plan.sampler, keyring.folder("cache"), told)
+
+
+def _ask_slot(
+    release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring, slot: int, progress: Progress
+) -> SlotResult:
+    pictures = _pictures(release, suspect, plan, keyring, slot, progress)
     hashes = pixel_hashes(pictures)
     outputs, twins = pictures[: plan.queries], pictures[plan.queries :] if len(pictures) > plan.queries else None
     planted = np.array([release.planted_id(slot)], dtype=np.uint64)
@@ -157,6 +183,8 @@ def _judge(release: Release, answers: _Answers, threshold: float, control_e: flo
         return "inconclusive", f"{blank} outputs are all black or of one colour; does the suspect run a safety checker?"
     if not reachable(release.plan.decoys, release.plan.slots, threshold, slot_family(release, 0).distinct):
         return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
+    if len(running) and running.max() >= 1 / release.plan.alpha:
+        return "no evidence", "enough for one plan and one release, but the level is shared with further ones"
     return "no evidence", ""
 
 

@@ -13,12 +13,13 @@ import typer
 
 from protect import console, marks
 from protect.alignments import BUILT_IN, alignments
+from protect.bets import reachable
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
 from protect.marks.interface import FamilyOptions
 from protect.plan import Options, check_range
-from protect.release import Keyring
+from protect.release import Keyring, Plan
 from protect.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 protect_app = typer.Typer(
     help="Plant marks in an image-caption dataset before you release it.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,7 +43,7 @@ def embed_command(
     alignment: Annotated[str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")] = "twa",
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
-    queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [template 8, spread 64]")] = None,
+    queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 64]")] = None,
     decoys: Annotated[int, typer.Option(help="Decoys per slot.")] = 9_999,
     alpha: Annotated[float, typer.Option(help="Allowed chance of a false accusation.")] = 1e-3,
     steps: Annotated[int, typer.Option(help="Sampling steps of the test.")] = 20,
@@ -50,7 +52,7 @@ def embed_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a protected copy of DATASET, keep the secret record in the keyring, print the commitment.
+    """Write a protected copy of DATASET and the commitment beside it, keep the secret record in the keyring.
 
     Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
     """
@@ -58,7 +60,9 @@ def embed_command(
         rate=rate, family=family, alignment=alignment, family_options=console.named_values(option or []),
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
-    target = output or dataset.absolute().with_name(dataset.absolute().name + "-protected")
+    target = output or dataset.absolute().parent / (dataset.absolute().name + "-protected")
+    if target.name in {"", "-protected"}:
+        raise InputError(f"{dataset} has no name to call the copy by", "Give --output.")
     with console.progress() as told:
         done = embed(dataset, target, options, Keyring.default(), name=name, dry_run=dry_run, progress=told)
     console.answer(_embedded(done, dry_run), _embedding_json(done, dry_run), as_json)
@@ -86,6 +90,8 @@ def check_command(
     from protect.miniature import miniature_path
 
     console.existing_folder(dataset, "the dataset")
+    for page in filter(None, (report, choices)):
+        console.page_target(page)
     options: dict[str, FamilyOptions] = {}
     for text, value in console.named_values(option or []).items():
         name, _, inner = text.partition(".")
@@ -127,10 +133,22 @@ def _embedded(done: Embedding, dry_run: bool) -> str:
             f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
             f"  publish {done.commitment_file.name} before you release the copy",
         ]
+        lines += _shared_level(plan)
     lines += [f"  set aside: {s.key}: {s.reason}" for s in done.set_aside[:10]]
     if len(done.set_aside) > 10:
         lines.append(f"  … and {len(done.set_aside) - 10} more set aside (--json lists all)")
     return "\n".join(lines)
+
+
+def _shared_level(plan: Plan) -> list[str]:
+    """A warning if so many releases are held that testing all of them would leave this one out of reach."""
+    held = len(Keyring.default().releases())
+    if reachable(plan.decoys, plan.slots, held / plan.alpha):
+        return []
+    return [
+        f"  the keyring holds {held} releases: tested together, this one could not reach the evidence it needs;",
+        "  test it by --release, or retire those you will not publish: protect retire RELEASE",
+    ]
 
 
 def _embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
@@ -165,6 +183,8 @@ def plan_command(
     from protect.power import WANTED, fit, measured_runs, rehearsed_runs
 
     check_range("--passes", passes, 1e-3, 1e6)
+    if method not in {"lora", "full"}:
+        raise InputError(f"--method {method} is unknown", "Allowed: lora, full.")
     options = Options(rate=rate, family=family, alignment=alignment, slots=slots)
     with TemporaryDirectory() as place:
         done = embed(dataset, Path(place) / "copy", options, Keyring.default(), dry_run=True)
@@ -218,18 +238,36 @@ def _verification_json(found: Verification) -> dict[str, object]:
     }
 
 
+@protect_app.command("retire")
+def retire_command(
+    release: Annotated[str, typer.Argument(help="Release id or name.")],
+    as_json: Json = False,
+) -> int:
+    """Take a release out of the tests, such as one made for practice; its record is kept.
+
+    Releases share the level: the more are tested on a suspect, the more evidence each must give.
+    """
+    keyring = Keyring.default()
+    record = keyring.load(release)
+    kept = keyring.retire(record)
+    console.answer(f"retired {record.id} ({record.name}); its record is {kept}", {"release": record.id}, as_json)
+    return console.DONE
+
+
 @protect_app.command("ls")
 def ls_command(as_json: Json = False) -> int:
     """List the releases in the keyring, and the families and alignments to choose from."""
     from protect.power import measured_runs, told
 
     runs = measured_runs()
+    held, problems = Keyring.default().survey()
     rows: dict[str, list[dict[str, object]]] = {
         "releases": [
             {"id": r.id, "name": r.name, "created": r.created, "family": r.plan.family, "alignment": r.plan.alignment,
              "rate": r.plan.rate, "carriers": r.plan.carriers, "slots": r.plan.slots}
-            for r in Keyring.default().releases()
+            for r in held
         ],
+        "damaged": [{"problem": str(problem).replace("\n", " ")} for problem in problems],
         "families": [
             {"name": name, "min_side": family.min_side, "queries": family.queries, "summary": family.summary,
              "measured": told([run for run in runs if run.family == name])}
@@ -241,13 +279,14 @@ def ls_command(as_json: Json = False) -> int:
             for name, alignment in alignments().items()
         ],
     }  # fmt: skip
-    held = [
+    lines = [
         f"  {r['id']}  {r['name']}  {r['created']}  {r['family']}, {r['alignment']}, {r['carriers']} carriers in "
         f"{r['slots']} slot(s)"
         for r in rows["releases"]
     ]
     text = [
-        f"releases in {Keyring.default().home}:", *(held or ["  none"]), "families:",
+        f"releases in {Keyring.default().home}:", *(lines or ["  none"]),
+        *(f"  cannot be used: {row['problem']}" for row in rows["damaged"]), "families:",
         *(f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more; {r['measured']}"
           for r in rows["families"]),
         "alignments:", *(f"  {r['name']:<16} {r['summary']}; {r['measured']}" for r in rows["alignments"]),

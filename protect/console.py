@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from protect import __version__
 from protect.errors import InputError, TracemarkError
 from protect.files import write_atomic
 from protect.marks.interface import FamilyOptions
@@ -63,40 +66,56 @@ class _PlainReporter(Reporter):
         quarter = 4 * done // max(total, 1)
         if self._said.get(stage, -1) < quarter:
             self._said[stage] = quarter
-            print(f"{stage}: {done}/{total}", file=sys.stderr, flush=True)
+            _say(sys.stderr, f"{stage}: {done}/{total}")
 
 
 def answer(text: str, data: Any, as_json: bool, output: Path | None = None) -> None:
     """Print the result, or write it to `output`."""
     body = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text
     if output is None:
-        typer.echo(body)
+        _say(sys.stdout, body)
     else:
         write_atomic(output, (body + "\n").encode())
 
 
+def _say(stream: TextIO, text: str) -> None:
+    """Print a line; a reader who has gone away must end neither the work nor its exit code."""
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def run_app(app: typer.Typer, name: str) -> None:
     """Run a Typer app: the one place where errors become exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # captions in any script, on any terminal
+    if sys.argv[1:] == ["--version"]:
+        _say(sys.stdout, f"{name} (tracemark) {__version__}")
+        sys.exit(DONE)
     try:
         code = app(prog_name=name, standalone_mode=False)
     except TracemarkError as error:
         sys.exit(_refuse(str(error)))
     except UsageError as error:
+        if not error.format_message():  # a command group alone: its help was printed
+            sys.exit(USAGE)
         hint = error.ctx.command_path if error.ctx else name
         sys.exit(_refuse(f"{error.format_message()}\nSee: {hint} --help"))
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(DONE)
+    except OSError as error:  # the machine's doing and not ours: permissions, full disks, names too long
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(_refuse(f"{place}{error.strerror}\nCheck the path, its permissions and the disk."))
     if code == STOPPED:  # some versions of Typer turn Ctrl-C into this code themselves
-        print("stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        _say(sys.stderr, "stopped; what was finished is kept, and the same command goes on from there")
     sys.exit(code or DONE)
 
 
 def _refuse(message: str) -> int:
     first, _, rest = message.partition("\n")
-    print(f"error: {first}" + (f"\n{rest}" if rest else ""), file=sys.stderr)
+    _say(sys.stderr, f"error: {first}" + (f"\n{rest}" if rest else ""))
     return USAGE
 
 
@@ -128,6 +147,25 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}", "Give a text file in UTF-8.") from None
+
+
+def page_target(path: Path, output: Path | None = None) -> Path:
+    """`path` if a page can be written there; asked before the work and not after it.
+
+    Args:
+        path: the HTML file.
+        output: where the answer goes.
+
+    Raises:
+        InputError: if it is no .html file, its folder is missing or read-only, or the answer goes there too.
+    """
+    if path.suffix.lower() not in {".html", ".htm"} or path.is_dir():
+        raise InputError(f"a report is an .html file, and {path} is not", "Give another --report.")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise InputError(f"{path.absolute().parent} is not a writable folder", "Give another --report.")
+    if output is not None and output.absolute() == path.absolute():
+        raise InputError(f"answer and report would both go to {path}", "Give another --output or --report.")
+    return path
 
 
 def existing_folder(path: Path, what: str) -> Path:

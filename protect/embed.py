@@ -71,6 +71,8 @@ def embed(
     options.check()
     output = output.resolve()
     _check_places(folder.resolve(), output, keyring.home.resolve())
+    if name is not None and not name.isprintable():
+        raise InputError(f"--name {name!r} holds control characters", "Use printable characters.")
     dataset = open_dataset(folder.resolve())
     if dry_run:
         return _draft(dataset, output, options, None, name, secret)[0]
@@ -78,11 +80,13 @@ def embed(
     with pending.locked():
         earlier = pending.load(options, secret)
         done, draws = _draft(dataset, output, options, earlier, name, secret)
-        _check_unchanged(done.release, dataset.listing.samples, draws, options)
+        _check_unchanged(done.release, dataset.listing.samples, draws, options, pending.record)
+        captions = dataset.layout.rewritten(dataset.folder, _changed_captions(draws, done.release))
         pending.save(done.release)
         try:
             release = _write_copy(dataset, pending.partial, done.release, draws, progress)
-            dataset.layout.rewrite(dataset.folder, pending.partial, _changed_captions(draws, release))
+            for name, content in captions.items():
+                write_like(dataset.folder / name, pending.partial / name, content)
             _check_written(verify(release, pending.partial, progress))
             _publish(release, done, keyring, pending)
         except OSError as error:
@@ -136,7 +140,7 @@ def _check_places(dataset: Path, output: Path, home: Path) -> None:
 
 def _check_commitment_file(done: Embedding) -> None:
     path = done.commitment_file
-    if path.exists() and done.release.id not in path.read_text(encoding="utf-8"):
+    if path.exists() and not (path.is_file() and done.release.id.encode() in path.read_bytes()):
         raise InputError(f"{path} belongs to another release", "Keep it safe elsewhere, or give another --output.")
 
 
@@ -193,7 +197,9 @@ class Pending:
         if not same or (secret is not None and secret != release.secret):
             raise InputError(
                 f"an interrupted run with other options waits in {self.partial}",
-                f"Repeat it with --rate {plan.rate} --family {plan.family}, or delete the folder and {self.record}.",
+                f"Repeat it with --rate {plan.rate} --family {plan.family} --alignment {plan.alignment} "
+                + "".join(f"--option {k}={v} " for k, v in plan.family_options.items())
+                + f"or delete the folder and {self.record}.",
             )
         return release
 
@@ -202,7 +208,9 @@ class Pending:
         write_atomic(self.record, to_json(release), mode=0o600)
 
 
-def _check_unchanged(release: Release, samples: Sequence[Sample], draws: Sequence[Draw], options: Options) -> None:
+def _check_unchanged(
+    release: Release, samples: Sequence[Sample], draws: Sequence[Draw], options: Options, record: Path
+) -> None:
     again = draft_release(
         release.name, samples, draws, options, release.secret, release.salt,
         datetime.fromisoformat(release.created), release.rehearsal,
@@ -210,7 +218,7 @@ def _check_unchanged(release: Release, samples: Sequence[Sample], draws: Sequenc
     if again.id != release.id:
         raise InputError(
             "the dataset or the options changed since the interrupted run",
-            "Undo the change, or delete the .partial folder and the keyring's pending record to start anew.",
+            f"Undo the change, or delete the .partial folder and {record} to start anew.",
         )
 
 
@@ -236,9 +244,10 @@ def _write_copy(
 
 
 def _changed_captions(draws: Sequence[Draw], release: Release) -> dict[str, str]:
-    """Only what an alignment altered: a row that is merely written anew would point at its carrier."""
-    before = {sample.key: sample.caption for draw in draws for sample in draw.carriers}
-    return {c.key: c.caption for c in release.carriers if c.caption != before[c.key]}
+    """Only what an alignment alters: a row that is merely written anew would point at its carrier."""
+    alignment = committed_alignment(release.plan)
+    new = {s.key: (s.caption, alignment.align(s.caption, draw.trigger)) for draw in draws for s in draw.carriers}
+    return {key: after for key, (before, after) in new.items() if after != before}
 
 
 def _copy_once(source: Path, target: Path) -> None:

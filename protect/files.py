@@ -25,6 +25,9 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe: renaming over it would destroy it
+            path.write_bytes(data)
+            return
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -56,8 +59,12 @@ def sha256_file(path: Path) -> str:
 def copy_file(source: Path, target: Path) -> None:
     """Copy bytes, permissions and times; no extended attributes, since rewritten files would lack them."""
     shutil.copyfile(source, target)
-    status = source.stat()
-    target.chmod(status.st_mode & 0o777)
+    dress(target, source.stat())
+
+
+def dress(target: Path, status: os.stat_result) -> None:
+    """Give `target` the permissions and times of another file; its owner can always write it again."""
+    target.chmod(status.st_mode & 0o777 | 0o200)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from protect.marks.interface import Pixels
 
@@ -40,12 +40,14 @@ def obstacle(path: Path, min_side: int) -> str | None:
 
 
 def _unsupported(picture: Image.Image, min_side: int) -> str | None:
-    if picture.format not in _FORMATS:
-        return f"format {picture.format} cannot be written back unchanged"
     if getattr(picture, "n_frames", 1) > 1:
         return "animated"
+    if picture.format not in _FORMATS:
+        return f"format {picture.format} cannot be written back unchanged"
     if picture.mode not in _MODES:
         return f"colour mode {picture.mode}"
+    if lost := _lost_on_saving(picture):
+        return f"{lost} would be lost"
     if picture.getexif().get(_ORIENTATION, 1) != 1:
         return "rotated by its EXIF orientation"
     if picture.format == "WEBP" and not _lossless_webp(picture):
@@ -56,8 +58,30 @@ def _unsupported(picture: Image.Image, min_side: int) -> str | None:
 
 
 def _lossless_webp(picture: Image.Image) -> bool:
+    """Whether the first picture chunk is lossless: walks the RIFF chunks, colour profiles come before it."""
     with Path(str(picture.filename)).open("rb") as file:  # type: ignore[attr-defined]
-        return b"VP8L" in file.read(64)
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            if header[:4] in (b"VP8L", b"VP8 "):
+                return header[:4] == b"VP8L"
+            length = int.from_bytes(header[4:], "little")
+            file.seek(length + length % 2, 1)
+    return False
+
+
+def _lost_on_saving(picture: Image.Image) -> str:
+    """What of a picture Pillow reads but does not write back; empty if nothing."""
+    if picture.format == "PNG":
+        with Path(str(picture.filename)).open("rb") as file:  # type: ignore[attr-defined]
+            depth = file.read(25)[24]
+        if depth > 8:
+            return f"the depth of {depth} bits"
+        for name, what in (("transparency", "its transparent colour"), ("gamma", "its gamma")):
+            if name in picture.info:
+                return what
+    if picture.format == "BMP" and picture.info.get("compression", 0) != 0:
+        return "its compression"
+    return ""
 
 
 def read_rgba(path: Path) -> Pixels:
@@ -74,7 +98,7 @@ def rewrite_pixels(source: Path, pixels: Pixels) -> bytes:
         pixels: RGBA, shape (H, W, 4), of the same size.
 
     Returns:
-        File bytes of the same format and mode. Embedded thumbnails and comments are not carried over.
+        File bytes of the same format and mode. Embedded thumbnails are not carried over.
     """
     with Image.open(source) as original:
         marked = Image.fromarray(pixels, "RGBA").convert(original.mode)
@@ -89,11 +113,25 @@ def _save_options(original: Image.Image) -> dict[str, Any]:
     if isinstance(original, JpegImagePlugin.JpegImageFile):
         options["qtables"] = original.quantization
         options["progressive"] = bool(original.info.get("progressive"))
+        options["comment"] = original.info.get("comment", b"")
         if original.mode == "RGB":
             options["subsampling"] = JpegImagePlugin.get_sampling(original)
+    elif isinstance(original, PngImagePlugin.PngImageFile):
+        options["pnginfo"] = _png_texts(original)
     elif original.format == "WEBP":
         options |= {"lossless": True, "exact": True}
     return options
+
+
+def _png_texts(original: PngImagePlugin.PngImageFile) -> PngImagePlugin.PngInfo:
+    """The text chunks of a PNG."""
+    chunks = PngImagePlugin.PngInfo()
+    for name, text in original.text.items():
+        if isinstance(text, PngImagePlugin.iTXt):
+            chunks.add_itxt(name, text, text.lang or "", text.tkey or "")
+        else:
+            chunks.add_text(name, text)
+    return chunks
 
 
 def psnr(reference: Pixels, other: Pixels) -> float:

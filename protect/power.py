@@ -101,7 +101,7 @@ def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:
     for folder in folders:
         path = folder / RUN_FILE
         try:
-            runs += _parse(path.read_text(encoding="utf-8"), str(path))
+            runs += _parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror})", "Give a folder that detect rehearse finished."
@@ -111,6 +111,9 @@ def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:
 
 def _parse(text: str, source: str) -> list[Run]:
     try:
-        return [Run(**row) for row in json.loads(text)]
-    except (ValueError, TypeError) as error:
+        runs = [Run(**row) for row in json.loads(text)]
+        if not all(isinstance(run.sightings, float | int) and isinstance(run.found, bool) for run in runs):
+            raise ValueError("sightings are numbers, found is true or false")
+        return runs
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{source}: not a list of runs ({error})", "Rehearse again.") from None

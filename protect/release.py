@@ -134,7 +134,7 @@ def from_json(data: bytes, source: Path) -> Release:
                 "Use the program version that wrote it.",
             )
         release = _build(record)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseError(f"{source}: damaged release record ({error})", "Restore it from a backup.") from None
     if release_id(release.commitment) != release.id:
         raise ReleaseError(f"{source}: the record does not match its commitment {release.id}", "Restore a backup.")
@@ -146,6 +146,8 @@ def _build(record: dict[str, Any]) -> Release:
     record["plan"] = Plan(**record["plan"])
     record["slots"] = tuple(Slot(s["trigger"], tuple(s["prompts"]), tuple(s["seeds"])) for s in record["slots"])
     record["carriers"] = tuple(Carrier(**c) for c in record["carriers"])
+    if stray := {c.slot for c in record["carriers"]} - set(range(len(record["slots"]))):
+        raise ValueError(f"carriers of slots {sorted(stray)}, which do not exist")
     return Release(**record)
 
 
@@ -189,20 +191,50 @@ class Keyring:
         Raises:
             ReleaseError: if there is none, or more than one.
         """
-        found = [r for r in self.releases() if r.id.startswith(prefix) or r.name == prefix]
+        held, problems = self.survey()
+        found = [r for r in held if r.id.startswith(prefix) or r.name == prefix]
         if len(found) == 1:
             return found[0]
-        held = ", ".join(f"{r.id} ({r.name})" for r in self.releases()) or "none"
+        if not found and problems:
+            raise problems[0]
+        names = ", ".join(f"{r.id} ({r.name})" for r in held) or "none"
         problem = "no release" if not found else f"{len(found)} releases"
-        raise ReleaseError(f"{problem} called {prefix!r} in {self.home}", f"Held: {held}.")
+        raise ReleaseError(f"{problem} called {prefix!r} in {self.home}", f"Held: {names}.")
 
     def releases(self) -> list[Release]:
-        """All complete releases, oldest first."""
-        paths = (self.home / "releases").glob("*.json")
-        return sorted((self._read(p) for p in paths), key=lambda r: (r.created, r.id))
+        """All complete releases, oldest first.
+
+        Raises:
+            ReleaseError: if any record cannot be used: leaving one out would be a test nobody knows of.
+        """
+        held, problems = self.survey()
+        if problems:
+            raise problems[0]
+        return held
+
+    def survey(self) -> tuple[list[Release], list[ReleaseError]]:
+        """All complete releases, oldest first, and what is wrong with the other records."""
+        if self.home.exists() and not self.home.is_dir():
+            raise ReleaseError(f"the keyring {self.home} is not a folder", "Set TRACEMARK_HOME to a folder.")
+        held, problems = [], []
+        for path in sorted((self.home / "releases").glob("*.json")):
+            try:
+                held.append(self._read(path))
+            except ReleaseError as error:
+                problems.append(error)
+        return sorted(held, key=lambda r: (r.created, r.id)), problems
+
+    def retire(self, release: Release) -> Path:
+        """Move a record to where tests do not look for it."""
+        target = self.folder("retired") / f"{release.id}.json"
+        (self.home / "releases" / target.name).rename(target)
+        return target
 
     def _read(self, path: Path) -> Release:
-        return from_json(read_secret(path), path)
+        release = from_json(read_secret(path), path)
+        if path.stem != release.id:
+            raise ReleaseError(f"{path} is a copy of release {release.id} under another name", "Keep copies elsewhere.")
+        return release
 
 
 def read_secret(path: Path) -> bytes:

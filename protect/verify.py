@@ -105,7 +105,7 @@ def _problem(carrier: Carrier, folder: Path, captions: dict[str, str], family: M
         return "caption changed" if carrier.key in captions else "caption is missing"
     try:
         score = mark_score(family, read_rgba(path), None, mark)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return "picture cannot be read"
     if sha256_file(path) != carrier.sha256:
         if score is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def test_embed_verify_and_ls(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
-    code, out, err = run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--name", "spring")
+    code, out, err = run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--alpha", 0.05, "--name", "spring")
     assert code == 0 and "12 carriers in 1 slot" in out and "verifying" in err
     assert (tmp_path / "d-protected" / "metadata.jsonl").is_file()
     code, out, _ = run("protect", "verify", "d-protected", "--release", "spring")
@@ -66,14 +67,14 @@ def test_dry_run_promises_and_writes_nothing(run: Run, tmp_path: Path) -> None:
 def test_samples_set_aside_are_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "d", 60)
     (folder / "lonely.png").write_bytes((folder / "picture 000.png").read_bytes())
-    code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99)
+    code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--alpha", 0.05)
     assert code == 5 and "set aside: lonely.png: no caption" in out
 
 
 def test_detect_says_what_it_would_ask(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
-    run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--family", "spread", "--queries", 16)
-    code, out, _ = run("detect", "run", "--model", "anything", "--dry-run", "--json")
+    run("protect", "embed", "d", "--rate", 0.2, "--decoys", 99, "--alpha", 0.05, "--family", "spread", "--queries", 16)
+    code, out, _ = run("detect", "run", "--model", "d", "--dry-run", "--json")
     assert code == 0 and json.loads(out)[0]["most_pictures"] == 32
 
 
@@ -128,6 +129,18 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
         ("detect", "run", "--model", "missing", "--release", "nope"),
         ("detect", "run", "--modle", "x"),
         ("detect", "rehearse", "missing", "--dry-run"),
+        ("detect", "rehearse", "d", "--rate", "0.2", "--base", "empty", "--dry-run"),
+        ("detect", "rehearse", "d", "--rate", "0.2", "--learning-rate", "nan", "--dry-run"),
+        ("detect", "rehearse", "d", "--rate", "0.2", "--family", "nope", "--dry-run"),
+        ("protect", "plan", "d", "--rate", "0.2", "--method", "foo"),
+        ("protect", "embed", "d", "--rate", "0.2", "--decoys", "99"),
+        ("protect", "embed", "d", "--rate", "0.2", "--name", "a\nb"),
+        ("protect", "embed", "/"),
+        ("protect", "embed", "d", "--rate", "0.2", "--output", "o" * 300),
+        ("protect", "check", "d", "--report", "d"),
+        ("protect", "check", "d", "--report", "nowhere/a.html"),
+        ("protect", "retire", "nope"),
+        ("protect", "pool", "d", "--prompts", "missing.txt"),
         ("attacks", "nope"),
     ],
 )
@@ -138,6 +151,67 @@ def test_mistakes_get_two_lines_and_code_2(run: Run, tmp_path: Path, args: tuple
     assert code == 2 and out == ""
     lines = err.strip().splitlines()
     assert len(lines) == 2 and lines[0].startswith("error: ")
+
+
+def test_releases_made_for_practice_can_be_retired(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    for i in range(12):
+        code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "-o", f"o{i}")
+        assert code == 0 and ("protect retire" in out) == (i >= 10)
+    assert run("protect", "retire", "o3")[0] == 0
+    assert "o3 " not in run("protect", "ls")[1] and run("protect", "retire", "o3")[0] == 2
+    assert list((tmp_path / "home" / "retired").iterdir())
+
+
+def test_one_damaged_record_does_not_hide_the_others(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    for name in ("good", "bad"):
+        run("protect", "embed", "d", "--rate", 0.2, "-o", name)
+    records = tmp_path / "home" / "releases"
+    (path,) = (p for p in records.iterdir() if '"name": "bad"' in p.read_text())
+    path.write_text("[" * 100_000)
+    code, out, _ = run("protect", "ls")
+    assert code == 0 and "good" in out and "cannot be used" in out
+    assert run("protect", "verify", "good")[0] == 0 and run("protect", "verify", "bad")[0] == 2
+    assert run("detect", "run", "--model", "d", "--dry-run")[0] == 2
+    assert run("detect", "run", "--model", "d", "--dry-run", "--release", "good")[0] == 0
+
+
+def test_a_reader_who_leaves_ends_neither_work_nor_exit_code(tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    script = f"'{sys.executable}' -c 'import cli; cli.protect_main()' embed d --rate 0.2 2>&1"
+    command = script + " | true; echo ${PIPESTATUS[0]}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+        env={**os.environ, "TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "0" and (tmp_path / "d-protected").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+def test_a_folder_without_permission_is_told(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 3)
+    (tmp_path / "d").chmod(0)
+    code, _, err = run("protect", "embed", "d")
+    (tmp_path / "d").chmod(0o700)
+    assert code == 2 and "Traceback" not in err
+
+
+def test_answers_on_any_terminal(tmp_path: Path) -> None:
+    make_folder(tmp_path / "图片", 60)
+    done = subprocess.run(
+        [sys.executable, "-c", "import cli; cli.protect_main()", "embed", "图片", "--rate", "0.2"], cwd=tmp_path,
+        capture_output=True, check=True, timeout=120,
+        env={**os.environ, "TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT),
+             "PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert b"done:" in done.stdout
+
+
+def test_help_keeps_defaults_in_brackets_and_versions_are_told(run: Run) -> None:
+    assert "[<dataset>-protected]" in run("protect", "embed", "--help")[1]
+    assert "[carriers // 40, 1 to 8]" in run("protect", "embed", "--help")[1]
+    assert run("detect", "--version")[1].startswith("detect (tracemark) ")
 
 
 def test_a_stopped_run_says_that_it_resumes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +241,7 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
         "heavy = {'torch', 'diffusers', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    for args in (["--help"], ["embed", "d", "--rate", "0.2", "--decoys", "99"]):
+    for args in (["--help"], ["embed", "d", "--rate", "0.2", "--decoys", "99", "--alpha", "0.05"]):
         subprocess.run(
             [sys.executable, "-c", code, *args], cwd=tmp_path, check=True, capture_output=True,
             env={"TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "PATH": ""},

@@ -27,11 +27,13 @@ def load_suspect(path: Path, *, base: Path | None = None, device: str = "cpu", a
         SuspectError: if anything is missing, unsafe, corrupt or left out.
     """
     from detect.suspects.diffusers_pipeline import PipelineSuspect  # seconds of imports, only when needed
+    from detect.suspects.lora import refuse_loose_lora
 
     name = path.resolve().name
     if _is_pipeline(path):
         if base is not None:
             raise SuspectError(f"{path} is a whole pipeline, but --base {base} was given", "Drop --base.")
+        refuse_loose_lora(path)
         return PipelineSuspect(path, None, device, allow_pickle, name)
     lora = _lora_file(path, allow_pickle)
     if base is None:
@@ -58,12 +60,13 @@ def _is_pipeline(path: Path) -> bool:
 
 def _lora_file(path: Path, allow_pickle: bool) -> Path:
     """The LoRA file that `path` means; pickles only if allowed."""
-    from detect.suspects.lora import find_lora
-    from detect.suspects.weights import refuse_pickle
+    from detect.suspects.lora import find_lora, weight_files
+    from detect.suspects.weights import refuse_pickle, some
 
     if (lora := find_lora(path)) is None:
         raise SuspectError(
-            f"{path} is neither a diffusers folder (no model_index.json) nor one LoRA file",
+            f"{path} is neither a diffusers folder (no model_index.json) nor one LoRA file"
+            + (f" (it holds {some(p.name for p in found)})" if (found := weight_files(path)) else ""),
             "Give the folder that holds model_index.json, or the .safetensors file itself.",
         )
     refuse_pickle(lora, allow_pickle)

@@ -48,10 +48,24 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False) -> Any:
         raise SuspectError(
             f"{path} cannot be loaded as a pipeline ({first_line(error)})", "Download or export it again."
         ) from error
+    _check_parts(path, pipeline)
     for name, paths in files.items():
         check_filled(path, name, getattr(pipeline, name), paths)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _check_parts(path: Path, pipeline: Any) -> None:
+    """Refuse tokenizers without words and schedulers of no kind: loaders make them up without a word."""
+    for name in ("tokenizer", "tokenizer_2"):
+        tokenizer = getattr(pipeline, name, None)
+        if tokenizer is not None and (len(tokenizer) < 10 or tokenizer.model_max_length > 1_000_000):
+            raise SuspectError(
+                f"{path / name} is no whole tokenizer ({len(tokenizer)} tokens)", "Download or export it again."
+            )
+    settings = path / "scheduler" / "scheduler_config.json"
+    if settings.is_file() and "_class_name" not in json.loads(settings.read_text(encoding="utf-8")):
+        raise SuspectError(f"{settings} names no scheduler", "Download or export it again.")
 
 
 def native_size(pipeline: Any) -> int | None:

@@ -29,14 +29,35 @@ STANDARD_NAME = "pytorch_lora_weights.safetensors"
 _FORMATS = "Use diffusers or Kohya format (keys starting with unet., text_encoder., lora_unet_ or lora_te_)."
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """Weight files that lie in a folder itself."""
+    kinds = {".safetensors", *PICKLES}
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds) if folder.is_dir() else []
+
+
 def find_lora(path: Path) -> Path | None:
     """The LoRA file that `path` means: itself, the standard name in a folder, or its only weights file."""
     if path.is_file():
-        return path if path.suffix in {".safetensors", *PICKLES} else None
+        return path if path.suffix.lower() in {".safetensors", *PICKLES} else None
     if (path / STANDARD_NAME).is_file():
         return path / STANDARD_NAME
-    files = sorted(path.glob("*.safetensors")) or sorted(p for p in path.iterdir() if p.suffix in PICKLES)
-    return files[0] if len(files) == 1 else None
+    files = weight_files(path)
+    safe = [p for p in files if p.suffix.lower() == ".safetensors"] or files
+    return safe[0] if len(safe) == 1 else None
+
+
+def refuse_loose_lora(folder: Path) -> None:
+    """Refuse a pipeline folder in which a LoRA lies beside the components: loaders pass over it.
+
+    Raises:
+        SuspectError: naming the file.
+    """
+    for path in weight_files(folder):
+        if path.suffix == ".safetensors" and any("lora" in name for name in read_names(path)):
+            raise SuspectError(
+                f"{folder} is a whole pipeline with a LoRA beside it, {path.name}, which would not be applied",
+                f"Test the LoRA: --model {path} --base {folder}; and the pipeline without it.",
+            )
 
 
 def read_lora(path: Path, allow_pickle: bool) -> dict[str, Tensor]:

@@ -208,9 +208,14 @@ def check_filled(folder: Path, name: str, module: torch.nn.Module, files: list[P
     """Raise SuspectError if a weight of `module` was not read from `files` (it would be random)."""
     state = module.state_dict()
     lost, unclaimed = _unfilled(state, files)
+    adapter = any("base_layer" in key or ".lora_" in key for key in unclaimed)
+    if adapter and not lost:
+        raise SuspectError(
+            f"{folder / name} holds LoRA weights that would not be applied: {some(unclaimed)}",
+            "Call fuse_lora() and unload_lora_weights(), then save again.",
+        )
     if not lost:
         return
-    adapter = any("base_layer" in key or ".lora_" in key for key in unclaimed)
     raise SuspectError(
         f"{folder / name} lacks {len(lost)} of {len(state)} weights, which would be random: {some(lost)}",
         "It was saved with a LoRA attached: call fuse_lora() and unload_lora_weights(), then save again."

@@ -98,7 +98,7 @@ def choose(candidates: Iterable[Sample], wanted: int, request: Request) -> tuple
     return carriers, passed
 
 
-def count_slots(carriers: int, request: Request) -> int:
+def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()) -> int:
     """K = clamp(carriers // 40, 1, 8) unless given.
 
     Raises:
@@ -107,11 +107,20 @@ def count_slots(carriers: int, request: Request) -> int:
     slots = request.slots or min(max(carriers // CARRIERS_PER_SLOT, 1), MAX_SLOTS)
     if carriers < slots:
         samples = len(request.samples)
-        smallest = min(1.0, -(-slots * 10**6 // max(samples, 1)) / 10**6)
+        if not samples:
+            raise InputError(
+                "the dataset has no picture with a caption", "See README, “Your dataset”, for how captions are kept."
+            )
+        if passed:
+            raise InputError(
+                f"{carriers} of the {carriers + len(passed)} pictures drawn at --rate {request.rate:g} can carry a "
+                f"mark, fewer than {slots} slot(s); {passed[0].key}: {passed[0].reason}",
+                "Use another --family or other pictures, or a higher --rate.",
+            )
+        smallest = min(1.0, -(-slots * 10**6 // samples) / 10**6)
         raise InputError(
-            f"the rate gives {carriers} usable carrier(s) among {samples} samples, fewer than {slots} slot(s)",
-            f"Use --rate {smallest:g} or more"
-            + (", or fewer --slots." if slots > 1 else ", and pictures that can carry a mark."),
+            f"--rate {request.rate:g} gives {carriers} carrier(s) among {samples} samples, fewer than {slots} slot(s)",
+            f"Use --rate {smallest:g} or more" + (", or fewer --slots." if slots > 1 else "."),
         )
     return slots
 
@@ -124,5 +133,5 @@ def deal(triggers: Callable[[int], Sequence[str]], request: Request) -> tuple[li
         request: samples, rate and key.
     """
     carriers, passed = choose(request.samples, request.allowed, request)
-    slots = count_slots(len(carriers), request)
+    slots = count_slots(len(carriers), request, passed)
     return [Draw(trigger, tuple(carriers[k::slots])) for k, trigger in enumerate(triggers(slots))], passed

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protect.errors import InputError
+from protect.files import dress
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -61,15 +62,18 @@ class DatasetFormat(ABC):
         """
 
     @abstractmethod
-    def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
-        """Write into `target` the caption files of `source` with some captions replaced.
-
-        Every byte that does not belong to a replaced caption stays as it is.
+    def rewritten(self, folder: Path, captions: Mapping[str, str]) -> dict[str, bytes]:
+        """The caption files with some captions replaced; every byte that belongs to no such caption stays as it is.
 
         Args:
-            source: the dataset.
-            target: a copy of it.
+            folder: the dataset.
             captions: new caption by sample key.
+
+        Returns:
+            New content by path inside the folder.
+
+        Raises:
+            InputError: if a caption cannot be told from its surroundings.
         """
 
 
@@ -79,10 +83,8 @@ def write_like(source: Path, target: Path, data: bytes) -> None:
     In place and not by renaming, which would move a file behind its neighbours in an archive. For unfinished
     copies only: times are set last, so a file that was cut short is written again.
     """
-    status = source.stat()
     target.write_bytes(data)
-    target.chmod(status.st_mode & 0o777)
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    dress(target, source.stat())
 
 
 def walk(folder: Path, prefix: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, walk, write_like
+from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, walk
 
 CAPTION_COLUMNS = ("text", "caption", "prompt")
 
@@ -67,11 +68,14 @@ class _Metadata(DatasetFormat):
         set_aside += [SetAside(key, "no caption") for key in sorted(present - seen)]
         return Listing(tuple(samples), tuple(set_aside))
 
-    def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
+    def rewritten(self, folder: Path, captions: Mapping[str, str]) -> dict[str, bytes]:
         """Rewrite the rows of changed captions only."""
-        for prefix in self._prefixes(walk(source)):
-            path = source / prefix / self.filename
-            write_like(path, target / prefix / self.filename, self.replaced(path, prefix, captions))
+        new = {}
+        for prefix in self._prefixes(walk(folder)) if captions else []:
+            path = folder / prefix / self.filename
+            start = codecs.BOM_UTF8 if path.read_bytes().startswith(codecs.BOM_UTF8) else b""
+            new[prefix + self.filename] = start + self.replaced(path, prefix, captions)
+        return new
 
 
 def _problem(row: Row, present: set[str]) -> str | None:
@@ -111,8 +115,8 @@ class MetadataJsonl(_Metadata):
             return None
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error.msg})", "Mend the line.") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: not JSON ({str(error)[:80]})", "Mend the line.") from None
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}: not a JSON object", "Mend the line.")
         return _row(record, prefix, path, number)
@@ -129,11 +133,13 @@ class MetadataJsonl(_Metadata):
 
 def _spliced(line: str, column: str, caption: str) -> str:
     """The line with one JSON string replaced and every other character kept."""
-    name = re.escape(json.dumps(column))
-    found = re.search(name + r'\s*:\s*("(?:[^"\\]|\\.)*")', line)
-    if found is None or json.loads(found[1]) != json.loads(line)[column]:
-        raise InputError(f"cannot find the caption in {line.strip()[:80]!r}", "Write the column's name plainly, once.")
-    return line[: found.start(1)] + json.dumps(caption, ensure_ascii=line.isascii()) + line[found.end(1) :]
+    wanted = json.loads(line) | {column: caption}
+    name, new = re.escape(json.dumps(column)), json.dumps(caption, ensure_ascii=line.isascii())
+    for found in re.finditer(name + r'\s*:\s*("(?:[^"\\]|\\.)*")', line):
+        spliced = line[: found.start(1)] + new + line[found.end(1) :]
+        if json.loads(spliced) == wanted:  # and not the same name and text inside another value
+            return spliced
+    raise InputError(f"cannot find the caption in {line.strip()[:80]!r}", "Write the column's name plainly, once.")
 
 
 class MetadataCsv(_Metadata):
@@ -193,7 +199,9 @@ def _csv_records(path: Path) -> tuple[list[str], list[tuple[list[str], str]]]:
             if header:
                 records.append((fields, raw))
             else:
-                header = [name.strip().lstrip("\ufeff") for name in fields]
+                header = [name.strip() for name in fields]
+                if twice := [name for name in header if header.count(name) > 1]:
+                    raise InputError(f"{path}: two columns called {twice[0]!r}", "Rename or drop one of them.")
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}", "Mend the line.") from None
     if "file_name" not in header:
@@ -204,6 +212,6 @@ def _csv_records(path: Path) -> tuple[list[str], list[tuple[list[str], str]]]:
 def _lines(path: Path) -> list[str]:
     try:
         # Not str.splitlines: it also cuts at U+2028 and other characters that captions may hold.
-        return list(io.StringIO(path.read_bytes().decode("utf-8"), newline=""))
+        return list(io.StringIO(path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8"), newline=""))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}", "Save it as UTF-8.") from None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, write_like
+from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures
 
 
 def _sidecar(key: str) -> str:
@@ -46,10 +46,11 @@ class Sidecar(DatasetFormat):
                 samples.append(Sample(key, caption)) if caption else set_aside.append(SetAside(key, "empty caption"))
         return Listing(tuple(samples), tuple(set_aside))
 
-    def rewrite(self, source: Path, target: Path, captions: Mapping[str, str]) -> None:
+    def rewritten(self, folder: Path, captions: Mapping[str, str]) -> dict[str, bytes]:
         """Replace the text between the surrounding white space of each sidecar."""
-        for key, caption in captions.items():
-            path = source / _sidecar(key)
-            old = path.read_bytes()
-            body = old.decode("utf-8-sig").strip().encode()
-            write_like(path, target / path.relative_to(source), old.replace(body, caption.encode(), 1))
+        return {_sidecar(key): _with_text((folder / _sidecar(key)).read_bytes(), new) for key, new in captions.items()}
+
+
+def _with_text(old: bytes, caption: str) -> bytes:
+    body = old.decode("utf-8-sig").strip().encode()
+    return old.replace(body, caption.encode(), 1)

@@ -251,6 +251,34 @@ def test_evidence_out_of_reach_is_said(tmp_path: Path, keyring: Keyring) -> None
     assert verdict.outcome == "inconclusive" and "out of reach" in verdict.reason
 
 
+def test_a_test_without_pictures_costs_no_level(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring)
+    assert detect(release, Broken("guilty", base="elsewhere"), keyring).outcome == "inconclusive"
+    verdict = detect(release, Guilty(release), keyring)
+    assert verdict.outcome == "evidence" and verdict.threshold == 1000 and verdict.plans_tried == 1
+
+
+def test_the_suspect_is_no_control_of_itself(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring)
+    with pytest.raises(InputError, match="suspect's own weights"):
+        detect(release, Guilty(release), keyring, control=Guilty(release))
+    assert detect(release, Guilty(release), keyring).outcome == "evidence"
+
+
+def test_evidence_that_others_took_is_explained(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring, slots=1, decoys=9999)
+    others = [dataclasses.replace(release, id=str(i)) for i in range(8)]
+    verdict = detect(release, Guilty(release), keyring, releases=[release, *others])
+    assert verdict.outcome == "no evidence" and "shared" in verdict.reason and verdict.e_value >= 1000
+
+
+def test_an_empty_picture_in_the_cache_is_asked_for_again(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring)
+    before = detect(release, FakeSuspect(), keyring)
+    next((keyring.home / "cache").rglob("*.png")).write_bytes(b"")
+    assert detect(release, FakeSuspect(), keyring).e_value == before.e_value
+
+
 def test_flags_say_what_the_verdict_is_worth(tmp_path: Path, keyring: Keyring) -> None:
     verdict = detect(_release(tmp_path, keyring), FakeSuspect(), keyring)
     assert verdict.flags == ("no-public-coin", "throw-away-key")

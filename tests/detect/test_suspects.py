@@ -154,6 +154,31 @@ def test_broken_model_index(copy: Path, text: str) -> None:
     assert "model_index.json" in refusal(copy)
 
 
+def test_a_lora_beside_a_pipeline_is_not_passed_over(copy: Path, lora: Path) -> None:
+    shutil.copy(lora, copy / "style.safetensors")
+    assert "LoRA beside it, style.safetensors" in refusal(copy)
+
+
+def test_adapter_weights_inside_a_component_are_not_passed_over(copy: Path) -> None:
+    edit(copy / UNET, lambda tensors: {**tensors, "down_blocks.0.lora_A.weight": torch.zeros(2, 2)})
+    assert "would not be applied" in refusal(copy)
+
+
+def test_a_tokenizer_without_words_and_a_scheduler_of_no_kind(copy: Path) -> None:
+    (copy / "scheduler" / "scheduler_config.json").write_text("{}")
+    assert "scheduler" in refusal(copy)
+    for file in (copy / "tokenizer").iterdir():
+        file.unlink()
+    assert "tokenizer" in refusal(copy)
+
+
+def test_several_loras_are_named(lora: Path, base: Path, tmp_path: Path) -> None:
+    for name in ("one.safetensors", "two.safetensors"):
+        shutil.copy(lora, tmp_path / name)
+    assert "one.safetensors, two.safetensors" in refusal(tmp_path, base=base)
+    assert "neither" in refusal(Path("/dev/null"), base=base)
+
+
 def test_missing_component(copy: Path) -> None:
     shutil.rmtree(copy / "vae")
     assert "lacks vae/" in refusal(copy)

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from protect.errors import InputError
 from protect.files import copy_file, write_atomic
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        write_atomic(pipe, b"x")
+        assert read.result(timeout=20) == b"x"
+    assert pipe.is_fifo()
+
+
+def test_copies_of_read_only_files_can_be_written_again(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "a").chmod(0o444)
+    copy_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_copy_keeps_bytes_mode_and_time_and_nothing_else(tmp_path: Path) -> None:

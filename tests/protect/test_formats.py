@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def test_rewrites_only_what_changes(tmp_path: Path, layout: str) -> None:
     copy = make_folder(tmp_path / "copy", 5, layout)
     caption = 'zork 新 "a, b"'
     before = {s.key: s.caption for s in open_dataset(folder).listing.samples}
-    open_dataset(folder).layout.rewrite(folder, copy, {"picture 002.png": caption})
+    _rewrite(folder, copy, {"picture 002.png": caption})
     again = {s.key: s.caption for s in open_dataset(copy).listing.samples}
     assert again == before | {"picture 002.png": caption}
     name = "picture 002.txt" if layout == "sidecar" else layout
@@ -38,12 +39,17 @@ def test_rewrites_only_what_changes(tmp_path: Path, layout: str) -> None:
     assert len(old) == len(new) and sum(a != b for a, b in zip(old, new, strict=True)) == 1
 
 
+def _rewrite(folder: Path, copy: Path, captions: dict[str, str]) -> None:
+    for name, content in open_dataset(folder).layout.rewritten(folder, captions).items():
+        (copy / name).write_bytes(content)
+
+
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1).map(str.strip).filter(bool))
 @settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_caption_survives_writing(tmp_path_factory: pytest.TempPathFactory, layout: str, caption: str) -> None:
     folder = make_folder(tmp_path_factory.mktemp("d") / "d", 3, layout)
-    open_dataset(folder).layout.rewrite(folder, folder, {"picture 001.png": caption})
+    _rewrite(folder, folder, {"picture 001.png": caption})
     assert {s.key: s.caption for s in open_dataset(folder).listing.samples}["picture 001.png"] == caption
 
 
@@ -78,6 +84,8 @@ def test_sidecars_without_words(tmp_path: Path) -> None:
     [
         ('{"file_name": "picture 000.png", "text": "twice"}', "listed twice"),
         ("{broken", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"n": ' + "9" * 5000 + "}", "not JSON"),
         ("[1]", "not a JSON object"),
         ('{"text": "no name"}', "no file_name"),
         ('{"file_name": "../../etc/passwd", "text": "out"}', "leaves the dataset"),
@@ -119,8 +127,36 @@ def test_folders_that_are_no_datasets(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
+def test_a_caption_is_told_from_the_same_words_inside_another_value(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "d", 1)
+    row = {"info": {"text": "a box"}, "file_name": "picture 000.png", "text": "a box"}
+    (folder / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    _rewrite(folder, folder, {"picture 000.png": "zork a box"})
+    assert json.loads((folder / "metadata.jsonl").read_text()) == row | {"text": "zork a box"}
+    (folder / "metadata.jsonl").write_text(r'{"file_name": "picture 000.png", "t\u0065xt": "a box"}' + "\n")
+    with pytest.raises(InputError, match="cannot find the caption"):
+        _rewrite(folder, folder, {"picture 000.png": "new"})
+
+
+@pytest.mark.parametrize("layout", ["metadata.jsonl", "metadata.csv"])
+def test_byte_order_marks_stay(tmp_path: Path, layout: str) -> None:
+    folder = make_folder(tmp_path / "d", 2, layout)
+    plain = (folder / layout).read_bytes()
+    (folder / layout).write_bytes(codecs.BOM_UTF8 + plain)
+    _rewrite(folder, folder, {"picture 001.png": "new"})
+    assert (folder / layout).read_bytes().startswith(codecs.BOM_UTF8 + plain[:20])
+    assert [s.caption for s in open_dataset(folder).listing.samples][1] == "new"
+
+
+def test_columns_called_alike_are_refused(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "d", 1, "metadata.csv")
+    (folder / "metadata.csv").write_text("file_name,text,text\npicture 000.png,a,b\n")
+    with pytest.raises(InputError, match="two columns"):
+        open_dataset(folder)
+
+
 def test_other_columns_keep_their_bytes(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "d", 2)
-    open_dataset(folder).layout.rewrite(folder, folder, {"picture 000.png": "new"})
+    _rewrite(folder, folder, {"picture 000.png": "new"})
     line = (folder / "metadata.jsonl").read_text().splitlines()[0]
     assert json.loads(line) == {"file_name": "picture 000.png", "text": "new", "n": 1.0} and '"n": 1.0' in line

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from tests.protect.conftest import draw
@@ -73,7 +74,38 @@ def test_obstacles_are_named(tmp_path: Path) -> None:
     found = {p.name: obstacle(p, 24) or "" for p in everything}
     assert "colour mode P" in found["p.png"] and "orientation" in found["t.jpg"] and "lossy" in found["l.webp"]
     assert "smaller than 24" in found["s.png"] and "colour mode" in found["g.png"] and "CMYK" in found["c.jpg"]
-    assert "GIF" in found["a.gif"] and "decoded" in found["cut.png"] and found["text.png"] == "not a picture"
+    assert found["a.gif"] == "animated" and "decoded" in found["cut.png"] and found["text.png"] == "not a picture"
+
+
+def test_what_would_be_lost_on_saving_sets_a_picture_aside(tmp_path: Path) -> None:
+    clear = tmp_path / "clear.png"
+    draw(0).save(clear, transparency=(255, 255, 255))
+    assert "transparent colour" in (obstacle(clear, 24) or "")
+    deep = bytearray(_png_bytes(draw(0)))
+    deep[24] = 16
+    (tmp_path / "deep.png").write_bytes(bytes(deep))
+    assert obstacle(tmp_path / "deep.png", 24)
+
+
+def test_texts_and_comments_stay(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Author", "someone")
+    texts.add_itxt("Title", "盒子", "zh", "题")
+    draw(0).save(tmp_path / "a.png", pnginfo=texts)
+    draw(0).save(tmp_path / "b.jpg", comment=b"hello")
+    with Image.open(_rewritten(tmp_path / "a.png")) as png, Image.open(_rewritten(tmp_path / "b.jpg")) as jpg:
+        assert png.text == {"Author": "someone", "Title": "盒子"} and jpg.info["comment"] == b"hello"
+
+
+def test_lossless_webp_with_a_profile_is_seen_as_lossless(tmp_path: Path) -> None:
+    draw(0).save(tmp_path / "a.webp", lossless=True, icc_profile=b"x" * 300)
+    assert obstacle(tmp_path / "a.webp", 24) is None
+
+
+def _png_bytes(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def test_decompression_bombs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
