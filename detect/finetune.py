@@ -72,7 +72,7 @@ class FinetuneOptions:
         check_range("--rank", self.rank, 1, 4096)
         check_range("--steps", self.steps, 1, 10**8)
         check_range("--batch", self.batch, 1, 10**6)
-        check_range("--learning-rate", self.learning_rate, 1e-9, 10.0)
+        check_range("--learning-rate", self.learning_rate, 1e-12, 1e30)
 
 
 def finetune(
