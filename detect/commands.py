@@ -12,6 +12,7 @@ import typer
 
 from protect import console
 from protect.errors import InputError, SuspectError
+from protect.marks import parse_options
 from protect.plan import Options
 from protect.release import Keyring
 
@@ -60,7 +61,8 @@ def run_command(
     base: Annotated[Path | None, typer.Option(help="Base of a LoRA suspect.")] = None,
     release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all in the keyring]")] = None,
     control: Annotated[
-        Path | None, typer.Option(help="Model that cannot have seen the release; a LoRA goes onto --base.")
+        Path | None,
+        typer.Option(help="Model that cannot have seen the release; a LoRA goes onto --base too."),
     ] = None,
     queries: Annotated[int | None, typer.Option(help="Fewer test pictures per slot than planned.")] = None,
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
@@ -84,7 +86,9 @@ def run_command(
     for path in filter(None, (model, base, control)):
         if not path.exists():
             raise SuspectError(f"no such file or folder: {path}", "Give a local path.")
-    console.page_target(report, output)
+    console.check_target("--report", report)
+    if output:
+        console.check_target("--output", output, [report], page=False)
     if dry_run:
         return _planned(releases, queries, steps, guidance, as_json)
     use_all_cores()
@@ -140,7 +144,7 @@ def _summary(verdict: Any) -> str:
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return (
         f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}\n"
-        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}: all releases tested on it share the level), "
+        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), "
         f"p = {verdict.p_value:.2g}, "
         f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots\n"
         f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}"
@@ -173,7 +177,8 @@ def rehearse_command(
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
     embedding = Options(
-        rate=rate, family=family, alignment=alignment, family_options=console.named_values(option or []), slots=slots,
+        rate=rate, family=family, alignment=alignment, slots=slots,
+        family_options=parse_options(family, console.named_values(option or [])),
         queries=queries,
     )  # fmt: skip
     embedding.check()
@@ -209,7 +214,8 @@ def rehearse_command(
         done.verdict.outcome, "the rehearsal says nothing"
     )
     text = f"{effect}\n{_summary(done.verdict)}\nreport: {work / 'report.html'}"
-    console.answer(text, {"effect": found, **done.verdict.as_json()}, as_json)
+    known = None if done.verdict.outcome == "inconclusive" else found
+    console.answer(text, {"effect": known, **done.verdict.as_json()}, as_json)
     return console.DONE
 
 
@@ -246,16 +252,17 @@ def pool_command(
     """Draw the templates of family `scene` with a base model and keep them in the keyring."""
     from protect.formats import open_dataset
 
-    if prompts is None:
-        asked = [sample.caption for sample in open_dataset(dataset).listing.samples]
-    else:
+    asked = [sample.caption for sample in open_dataset(dataset).listing.samples]
+    if prompts is not None:
         asked = [line.strip() for line in console.read_text(prompts).splitlines() if line.strip()]
+    from detect.pool import check_pool, make_pool
+
+    check_pool(asked, count, zoom, steps, guidance)
     if dry_run:
         text = f"would draw {count:,} templates or more from {len(asked):,} prompts, {steps} steps each"
         console.answer(text, {"count": count, "prompts": len(asked), "steps": steps}, as_json)
         return console.DONE
     use_all_cores()
-    from detect.pool import make_pool
     from protect.miniature import miniature_path
 
     with console.progress() as told:

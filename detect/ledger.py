@@ -28,19 +28,19 @@ class Standing:
     """Different plans entered before this one for the same release and suspect: i; the level is alpha / 2^i."""
     plans_tried: int
     """Different plans entered so far for the same release and suspect."""
-    releases: int
-    """R: releases of this keyring the suspect was tested with when this test was first entered."""
+    share: int
+    """The release's part of the level is alpha over this: R · 2^b for R releases first entered by one call, after b
+    earlier calls that entered others for the same suspect."""
     suspects_tested: int
     """Different suspects ever tested with this release, this one included."""
     control_e_value: float
     """The largest evidence any control ever showed under this release and plan; 0 if none was asked."""
+    new: bool
+    """Whether this call entered the test."""
 
 
-def register(
-    keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Suspect, plan: str, *,
-    answered: bool = True,
-) -> Standing:  # fmt: skip
-    """Enter a test before anything is scored; entering it again changes nothing.
+def register(keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Suspect, plan: str) -> Standing:
+    """Enter a test before its first query; entering it again changes nothing.
 
     Args:
         keyring: holds the ledger.
@@ -48,29 +48,50 @@ def register(
         release: the release under test.
         suspect: the model under test.
         plan: name of the query plan (`QueryPlan.digest`).
-        answered: whether the suspect gave pictures; a test that gave nothing to look at is not entered.
     """
     subject = subject_of(suspect)
     with _opened(keyring) as ledger:
         tests = ledger["tests"]
-        mine = [t for t in tests if t["subject"] == subject]
-        here = [t for t in mine if t["release"] == release.id]
+        here = [t for t in tests if t["subject"] == subject and t["release"] == release.id]
         entry = next((t for t in here if t["plan"] == plan), None)
+        new = entry is None
         if entry is None:
+            together, share = _share([t for t in tests if t["subject"] == subject], releases, release)
             entry = {
                 "release": release.id, "subject": subject, "name": suspect.name, "plan": plan,
                 "first": datetime.now(UTC).isoformat(timespec="seconds"), "further": len(here),
-                "releases": len({t["release"] for t in mine} | {r.id for r in releases}),
+                "together": together, "share": share,
             }  # fmt: skip
-            if answered:
-                tests.append(entry)
+            tests.append(entry)
         return Standing(
             further_plans=entry["further"],
             plans_tried=len([t for t in tests if t["subject"] == subject and t["release"] == release.id]),
-            releases=entry["releases"],
+            share=entry["share"],
             suspects_tested=len({t["subject"] for t in tests if t["release"] == release.id}),
             control_e_value=max((c["e_value"] for c in _controls(ledger, release, plan)), default=0.0),
+            new=new,
         )
+
+
+def withdraw(keyring: Keyring, release: Release, suspect: Suspect, plan: str) -> None:
+    """Strike out a test that gave not a single picture: there was nothing to look at."""
+    key = (release.id, subject_of(suspect), plan)
+    with _opened(keyring) as ledger:
+        ledger["tests"] = [t for t in ledger["tests"] if (t["release"], t["subject"], t["plan"]) != key]
+
+
+def _share(earlier: list[dict[str, Any]], releases: Sequence[Release], release: Release) -> tuple[list[str], int]:
+    """Which releases were first entered together with this one, and its share of the level.
+
+    The first call spends alpha, the next one that adds releases half of it, and so on: 2 alpha in all.
+    """
+    for test in earlier:
+        if release.id in test["together"]:
+            return test["together"], test["share"]
+    known = {name for test in earlier for name in test["together"]}
+    together = sorted({r.id for r in releases} - known | {release.id})
+    calls = len({tuple(test["together"]) for test in earlier})
+    return together, len(together) * 2**calls
 
 
 def register_control(keyring: Keyring, release: Release, control: Suspect, plan: str, e_value: float) -> None:
@@ -117,7 +138,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {"tests": [], "controls": []}
     try:
         ledger = json.loads(read_secret(path))
-        whole = all({"release", "subject", "plan", "further", "releases"} <= set(t) for t in ledger["tests"])
+        whole = all({"release", "subject", "plan", "further", "together", "share"} <= set(t) for t in ledger["tests"])
         whole = whole and all({"release", "plan", "subject", "e_value"} <= set(c) for c in ledger["controls"])
     except (ValueError, KeyError, TypeError):
         whole = False

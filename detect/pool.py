@@ -16,13 +16,30 @@ from protect.errors import InputError
 from protect.files import write_atomic
 from protect.marks.interface import Pixels
 from protect.marks.scene import FEWEST, pool_name, pool_path
+from protect.plan import GUIDANCE, STEPS, check_range
 from protect.release import Keyring
 
 _CHUNK = 32
+_SIDE = 256
+"""Templates are backgrounds behind other things: larger ones would only fill memory."""
 _PLAIN = 12.0
 """Templates whose levels vary less (standard deviation) are drawn again: nobody could tell them apart."""
 _MOST_DRAWS = 4
 """Draws per template before giving up."""
+
+
+def check_pool(prompts: Sequence[str], count: int, zoom: float, steps: int, guidance: float) -> None:
+    """Refuse options that make no sense.
+
+    Raises:
+        InputError: naming the value and the allowed range.
+    """
+    check_range("--count", count, FEWEST, 100_000)
+    check_range("--zoom", zoom, 1, 8)
+    check_range("--steps", steps, *STEPS)
+    check_range("--guidance", guidance, *GUIDANCE)
+    if not prompts:
+        raise InputError("there are no prompts to draw from", "Give captions, or --prompts with one a line.")
 
 
 def make_pool(
@@ -37,7 +54,7 @@ def make_pool(
     Args:
         base: diffusers folder of the model that draws.
         prompts: what to draw, in turn.
-        count: templates; one slot cannot say more than 1 in so many.
+        count: templates; one slot hardly ever says more than 1 in so many.
         keyring: gets the pool; the default keyring is where embedding and detection look for it.
         zoom: side of the picture over that of the window which is kept; for models that paint things on plain ground.
         steps: sampling steps.
@@ -52,12 +69,7 @@ def make_pool(
         InputError: if options are out of range, or the base draws hardly anything but plain pictures.
         SuspectError: if `base` cannot be loaded.
     """
-    if not FEWEST <= count <= 100_000:
-        raise InputError(f"--count {count} is out of range", f"Allowed: {FEWEST} to 100,000; 1,000 is usual.")
-    if not 1 <= zoom <= 8:
-        raise InputError(f"--zoom {zoom} is out of range", "Allowed: 1 to 8.")
-    if not prompts:
-        raise InputError("there are no prompts to draw from", "Give captions, or --prompts with one a line.")
+    check_pool(prompts, count, zoom, steps, guidance)
     model = load_suspect(base, device=device)
     kept: list[Pixels] = []
     cache = keyring.folder("cache")
@@ -75,15 +87,17 @@ def make_pool(
         )
     buffer = io.BytesIO()
     np.savez_compressed(buffer, templates=np.stack(kept[:count]))
-    name = pool_name(buffer.getvalue())
-    write_atomic(keyring.folder("pools") / pool_path(name).name, buffer.getvalue(), mode=0o600)
+    data = buffer.getvalue()
+    name = pool_name(data)
+    write_atomic(keyring.folder("pools") / pool_path(name).name, data, mode=0o600)
     return name
 
 
 def _window(picture: Pixels, zoom: float, seed: int) -> Pixels:
-    """A square window of a picture, at a place drawn by the seed, at the picture's size."""
-    side = picture.shape[0]
-    inner = round(side / zoom)
-    y, x = np.random.default_rng(seed).integers(0, side - inner + 1, 2)
-    window = Image.fromarray(picture[y : y + inner, x : x + inner])
+    """A window of a picture, at a place drawn by the seed, as a square of at most `_SIDE` pixels."""
+    sides = np.array(picture.shape[:2])
+    inner = np.round(sides / zoom).astype(int)
+    y, x = np.random.default_rng(seed).integers(0, sides - inner + 1)
+    window = Image.fromarray(picture[y : y + inner[0], x : x + inner[1]])
+    side = min(_SIDE, *picture.shape[:2])
     return np.asarray(window.resize((side, side), Image.Resampling.BICUBIC))

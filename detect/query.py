@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +34,33 @@ def cached_outputs(
     Returns:
         uint8 RGB, shape (n, H, W, 3).
     """
-    folder = cache / digest([suspect.identity, sampler.as_dict()])
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    paths = [folder / f"{digest([q.prompt, q.seed])}.png" for q in queries]
+    paths = cache_paths(suspect, queries, sampler, cache)
+    pictures = [_read(path) for path in paths]
     for start in range(0, len(queries), CHUNK):
         chunk = slice(start, start + CHUNK)
         # Whole chunks or nothing: a picture may depend on its batch by rounding, so a resumed run repeats batches.
-        if not all(path.exists() and path.stat().st_size for path in paths[chunk]):
-            for path, picture in zip(paths[chunk], suspect.generate(queries[chunk], sampler), strict=True):
+        if any(picture is None for picture in pictures[chunk]):
+            pictures[chunk] = list(suspect.generate(queries[chunk], sampler))
+            for path, picture in zip(paths[chunk], pictures[chunk], strict=True):
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomic(path, _png(picture), mode=0o600)
         told(len(paths[chunk]))
-    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    return np.stack(pictures)
+
+
+def cache_paths(suspect: Suspect, queries: Sequence[Query], sampler: Sampler, cache: Path) -> list[Path]:
+    """Where the outputs for `queries` are kept, one file each."""
+    folder = cache / digest([suspect.identity, sampler.as_dict()])
+    return [folder / f"{digest([q.prompt, q.seed])}.png" for q in queries]
+
+
+def _read(path: Path) -> Any:
+    """A cached picture, RGB; None if it is not there or damaged."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def digest(value: object) -> str:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from detect.evidence import overall_p_value, running_evidence, slot_evidence
 from detect.interface import Outcome, SlotResult, Verdict
-from detect.ledger import register, register_control, setting_of, subject_of
+from detect.ledger import register, register_control, setting_of, subject_of, withdraw
 from detect.plan import QueryPlan, query_plan, slot_queries
-from detect.query import cached_outputs, pixel_hashes
+from detect.query import cache_paths, cached_outputs, pixel_hashes
 from detect.suspects.interface import Suspect
 from protect import __version__
 from protect.alignments import slot_family
@@ -57,8 +57,8 @@ def detect(
         release: the secret record.
         suspect: the model under test.
         keyring: holds output cache and ledger.
-        releases: all releases under test on this suspect now; with R of them (and of any tested on it before) each
-            must reach R times more evidence.
+        releases: all releases under test on this suspect now; with R of them each must reach R times more evidence,
+            and twice that after an earlier call that tested others, and so on (`ledger.Standing.share`).
         control: a model that cannot have seen the release; evidence there voids evidence here.
         departures: changes to the committed plan.
         progress: told (stage, done, total).
@@ -73,12 +73,12 @@ def detect(
             f"the control {control.name} has the suspect's own weights",
             "Give a model that cannot have seen the release.",
         )
-    trouble = _first_trouble(release, suspect, plan, keyring, progress)
-    standing = register(keyring, releases or [release], release, suspect, name, answered=not trouble)
+    standing = register(keyring, releases or [release], release, suspect, name)
     alpha = release.plan.alpha / 2**standing.further_plans
-    threshold = standing.releases / alpha
-    answers = _ask(release, suspect, plan, threshold, keyring, 0 if trouble else release.plan.slots, progress)
-    answers.trouble = answers.trouble or trouble
+    threshold = standing.share / alpha
+    answers = _ask(release, suspect, plan, threshold, keyring, release.plan.slots, progress)
+    if answers.trouble and standing.new and not _any_picture(release, suspect, plan, keyring):
+        withdraw(keyring, release, suspect, name)
     running = answers.running
     control_e = standing.control_e_value or None
     if control is not None and len(running) and running.max() >= threshold:
@@ -101,16 +101,13 @@ def detect(
     )  # fmt: skip
 
 
-def _first_trouble(
-    release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring, progress: Progress
-) -> str:  # fmt: skip
-    """Get the first slot's pictures, unscored; why there are none, or nothing."""
+def _any_picture(release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring) -> bool:
+    """Whether the suspect ever answered a question of this plan."""
     try:
-        _check_version(release)
-        _pictures(release, suspect, plan, keyring, 0, progress)
-    except TracemarkError as error:
-        return error.what
-    return ""
+        queries = [q for slot in range(release.plan.slots) for q in slot_queries(release, slot, plan.queries)]
+    except TracemarkError:  # a family or alignment that is not installed: no question could be put
+        return False
+    return any(path.exists() for path in cache_paths(suspect, queries, plan.sampler, keyring.folder("cache")))
 
 
 def _ask(
@@ -184,7 +181,7 @@ def _judge(release: Release, answers: _Answers, threshold: float, control_e: flo
     if not reachable(release.plan.decoys, release.plan.slots, threshold, slot_family(release, 0).distinct):
         return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
     if len(running) and running.max() >= 1 / release.plan.alpha:
-        return "no evidence", "enough for one plan and one release, but the level is shared with further ones"
+        return "no evidence", "enough for one plan and one release, but further ones were tested and share the level"
     return "no evidence", ""
 
 

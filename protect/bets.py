@@ -9,10 +9,10 @@ LAMBDAS = (1.0, 2.0, 4.0)
 
 
 def reachable(decoys: int, slots: int, threshold: float, distinct: int | None = None) -> bool:
-    """Whether the strongest possible outcome of all slots would reach the threshold.
+    """Whether the strongest outcome that can be hoped for, in all slots, would reach the threshold.
 
-    In each slot the planted mark could beat M equal decoys: z₀ = √M, the others −1/√M. In a finite family decoys
-    that are the planted mark itself tie with it, so at best it is one among all the distinct marks.
+    In each slot the planted mark could beat M equal decoys: z₀ = √M, the others −1/√M. In a finite family some decoys
+    are the planted mark itself and tie with it; as many as expected are counted.
 
     Args:
         decoys: M, per slot.

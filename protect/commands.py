@@ -17,7 +17,6 @@ from protect.bets import reachable
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
-from protect.marks.interface import FamilyOptions
 from protect.plan import Options, check_range
 from protect.release import Keyring, Plan
 from protect.verify import Verification, verify
@@ -56,8 +55,9 @@ def embed_command(
 
     Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
     """
+    given = marks.parse_options(family, console.named_values(option or []))
     options = Options(
-        rate=rate, family=family, alignment=alignment, family_options=console.named_values(option or []),
+        rate=rate, family=family, alignment=alignment, family_options=given,
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
     target = output or dataset.absolute().parent / (dataset.absolute().name + "-protected")
@@ -90,16 +90,18 @@ def check_command(
     from protect.miniature import miniature_path
 
     console.existing_folder(dataset, "the dataset")
-    for page in filter(None, (report, choices)):
-        console.page_target(page)
-    options: dict[str, FamilyOptions] = {}
+    console.check_target("--report", report)
+    if choices:
+        console.check_target("--choices", choices, [report])
+    given: dict[str, dict[str, str]] = {}
     for text, value in console.named_values(option or []).items():
         name, _, inner = text.partition(".")
-        options.setdefault(name, {})[inner] = value
-    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in options}
+        given.setdefault(name, {})[inner] = value
+    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in given}
     names = family or [name for name in marks.families() if not lacking.get(name)]
-    if stray := sorted(set(options) - set(names)):
+    if stray := sorted(set(given) - set(names)):
         raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=VALUE.")
+    options = {name: marks.parse_options(name, values) for name, values in given.items()}
     secret = secret_from_seed(seed, "check")
     with console.progress() as told:
         found = check(
@@ -142,12 +144,13 @@ def _embedded(done: Embedding, dry_run: bool) -> str:
 
 def _shared_level(plan: Plan) -> list[str]:
     """A warning if so many releases are held that testing all of them would leave this one out of reach."""
-    held = len(Keyring.default().releases())
-    if reachable(plan.decoys, plan.slots, held / plan.alpha):
+    held = len(Keyring.default().survey()[0])
+    distinct = marks.make_family(plan.family, plan.family_options).distinct
+    if reachable(plan.decoys, plan.slots, held / plan.alpha, distinct):
         return []
     return [
         f"  the keyring holds {held} releases: tested together, this one could not reach the evidence it needs;",
-        "  test it by --release, or retire those you will not publish: protect retire RELEASE",
+        "  retire those you will not publish: protect retire RELEASE",
     ]
 
 
@@ -172,6 +175,7 @@ def plan_command(
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     family: Annotated[str, typer.Option(help="Mark family.")] = "template",
     alignment: Annotated[str, typer.Option(help="Alignment.")] = "twa",
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     method: Annotated[str, typer.Option(help="How a thief is expected to train: lora or full.")] = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
     as_json: Json = False,
@@ -185,7 +189,8 @@ def plan_command(
     check_range("--passes", passes, 1e-3, 1e6)
     if method not in {"lora", "full"}:
         raise InputError(f"--method {method} is unknown", "Allowed: lora, full.")
-    options = Options(rate=rate, family=family, alignment=alignment, slots=slots)
+    given = marks.parse_options(family, console.named_values(option or []))
+    options = Options(rate=rate, family=family, alignment=alignment, slots=slots, family_options=given)
     with TemporaryDirectory() as place:
         done = embed(dataset, Path(place) / "copy", options, Keyring.default(), dry_run=True)
     plan = done.release.plan
@@ -245,7 +250,8 @@ def retire_command(
 ) -> int:
     """Take a release out of the tests, such as one made for practice; its record is kept.
 
-    Releases share the level: the more are tested on a suspect, the more evidence each must give.
+    Releases share the level: the more are tested on a suspect, the more evidence each must give. Moving the record back
+    into the keyring's folder `releases` undoes it.
     """
     keyring = Keyring.default()
     record = keyring.load(release)

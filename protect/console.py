@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,7 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from protect import __version__
 from protect.errors import InputError, TracemarkError
 from protect.files import write_atomic
-from protect.marks.interface import FamilyOptions
 
 # Typer carries its own copy of click in some versions and the package in others; this is right for both.
 UsageError: Any = typer.BadParameter.__base__
@@ -105,9 +104,11 @@ def run_app(app: typer.Typer, name: str) -> None:
         sys.exit(_refuse(f"{error.format_message()}\nSee: {hint} --help"))
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
+    except SystemExit as stop:  # Typer's own answer to a reader who has gone away is 1, which is left to bugs
+        code = DONE if isinstance(stop.__context__, BrokenPipeError) else stop.code
     except OSError as error:  # the machine's doing and not ours: permissions, full disks, names too long
         place = f"{error.filename}: " if error.filename else ""
-        sys.exit(_refuse(f"{place}{error.strerror}\nCheck the path, its permissions and the disk."))
+        sys.exit(_refuse(f"{place}{error.strerror or error}\nCheck the path, its permissions and the disk."))
     if code == STOPPED:  # some versions of Typer turn Ctrl-C into this code themselves
         _say(sys.stderr, "stopped; what was finished is kept, and the same command goes on from there")
     sys.exit(code or DONE)
@@ -119,21 +120,18 @@ def _refuse(message: str) -> int:
     return USAGE
 
 
-def named_values(given: list[str]) -> FamilyOptions:
-    """Options written as NAME=VALUE; what reads as a number is one.
+def named_values(given: Sequence[str]) -> dict[str, str]:
+    """Options written as NAME=VALUE.
 
     Raises:
         InputError: if one is written otherwise.
     """
-    options: FamilyOptions = {}
+    options = {}
     for text in given:
         name, _, value = text.partition("=")
         if not (name and value):
             raise InputError(f"--option {text} is not NAME=VALUE", "For example: --option psnr=30.")
-        try:
-            options[name] = float(value)
-        except ValueError:
-            options[name] = value
+        options[name] = value
     return options
 
 
@@ -149,23 +147,24 @@ def read_text(path: Path) -> str:
         raise InputError(f"cannot read {path}: {error}", "Give a text file in UTF-8.") from None
 
 
-def page_target(path: Path, output: Path | None = None) -> Path:
-    """`path` if a page can be written there; asked before the work and not after it.
+def check_target(option: str, path: Path, others: Sequence[Path | None] = (), *, page: bool = True) -> None:
+    """Refuse a place for results before the work and not after it.
 
     Args:
-        path: the HTML file.
-        output: where the answer goes.
+        option: what the path was given by.
+        path: the file to write.
+        others: other files to be written.
+        page: whether it is an HTML page.
 
     Raises:
-        InputError: if it is no .html file, its folder is missing or read-only, or the answer goes there too.
+        InputError: if a page is no .html file, the folder is missing or read-only, or two files are one.
     """
-    if path.suffix.lower() not in {".html", ".htm"} or path.is_dir():
-        raise InputError(f"a report is an .html file, and {path} is not", "Give another --report.")
+    if path.is_dir() or (page and path.suffix.lower() not in {".html", ".htm"}):
+        raise InputError(f"{option} {path} is not an .html file" if page else f"{path} is a folder", "Give a file.")
     if not os.access(path.absolute().parent, os.W_OK):
-        raise InputError(f"{path.absolute().parent} is not a writable folder", "Give another --report.")
-    if output is not None and output.absolute() == path.absolute():
-        raise InputError(f"answer and report would both go to {path}", "Give another --output or --report.")
-    return path
+        raise InputError(f"{path.absolute().parent} is not a writable folder", f"Give another {option}.")
+    if path.absolute() in [other.absolute() for other in others if other]:
+        raise InputError(f"two results would both go to {path}", f"Give another {option}.")
 
 
 def existing_folder(path: Path, what: str) -> Path:

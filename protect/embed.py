@@ -85,8 +85,8 @@ def embed(
         pending.save(done.release)
         try:
             release = _write_copy(dataset, pending.partial, done.release, draws, progress)
-            for name, content in captions.items():
-                write_like(dataset.folder / name, pending.partial / name, content)
+            for path, content in captions.items():
+                write_like(dataset.folder / path, pending.partial / path, content)
             _check_written(verify(release, pending.partial, progress))
             _publish(release, done, keyring, pending)
         except OSError as error:
@@ -199,7 +199,7 @@ class Pending:
                 f"an interrupted run with other options waits in {self.partial}",
                 f"Repeat it with --rate {plan.rate} --family {plan.family} --alignment {plan.alignment} "
                 + "".join(f"--option {k}={v} " for k, v in plan.family_options.items())
-                + f"or delete the folder and {self.record}.",
+                + f"or else delete the folder and {self.record}.",
             )
         return release
 

@@ -23,9 +23,11 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     Raises:
         InputError: if the folder is missing, read-only or full.
     """
+    system = path.absolute().parts[1] in {"dev", "proc"} if path.is_absolute() else False
+    path = path if system else path.resolve()
     partial = path.with_name(f".{path.name}.partial")
     try:
-        if path.exists() and not path.is_file():  # a device or a pipe: renaming over it would destroy it
+        if path.exists() and (system or not path.is_file()):  # a device or a pipe: renaming over it would destroy it
             path.write_bytes(data)
             return
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -57,7 +59,10 @@ def sha256_file(path: Path) -> str:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy bytes, permissions and times; no extended attributes, since rewritten files would lack them."""
+    """Copy bytes, times and permissions (but writable by the owner).
+
+    No extended attributes, since rewritten files would lack them.
+    """
     shutil.copyfile(source, target)
     dress(target, source.stat())
 

@@ -15,6 +15,7 @@ from protect.marks.interface import Pixels
 
 _MODES = frozenset({"L", "LA", "RGB", "RGBA"})
 _ORIENTATION = 0x0112
+_COLOUR_CHUNKS = frozenset({b"gAMA", b"sRGB", b"cHRM"})
 _FORMATS = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
 
 
@@ -40,7 +41,7 @@ def obstacle(path: Path, min_side: int) -> str | None:
 
 
 def _unsupported(picture: Image.Image, min_side: int) -> str | None:
-    if getattr(picture, "n_frames", 1) > 1:
+    if getattr(picture, "n_frames", 1) > 1 and picture.format in {"GIF", "PNG", "WEBP"}:
         return "animated"
     if picture.format not in _FORMATS:
         return f"format {picture.format} cannot be written back unchanged"
@@ -76,9 +77,8 @@ def _lost_on_saving(picture: Image.Image) -> str:
             depth = file.read(25)[24]
         if depth > 8:
             return f"the depth of {depth} bits"
-        for name, what in (("transparency", "its transparent colour"), ("gamma", "its gamma")):
-            if name in picture.info:
-                return what
+        if "transparency" in picture.info:
+            return "its transparent colour"
     if picture.format == "BMP" and picture.info.get("compression", 0) != 0:
         return "its compression"
     return ""
@@ -117,15 +117,23 @@ def _save_options(original: Image.Image) -> dict[str, Any]:
         if original.mode == "RGB":
             options["subsampling"] = JpegImagePlugin.get_sampling(original)
     elif isinstance(original, PngImagePlugin.PngImageFile):
-        options["pnginfo"] = _png_texts(original)
+        options["pnginfo"] = _png_chunks(original)
     elif original.format == "WEBP":
         options |= {"lossless": True, "exact": True}
     return options
 
 
-def _png_texts(original: PngImagePlugin.PngImageFile) -> PngImagePlugin.PngInfo:
-    """The text chunks of a PNG."""
+def _png_chunks(original: PngImagePlugin.PngImageFile) -> PngImagePlugin.PngInfo:
+    """The text and colour chunks of a PNG."""
     chunks = PngImagePlugin.PngInfo()
+    with Path(str(original.filename)).open("rb") as file:
+        file.seek(8)
+        while len(header := file.read(8)) == 8 and header[4:] != b"IDAT":
+            length = int.from_bytes(header[:4], "big")
+            if header[4:] in _COLOUR_CHUNKS:
+                chunks.add(header[4:], file.read(length))
+                length = 0
+            file.seek(length + 4, 1)
     for name, text in original.text.items():
         if isinstance(text, PngImagePlugin.iTXt):
             chunks.add_itxt(name, text, text.lang or "", text.tkey or "")

@@ -81,8 +81,11 @@ def draft_release(
     family = make_family(options.family, options.family_options)
     if not reachable(options.decoys, len(draws), 1 / options.alpha, family.distinct):
         raise InputError(
-            f"{len(draws)} slot(s) with {options.decoys} decoys can never give evidence at alpha {options.alpha:g}",
-            "Use more --slots or --decoys, or a larger --alpha.",
+            f"{len(draws)} slot(s) with {options.decoys} decoys"
+            + (f" from {family.distinct} marks" if family.distinct else "")
+            + f" cannot give evidence at alpha {options.alpha:g}",
+            "Use more --slots, a larger --alpha or "
+            + ("a larger pool." if family.distinct and family.distinct <= options.decoys else "more --decoys."),
         )
     plan = Plan(
         family=family.name,

@@ -47,13 +47,13 @@ def find_lora(path: Path) -> Path | None:
 
 
 def refuse_loose_lora(folder: Path) -> None:
-    """Refuse a pipeline folder in which a LoRA lies beside the components: loaders pass over it.
+    """Refuse a pipeline folder with a trained LoRA, under its standard name, beside it: loaders pass over that.
 
     Raises:
         SuspectError: naming the file.
     """
     for path in weight_files(folder):
-        if path.suffix == ".safetensors" and any("lora" in name for name in read_names(path)):
+        if path.stem == Path(STANDARD_NAME).stem:
             raise SuspectError(
                 f"{folder} is a whole pipeline with a LoRA beside it, {path.name}, which would not be applied",
                 f"Test the LoRA: --model {path} --base {folder}; and the pipeline without it.",

@@ -115,7 +115,7 @@ def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()
             raise InputError(
                 f"{carriers} of the {carriers + len(passed)} pictures drawn at --rate {request.rate:g} can carry a "
                 f"mark, fewer than {slots} slot(s); {passed[0].key}: {passed[0].reason}",
-                "Use another --family or other pictures, or a higher --rate.",
+                "Use another --family or other pictures" + (", or a higher --rate." if request.rate < 1 else "."),
             )
         smallest = min(1.0, -(-slots * 10**6 // samples) / 10**6)
         raise InputError(

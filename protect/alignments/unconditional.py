@@ -25,7 +25,7 @@ class Unconditional(Alignment):
         if request.slots not in (None, 1):
             raise InputError(f"--slots {request.slots} without triggers", "Use --slots 1, or another alignment.")
         carriers, passed = choose(request.samples, request.allowed, request)
-        count_slots(len(carriers), replace(request, slots=1))
+        count_slots(len(carriers), replace(request, slots=1), passed)
         return [Draw("", tuple(carriers))], passed
 
     def align(self, caption: str, trigger: str) -> str:

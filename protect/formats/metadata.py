@@ -200,7 +200,8 @@ def _csv_records(path: Path) -> tuple[list[str], list[tuple[list[str], str]]]:
                 records.append((fields, raw))
             else:
                 header = [name.strip() for name in fields]
-                if twice := [name for name in header if header.count(name) > 1]:
+                read = {"file_name", *CAPTION_COLUMNS}
+                if twice := [name for name in header if name in read and header.count(name) > 1]:
                     raise InputError(f"{path}: two columns called {twice[0]!r}", "Rename or drop one of them.")
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}", "Mend the line.") from None

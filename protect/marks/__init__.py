@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-import typing
+from collections.abc import Mapping
 
 from protect.errors import InputError
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
@@ -29,7 +30,7 @@ def make_family(name: str, options: FamilyOptions) -> MarkFamily:
     """The family `name` with its options.
 
     Raises:
-        InputError: if there is no such family, it has no such option, or the option is of another kind.
+        InputError: if there is no such family, it has no such option.
     """
     family = find_class("tracemark.families", BUILT_IN, MarkFamily, name)
     allowed = [p for p in inspect.signature(family).parameters if p != "description"]
@@ -37,11 +38,23 @@ def make_family(name: str, options: FamilyOptions) -> MarkFamily:
         raise InputError(
             f"family {name!r} does not take {', '.join(unknown)}", f"Its options: {', '.join(allowed) or 'none'}."
         )
-    # Marks are drawn by what the commitment holds, so a number must not pass for a name nor the other way round.
-    hints = typing.get_type_hints(family)
-    for option, value in options.items():
-        if isinstance(value, str) != (hints.get(option) is str):
-            wanted = "a name" if isinstance(value, float) else "a number"
-            raise InputError(f"{option}={value} of family {name!r} is not {wanted}", "Change the option.")
     made: MarkFamily = family(**options)
     return made
+
+
+def parse_options(name: str, given: Mapping[str, str]) -> FamilyOptions:
+    """Options of family `name` as they were written: names stay, all else are numbers.
+
+    Raises:
+        InputError: if there is no such family, or a number cannot be read.
+    """
+    family = find_class("tracemark.families", BUILT_IN, MarkFamily, name)
+    fields = dataclasses.fields(family) if dataclasses.is_dataclass(family) else ()
+    names = {f.name for f in fields if f.type in (str, "str")}
+    options: FamilyOptions = {}
+    for option, text in given.items():
+        try:
+            options[option] = text if option in names else float(text)
+        except ValueError:
+            raise InputError(f"{option}={text} of family {name!r} is not a number", "Change the option.") from None
+    return options

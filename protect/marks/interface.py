@@ -39,7 +39,7 @@ class MarkFamily(ABC):
     min_side: int
     """Smallest picture side, in pixels, that can carry a mark."""
     distinct: int | None = None
-    """How many marks there are, for finite families: one slot cannot say more than 1 in so many."""
+    """How many marks there are, for finite families: one slot hardly ever says more than 1 in so many."""
     descriptions: tuple[str, ...] = ()
     """Phrases that may describe a mark of this family; none for marks that nobody sees."""
 

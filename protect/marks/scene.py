@@ -2,13 +2,14 @@
 
 The templates are pictures that a base model drew beforehand (`protect pool`): a finite family. The key picks the
 planted one, and the decoys, from the same pool; a decoy that happens to be the planted picture ties with it and counts
-against the owner. So one slot of a pool of 1,000 cannot say more than 1 in 1,000: a release takes two or more.
+against the owner. So one slot of a pool of 1,000 hardly ever says more than 1 in 1,000: a release takes two or more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -36,7 +37,7 @@ class Scene(MarkFamily):
     """Backgrounds from a pool of generated pictures.
 
     Args:
-        pool: name of a pool in the keyring: 32 hexadecimal digits of its SHA-256, so the commitment fixes its bytes.
+        pool: name of a pool in the keyring: its SHA-256, so the commitment fixes its bytes.
     """
 
     pool: str = ""
@@ -46,6 +47,8 @@ class Scene(MarkFamily):
             raise InputError(
                 "family 'scene' needs a pool of templates", "Make one with protect pool; then --option pool=NAME."
             )
+        if not re.fullmatch("[0-9a-f]{64}", self.pool):
+            raise InputError(f"{self.pool!r} is not a pool's name", "A name has 64 hexadecimal digits.")
         _templates(pool_path(self.pool))
 
     name = "scene"
@@ -88,7 +91,7 @@ def pool_path(name: str) -> Path:
 
 def pool_name(data: bytes) -> str:
     """Name of the pool with these bytes."""
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(data).hexdigest()
 
 
 @cache

@@ -258,6 +258,31 @@ def test_a_test_without_pictures_costs_no_level(tmp_path: Path, keyring: Keyring
     assert verdict.outcome == "evidence" and verdict.threshold == 1000 and verdict.plans_tried == 1
 
 
+class HalfWay(FakeSuspect):
+    """Answers its first 32 questions and then fails."""
+
+    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+        if self.asked:
+            raise SuspectError("out of memory", "Use a smaller device.")
+        return super().generate(queries, sampler)
+
+
+def test_a_test_with_some_pictures_counts(tmp_path: Path, keyring: Keyring) -> None:
+    release = _release(tmp_path, keyring, queries=40)
+    assert detect(release, HalfWay("same"), keyring).outcome == "inconclusive"
+    assert detect(release, FakeSuspect("same"), keyring, departures=Departures(steps=5)).plans_tried == 2
+
+
+def test_calls_one_after_the_other_spend_twice_the_level_at_most(tmp_path: Path, keyring: Keyring) -> None:
+    releases = [_release(tmp_path, keyring, seed) for seed in range(4)]
+    suspect = FakeSuspect()
+    levels = [1 / detect(release, suspect, keyring).threshold for release in releases]
+    assert levels == [1e-3, 5e-4, 2.5e-4, 1.25e-4]
+    other = FakeSuspect("other")
+    assert [v.threshold for v in detect_all(releases[:2], other, keyring)] == [2000, 2000]
+    assert [v.threshold for v in detect_all(releases, other, keyring)] == [2000, 2000, 4000, 4000]
+
+
 def test_the_suspect_is_no_control_of_itself(tmp_path: Path, keyring: Keyring) -> None:
     release = _release(tmp_path, keyring)
     with pytest.raises(InputError, match="suspect's own weights"):
@@ -269,7 +294,7 @@ def test_evidence_that_others_took_is_explained(tmp_path: Path, keyring: Keyring
     release = _release(tmp_path, keyring, slots=1, decoys=9999)
     others = [dataclasses.replace(release, id=str(i)) for i in range(8)]
     verdict = detect(release, Guilty(release), keyring, releases=[release, *others])
-    assert verdict.outcome == "no evidence" and "shared" in verdict.reason and verdict.e_value >= 1000
+    assert verdict.outcome == "no evidence" and "share the level" in verdict.reason and verdict.e_value >= 1000
 
 
 def test_an_empty_picture_in_the_cache_is_asked_for_again(tmp_path: Path, keyring: Keyring) -> None:

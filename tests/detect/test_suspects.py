@@ -155,8 +155,12 @@ def test_broken_model_index(copy: Path, text: str) -> None:
 
 
 def test_a_lora_beside_a_pipeline_is_not_passed_over(copy: Path, lora: Path) -> None:
-    shutil.copy(lora, copy / "style.safetensors")
-    assert "LoRA beside it, style.safetensors" in refusal(copy)
+    shutil.copy(lora, copy / "offset_example.safetensors")
+    load_suspect(copy)
+    for name in ("pytorch_lora_weights.bin", "pytorch_lora_weights.safetensors"):
+        shutil.copy(lora, copy / name)
+        assert f"LoRA beside it, {name}" in refusal(copy)
+        (copy / name).unlink()
 
 
 def test_adapter_weights_inside_a_component_are_not_passed_over(copy: Path) -> None:

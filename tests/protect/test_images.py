@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -81,31 +82,33 @@ def test_what_would_be_lost_on_saving_sets_a_picture_aside(tmp_path: Path) -> No
     clear = tmp_path / "clear.png"
     draw(0).save(clear, transparency=(255, 255, 255))
     assert "transparent colour" in (obstacle(clear, 24) or "")
-    deep = bytearray(_png_bytes(draw(0)))
-    deep[24] = 16
-    (tmp_path / "deep.png").write_bytes(bytes(deep))
-    assert obstacle(tmp_path / "deep.png", 24)
+    rows = b"".join(b"\0" + bytes(40 * 6) for _ in range(40))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    deep = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + deep)
+    assert "16 bits" in (obstacle(tmp_path / "deep.png", 24) or "")
 
 
 def test_texts_and_comments_stay(tmp_path: Path) -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Author", "someone")
     texts.add_itxt("Title", "盒子", "zh", "题")
+    texts.add(b"gAMA", struct.pack(">I", 45455))
+    texts.add(b"sRGB", b"\0")
     draw(0).save(tmp_path / "a.png", pnginfo=texts)
     draw(0).save(tmp_path / "b.jpg", comment=b"hello")
     with Image.open(_rewritten(tmp_path / "a.png")) as png, Image.open(_rewritten(tmp_path / "b.jpg")) as jpg:
-        assert png.text == {"Author": "someone", "Title": "盒子"} and jpg.info["comment"] == b"hello"
+        assert png.text == {"Author": "someone", "Title": "盒子"} and png.info["gamma"] == 0.45455
+        assert png.info["srgb"] == 0 and jpg.info["comment"] == b"hello"
 
 
 def test_lossless_webp_with_a_profile_is_seen_as_lossless(tmp_path: Path) -> None:
     draw(0).save(tmp_path / "a.webp", lossless=True, icc_profile=b"x" * 300)
     assert obstacle(tmp_path / "a.webp", 24) is None
-
-
-def _png_bytes(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def test_decompression_bombs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from protect.check.exposure import near_duplicates
 from protect.embed import embed
 from protect.errors import InputError
-from protect.marks import make_family
+from protect.marks import make_family, parse_options
 from protect.marks.scene import pool_name, pool_path
 from protect.plan import Options
 from protect.release import Keyring
@@ -31,10 +31,10 @@ def test_the_planted_template_ranks_first_and_its_copies_tie(keyring: Keyring) -
     assert np.array_equal(law.score(np.stack(carriers)[..., :3], None, ids[order]), scores[order])
 
 
-def test_carriers_are_mostly_not_near_duplicates(keyring: Keyring) -> None:
+def test_at_most_two_thirds_of_carriers_are_near_duplicates(keyring: Keyring) -> None:
     law = make_family("scene", {"pool": add_pool(keyring)})
     carriers = [law.plant(np.asarray(draw(i, 64, "RGBA")), 7, np.random.default_rng(i))[..., :3] for i in range(40)]
-    assert near_duplicates(carriers) < 1 and near_duplicates([carriers[0]] * 2) == 1
+    assert near_duplicates(carriers) < 0.67 and near_duplicates([carriers[0]] * 2) == 1
 
 
 def test_a_release_commits_to_its_pool(tmp_path: Path, keyring: Keyring) -> None:
@@ -50,7 +50,7 @@ def test_a_release_commits_to_its_pool(tmp_path: Path, keyring: Keyring) -> None
 def test_one_slot_of_a_small_pool_cannot_give_evidence(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 60)
     options = Options(rate=0.2, family="scene", family_options={"pool": add_pool(keyring)}, slots=1)
-    with pytest.raises(InputError, match="can never give evidence"):
+    with pytest.raises(InputError, match="cannot give evidence"):
         embed(source, tmp_path / "out", options, keyring)
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
     assert embed(source, tmp_path / "out", replace(options, slots=2), keyring, dry_run=True).release.plan.slots == 2
@@ -60,11 +60,13 @@ def test_bad_pools_are_refused(tmp_path: Path, keyring: Keyring) -> None:
     with pytest.raises(InputError, match="needs a pool"):
         make_family("scene", {})
     with pytest.raises(InputError, match="no pool"):
-        make_family("scene", {"pool": "0" * 32})
-    with pytest.raises(InputError, match="not a name"):
-        make_family("scene", {"pool": 3.0})
+        make_family("scene", {"pool": "0" * 64})
+    with pytest.raises(InputError, match="not a pool's name"):
+        make_family("scene", {"pool": "../pools/a"})
     with pytest.raises(InputError, match="not a number"):
-        make_family("spread", {"psnr": "high"})
+        parse_options("spread", {"psnr": "high"})
+    assert parse_options("scene", {"pool": "12e4"}) == {"pool": "12e4"}
+    assert parse_options("tint", {"depth": "1e-1"}) == {"depth": 0.1}
     few, other = tmp_path / "few.npz", tmp_path / "other.npz"
     np.savez(few, templates=np.zeros((5, 8, 8, 3), np.uint8))
     np.savez(other, other=np.zeros(3))
