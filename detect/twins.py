@@ -33,6 +33,8 @@ def train_twins(
     Raises:
         TracemarkError: what the first process that failed said; the others are stopped, and resume when repeated.
     """
+    if all(output.exists() for output in jobs):
+        return
     context = multiprocessing.get_context("spawn")
     said: Any = context.Queue()
     threads = max(1, (os.cpu_count() or 1) // len(jobs))

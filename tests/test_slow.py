@@ -18,7 +18,10 @@ def test_the_demo_tells_guilty_from_innocent(tmp_path: Path) -> None:
     assert done.guilty.outcome == "evidence" and done.innocent.outcome == "no evidence"
     assert done.page.stat().st_size > 50_000
     again = demo(tmp_path / "demo")
-    assert again.guilty.as_json() == done.guilty.as_json()
+    first, second = (
+        d.guilty.as_json() | {"suspects_tested_with_this_release": 0} for d in (done, again)
+    )  # its twin was tested since
+    assert first == second
 
 
 @pytest.mark.slow

@@ -49,7 +49,9 @@ def parse_options(name: str, given: Mapping[str, str]) -> FamilyOptions:
         InputError: if there is no such family, or a number cannot be read.
     """
     family = find_class("tracemark.families", BUILT_IN, MarkFamily, name)
-    fields = dataclasses.fields(family) if dataclasses.is_dataclass(family) else ()
+    fields: tuple[dataclasses.Field[object], ...] = (
+        dataclasses.fields(family) if dataclasses.is_dataclass(family) else ()
+    )
     names = {f.name for f in fields if f.type in (str, "str")}
     options: FamilyOptions = {}
     for option, text in given.items():
