@@ -1,6 +1,6 @@
 """`tint`: a smooth keyed change of illumination and colour, as uneven light or a lens makes it.
 
-Visible to a measuring eye and natural to any other: the picture is multiplied by a smooth field. Energy sits in the
+Natural on photographs, plain to see on white ground: the picture is multiplied by a smooth field. Energy sits in the
 longest waves, which VAEs keep and diffusion models learn first.
 """
 
@@ -35,7 +35,7 @@ class Tint(MarkFamily):
             raise InputError(f"tint depth {self.depth} is out of range", "Allowed: 0.01 to 1.")
 
     name = "tint"
-    summary = "smooth change of light and colour; natural to the eye"
+    summary = "smooth change of light and colour; natural on photographs, plain on white ground"
     version = 1
     queries = 32
     paired = True
