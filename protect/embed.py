@@ -25,6 +25,7 @@ from protect.formats.interface import Sample, SetAside, write_like
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from protect.keys import new_secret, prf_rng
 from protect.marks import make_family
+from protect.marks.interface import MarkFamily
 from protect.plan import Options, draft_release
 from protect.release import Carrier, Keyring, Release, from_json, read_secret, to_json
 from protect.verify import Verification, mark_score, on_white, verify
@@ -225,11 +226,13 @@ def _check_unchanged(
 def _write_copy(
     dataset: Dataset, partial: Path, release: Release, draws: Sequence[Draw], progress: Progress,
 ) -> Release:  # fmt: skip
+    families = [slot_family(release, slot) for slot in range(release.plan.slots)]
     slots = {sample.key: (sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers}
 
     def write(key: str) -> Carrier | None:
         if key in slots:
-            return _plant(dataset.folder, partial, *slots[key], release)
+            sample, slot = slots[key]
+            return _plant(dataset.folder, partial, sample, slot, families[slot], release)
         _copy_once(dataset.folder / key, partial / key)
         return None
 
@@ -267,8 +270,9 @@ def _collect(results: Iterable[T], total: int, stage: str, progress: Progress) -
     return out
 
 
-def _plant(folder: Path, partial: Path, sample: Sample, slot: int, release: Release) -> Carrier:
-    family = slot_family(release, slot)
+def _plant(
+    folder: Path, partial: Path, sample: Sample, slot: int, family: MarkFamily, release: Release
+) -> Carrier:  # fmt: skip
     source, target = folder / sample.key, partial / sample.key
     original = read_rgba(source)
     rng = prf_rng(release.secret, "placement", sample.key)

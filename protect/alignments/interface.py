@@ -54,13 +54,16 @@ class Alignment(ABC):
     """One line for people."""
     version: int = 1
     """Raised whenever draws, captions or questions change; part of the committed plan."""
-    twinned: bool = True
-    """Whether a question can be put without its trigger."""
 
     @property
     def label(self) -> str:
         """Name and version as a release commits to them."""
         return self.name if self.version == 1 else f"{self.name}/{self.version}"
+
+    @property
+    def twinned(self) -> bool:
+        """Whether a question can be put without its trigger."""
+        return self.twin("", "") is not None
 
     @abstractmethod
     def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
@@ -76,7 +79,7 @@ class Alignment(ABC):
 
     @abstractmethod
     def twin(self, caption: str, trigger: str) -> str | None:
-        """The question without its trigger; None if the alignment is not `twinned`."""
+        """The question without its trigger; None if the alignment has none."""
 
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """The family from which the mark and all its decoys are drawn, given the trigger's words."""

@@ -13,7 +13,6 @@ class Unconditional(Alignment):
     """One mark without a trigger."""
 
     name = "unconditional"
-    twinned = False
     summary = "no trigger; the mark shows on any prompt; needs most of the dataset marked"
 
     def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
