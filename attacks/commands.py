@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from protect import console
 
-attacks_app = typer.Typer(
-    help="Measure what a mark survives.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)  # fmt: skip
+attacks_app = console.make_app("Measure what a mark survives.")
 
 
 @attacks_app.callback()

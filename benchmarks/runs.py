@@ -39,9 +39,8 @@ def main() -> None:
             method = "lora" if "visible" in row["suspect"] else "full"
             runs += [Run(row["family"], row["alignment"], method, row["sightings"], row["e_value"] >= REQUIRED)]
     for row in load("spread_frontier").get("cells", []):
-        if (
-            row["psnr"] == MAX_PSNR and row["rate"] < 1
-        ):  # the family's default; with a mark everywhere twins show it too
+        # the family's default; with a mark everywhere twins show it too
+        if row["psnr"] == MAX_PSNR and row["rate"] < 1:
             runs += [Run("spread", "twa", "full", row["exposures"], row["e_value"] >= REQUIRED)]
     write_atomic(Path("protect/assets/runs.json"), pretty_json([asdict(run) for run in runs]))
     print(f"{len(runs)} runs")

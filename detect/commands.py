@@ -10,17 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from detect.suspects import check_base, is_pipeline
 from protect import console
 from protect.errors import InputError, SuspectError
 from protect.marks import parse_options
 from protect.plan import Options
 from protect.release import Keyring
 
-detect_app = typer.Typer(
-    help="Prove that a text-to-image model was trained on one of your releases.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)  # fmt: skip
+detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
 
 
 @detect_app.callback()
@@ -99,8 +96,9 @@ def run_command(
     suspect = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle)
     other = None
     if control:
-        whole = (control / "model_index.json").is_file()
-        other = load_suspect(control, base=None if whole else base, device=device, allow_pickle=allow_pickle)
+        other = load_suspect(
+            control, base=None if is_pipeline(control) else base, device=device, allow_pickle=allow_pickle
+        )
     with console.progress() as told:
         verdicts = detect_all(
             releases, suspect, keyring, control=other,
@@ -144,8 +142,7 @@ def _summary(verdict: Any) -> str:
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return (
         f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}\n"
-        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), "
-        f"p = {verdict.p_value:.2g}, "
+        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
         f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots\n"
         f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}"
     )
@@ -182,10 +179,8 @@ def rehearse_command(
         queries=queries,
     )  # fmt: skip
     embedding.check()
-    if base is not None and not (base / "model_index.json").is_file():
-        raise SuspectError(
-            f"--base {base} is not a diffusers folder (no model_index.json)", "Give one saved by diffusers."
-        )
+    if base is not None:
+        check_base(base)
     from detect.finetune import FinetuneOptions
 
     rate_of = {"lora": 2e-3, "full": 2e-4}

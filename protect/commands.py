@@ -24,11 +24,7 @@ from protect.verify import Verification, verify
 if TYPE_CHECKING:
     from protect.check import FamilyCheck
 
-protect_app = typer.Typer(
-    help="Plant marks in an image-caption dataset before you release it.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)  # fmt: skip
+protect_app = console.make_app("Plant marks in an image-caption dataset before you release it.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -85,6 +85,13 @@ def _say(stream: TextIO, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def make_app(text: str) -> typer.Typer:
+    """A console script whose errors `run_app` answers; no markup, which would swallow defaults in brackets."""
+    return typer.Typer(
+        help=text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+
+
 def run_app(app: typer.Typer, name: str) -> None:
     """Run a Typer app: the one place where errors become exit codes."""
     for stream in (sys.stdout, sys.stderr):

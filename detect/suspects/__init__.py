@@ -30,7 +30,7 @@ def load_suspect(path: Path, *, base: Path | None = None, device: str = "cpu", a
     from detect.suspects.lora import refuse_loose_lora
 
     name = path.resolve().name
-    if _is_pipeline(path):
+    if is_pipeline(path):
         if base is not None:
             raise SuspectError(f"{path} is a whole pipeline, but --base {base} was given", "Drop --base.")
         refuse_loose_lora(path)
@@ -41,15 +41,24 @@ def load_suspect(path: Path, *, base: Path | None = None, device: str = "cpu", a
             f"{path} is a LoRA, not a whole pipeline, and no base model was given",
             "Add --base FOLDER, the diffusers folder the LoRA was trained on.",
         )
-    if not _is_pipeline(base):
+    check_base(base)
+    return PipelineSuspect(lora, base, device, allow_pickle, name)
+
+
+def check_base(base: Path) -> None:
+    """Refuse a base that is not a diffusers folder.
+
+    Raises:
+        SuspectError: naming it.
+    """
+    if not is_pipeline(base):
         raise SuspectError(
             f"--base {base} is not a diffusers folder (no model_index.json)",
             "Give a folder saved by diffusers.",
         )
-    return PipelineSuspect(lora, base, device, allow_pickle, name)
 
 
-def _is_pipeline(path: Path) -> bool:
+def is_pipeline(path: Path) -> bool:
     """Whether `path` is a diffusers folder; raises SuspectError if there is nothing."""
     if not path.exists():
         raise SuspectError(

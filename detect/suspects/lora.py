@@ -26,19 +26,19 @@ from detect.suspects.weights import (
 from protect.errors import SuspectError
 
 STANDARD_NAME = "pytorch_lora_weights.safetensors"
+_KINDS = {".safetensors", *PICKLES}
 _FORMATS = "Use diffusers or Kohya format (keys starting with unet., text_encoder., lora_unet_ or lora_te_)."
 
 
 def weight_files(folder: Path) -> list[Path]:
     """Weight files that lie in a folder itself."""
-    kinds = {".safetensors", *PICKLES}
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds) if folder.is_dir() else []
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _KINDS) if folder.is_dir() else []
 
 
 def find_lora(path: Path) -> Path | None:
     """The LoRA file that `path` means: itself, the standard name in a folder, or its only weights file."""
     if path.is_file():
-        return path if path.suffix.lower() in {".safetensors", *PICKLES} else None
+        return path if path.suffix.lower() in _KINDS else None
     if (path / STANDARD_NAME).is_file():
         return path / STANDARD_NAME
     files = weight_files(path)

@@ -30,7 +30,7 @@ def make_family(name: str, options: FamilyOptions) -> MarkFamily:
     """The family `name` with its options.
 
     Raises:
-        InputError: if there is no such family, it has no such option.
+        InputError: if there is no such family or it has no such option.
     """
     family = find_class("tracemark.families", BUILT_IN, MarkFamily, name)
     allowed = [p for p in inspect.signature(family).parameters if p != "description"]
