@@ -1,17 +1,18 @@
 """Whom do the papers' rules accuse, and whom ours? Same releases, same suspects, same outputs.
 
-    python -m benchmarks.baselines --work W      # after `benchmarks.suspects train`
+    python -m benchmarks.baselines --work W --other F --other G      # after `benchmarks.suspects train`
 
-Innocents of a release: models tuned on the unmarked copy, models tuned on copies marked with other keys, and the
-miniature itself; and the same again as another domain shows them: fewer steps with stronger guidance, and JPEG at
-quality 30. The papers' rules see 50 outputs per suspect; ours the 8 of its committed plan, or with JPEG the first 8 of
-the 50.
+Innocents of a release: models tuned on the unmarked copy, models tuned on copies marked with other keys, models tuned
+on other datasets (two for each folder, trained here if need be), and the miniature itself; and the same again as
+another domain shows them: fewer steps with stronger guidance, and JPEG at quality 30. The papers' rules see 50 outputs
+per suspect; ours the 8 of its committed plan, or with JPEG the first 8 of the 50.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.common import RESULTS, Clock, write_result
-from benchmarks.suspects import SEEDS, release_of, suspect_of
+from benchmarks.suspects import FULL, SEEDS, release_of, suspect_of
 from detect.baselines import (
     diagnosis,
     entruth,
@@ -30,6 +31,7 @@ from detect.baselines import (
 )
 from detect.baselines.siren import CLEAN_OUTPUTS
 from detect.query import cached_outputs
+from detect.rehearse import train_suspect
 from detect.run import Departures, detect
 from detect.suspects import Query, Sampler, Suspect, load_suspect
 from protect.alignments import committed_alignment, slot_family
@@ -43,6 +45,7 @@ from protect.verify import on_white
 OUTPUTS = 50
 REFERENCE, THRESHOLD_MODELS = 200, (200, 206, 201)
 """Clean models that SIREN and EnTruth may see; they are not judged."""
+OTHER_SEEDS = (500, 501)
 PLAIN, OTHER = Sampler(steps=12, guidance=3.0), Sampler(steps=6, guidance=7.5)
 
 
@@ -92,6 +95,27 @@ def rules(work: Path, release: Release, cache: Path) -> dict[str, Callable[[Pixe
     }
 
 
+def tuned_on_other(work: Path, folder: Path) -> dict[str, Suspect]:
+    """Innocents that never saw the owner's pictures."""
+    found = {}
+    for seed in OTHER_SEEDS:
+        output = work / f"other-{folder.name}-{seed}"
+        train_suspect(miniature_path(), folder, output, replace(FULL, seed=seed), device="cpu",
+                      progress=lambda *_: None)  # fmt: skip
+        found[output.name] = load_suspect(output)
+    return found
+
+
+def innocents(work: Path, seed: int, others: list[Path]) -> dict[str, Suspect]:
+    """Everyone who did not train on the release of `seed`, save the clean models that the papers' rules see."""
+    found = {"miniature": load_suspect(miniature_path())}
+    found |= {f"innocent-{s}": suspect_of(work, "innocent", s) for s in SEEDS if s not in THRESHOLD_MODELS}
+    found |= {f"other-key-{s}": suspect_of(work, "guilty", s) for s in SEEDS if s != seed}
+    for folder in others:
+        found |= tuned_on_other(work, folder)
+    return found
+
+
 def small(picture: Pixels) -> Pixels:
     """At the miniature's size."""
     from PIL import Image
@@ -122,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--releases", type=int, default=2)
+    parser.add_argument("--other", type=Path, action="append", default=[], help="dataset of another owner; repeatable")
     args = parser.parse_args()
     clock, work = Clock(), args.work
     cache = Keyring((work / "tests-baselines").absolute()).folder("cache")
@@ -129,9 +154,7 @@ def main() -> None:
     for seed in SEEDS[: args.releases]:
         release = release_of(work, seed)
         papers = rules(work, release, cache)
-        suspects = {"miniature": load_suspect(miniature_path()), "guilty": suspect_of(work, "guilty", seed)}
-        suspects |= {f"innocent-{s}": suspect_of(work, "innocent", s) for s in SEEDS if s not in THRESHOLD_MODELS}
-        suspects |= {f"other-key-{s}": suspect_of(work, "guilty", s) for s in SEEDS if s != seed}
+        suspects = {"guilty": suspect_of(work, "guilty", seed), **innocents(work, seed, args.other)}
         for name, suspect in suspects.items():
             for domain, outputs in domains(suspect, release, cache).items():
                 found = {rule: bool(judge(outputs)) for rule, judge in papers.items()}

@@ -35,8 +35,6 @@ from protect.plan import Options
 from protect.release import Keyring, Release
 from protect.verify import verify
 
-SEEDS = range(300, 305)
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -46,11 +44,18 @@ class Cell:
     alignment: str
     rate: float
     options: dict[str, float] = field(default_factory=dict)
+    key: int = 0
+    """Tells apart the keys of cells that are otherwise the same."""
 
     @property
     def name(self) -> str:
         told = "".join(f"-{k}{v:g}" for k, v in self.options.items())
         return f"{self.family}{told}-{self.alignment}-{self.rate:g}"
+
+    @property
+    def copy(self) -> str:
+        """Name of the marked copy and purpose of its key."""
+        return f"{self.name}-key{self.key}" if self.key else self.name
 
     def embedding(self, pool: str) -> Options:
         """One slot, so that its sightings are the rate's; two where one cannot give evidence."""
@@ -62,25 +67,35 @@ class Cell:
         )  # fmt: skip
 
 
-CHAINS: dict[str, tuple[Cell, ...]] = {
-    "visible": (
-        Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
-        Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
-        Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.04),
-    ),
-    "hidden": (
-        Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),
-        Cell("tint", "twa", 0.05), Cell("tint", "twa", 0.02), Cell("warp", "twa", 0.05),
-        Cell("warp", "twa", 0.05, {"strength": 4}),
-    ),
-}  # fmt: skip
-"""`waa` comes first: its n-gram must be drawn from the captions as they were, not from earlier triggers. The hidden
-marks need more: full fine-tuning. The visible ones are tuned by LoRA."""
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Cells whose releases are put into one dataset, one after the other, and what is trained on it."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    tuning: FinetuneOptions
+    seeds: range = range(300, 305)
+    dataset: str = "dataset"
+    """Under the work folder."""
+
+    def suspect(self, work: Path, seed: int) -> Path:
+        """Where the model of a seed lies."""
+        return work / f"chain-suspect-{self.name}-{seed}"
 
 
-def tuning(chain: str, seed: int) -> FinetuneOptions:
-    """How a chain's suspects are tuned."""
-    return replace(TUNING if chain == "visible" else FULL, seed=seed)
+VISIBLE = Chain("visible", (
+    Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
+    Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
+    Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.04),
+), TUNING)  # fmt: skip
+"""`waa` comes first: its n-gram must be drawn from the captions as they were, not from earlier triggers."""
+HIDDEN = Chain("hidden", (
+    Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),
+    Cell("tint", "twa", 0.05), Cell("tint", "twa", 0.02), Cell("warp", "twa", 0.05),
+    Cell("warp", "twa", 0.05, {"strength": 4}),
+), FULL)  # fmt: skip
+"""These need more than the visible ones: full fine-tuning."""
+CHAINS = (VISIBLE, HIDDEN)
 
 
 def pool_of(work: Path) -> str:
@@ -93,86 +108,95 @@ def pool_of(work: Path) -> str:
     return note.read_text()
 
 
-def releases(work: Path, chain: str, seed: int) -> Iterator[tuple[Cell, Release, Path]]:
+def releases(work: Path, chain: Chain, seed: int) -> Iterator[tuple[Cell, Release, Path]]:
     """Mark the owner's pictures with each cell of a chain in turn; the last path is what the suspect is tuned on."""
-    folder = work / "dataset"
+    folder = work / chain.dataset
     keyring, pool = Keyring((work / "keyring").absolute()), pool_of(work)
-    for cell in CHAINS[chain]:
-        target = work / f"chain-{seed}-{cell.name}"
+    for cell in chain.cells:
+        target = work / f"chain-{seed}-{cell.copy}"
         if target.exists():
             release = keyring.load(target.name)
         else:
-            secret = secret_from_seed(seed, f"families {cell.name}")
+            secret = secret_from_seed(seed, f"families {cell.copy}")
             release = embed(folder, target, cell.embedding(pool), keyring, secret=secret).release
         folder = target
         yield cell, release, target
 
 
-def train(work: Path, part: int, parts: int) -> None:
-    """Train this process's share of the suspects; finished ones are kept."""
-    jobs = [(chain, seed) for seed in SEEDS for chain in CHAINS]
-    for chain, seed in jobs[part::parts]:
+def train_chains(work: Path, jobs: list[tuple[Chain, int]]) -> None:
+    """Train the suspects of some (chain, seed); finished ones are kept."""
+    for chain, seed in jobs:
         *_, (_, _, folder) = releases(work, chain, seed)
-        clock = Clock()
-        output = work / f"chain-suspect-{chain}-{seed}"
-        train_suspect(miniature_path(), folder, output, tuning(chain, seed), device="cpu", progress=lambda *_: None)
+        clock, output = Clock(), chain.suspect(work, seed)
+        tuning = replace(chain.tuning, seed=seed)
+        train_suspect(miniature_path(), folder, output, tuning, device="cpu", progress=lambda *_: None)
         print(f"{output.name}: {clock():.0f} s", flush=True)
 
 
-def suspect(work: Path, chain: str, seed: int) -> Suspect:
-    """A trained suspect."""
-    lora = tuning(chain, seed).method == "lora"
-    return load_suspect(work / f"chain-suspect-{chain}-{seed}", base=miniature_path() if lora else None)
+def judge_chain(work: Path, chain: Chain, seed: int, innocent: Suspect) -> Iterator[dict[str, Any]]:
+    """Test every release of a chain on its suspect and on an innocent."""
+    tests, tuning = Keyring((work / "tests-families").absolute()), chain.tuning
+    accused = load_suspect(chain.suspect(work, seed), base=miniature_path() if tuning.method == "lora" else None)
+    passes = tuning.steps * tuning.batch / len(open_dataset(work / chain.dataset).listing.samples)
+    *_, (_, _, last) = releases(work, chain, seed)
+    for cell, release, _ in releases(work, chain, seed):
+        # A ledger of its own for each cell: an experiment by itself, not one look among many.
+        ledger = Keyring((tests.home / release.id).absolute())
+        verdict, twin = detect(release, accused, ledger), detect(release, innocent, ledger)
+        first = detect(release, accused, ledger, departures=Departures(queries=1)).slots[0].evidence.p_value
+        kept = verify(release, last).intact
+        yield {
+            "cell": cell.name, **asdict(cell), "seed": seed, "method": tuning.method,
+            "carriers": release.plan.carriers, "kept": kept, "sightings": kept * passes / release.plan.slots,
+            "psnr_median": float(np.median([c.psnr for c in release.carriers])),
+            "first_query_p": first, **row(verdict), "innocent": twin.outcome,
+            "innocent_p": twin.slots[0].evidence.p_value,
+        }  # fmt: skip
+
+
+def judge_chains(work: Path, chains: tuple[Chain, ...]) -> dict[str, Any]:
+    """All suspects that were trained, and the cells they make."""
+    innocent = suspect_of(work, "innocent", 200)
+    jobs = [(chain, seed) for chain in chains for seed in chain.seeds]
+    rows: list[dict[str, Any]] = []
+    for chain, seed in jobs:
+        if chain.suspect(work, seed).exists():
+            for found in judge_chain(work, chain, seed, innocent):
+                print(found, flush=True)
+                rows.append(found)
+    cells = {name: summary([r for r in rows if r["cell"] == name]) for name in dict.fromkeys(r["cell"] for r in rows)}
+    accused = sum(r["innocent"] == "evidence" for r in rows)
+    return {
+        "what": "one slot per release unless its options say otherwise, alpha 1e-3, M 9,999",
+        "tuning": {chain.name: asdict(chain.tuning) for chain in chains},
+        "cells": cells,
+        "innocent_accused": {"k": accused, "n": len(rows)},
+        "rows": rows,
+        "left_out": [f"{c.name}-{s}" for c, s in jobs if not c.suspect(work, s).exists()],
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the rows of one cell say together."""
+    return {
+        "sightings": float(np.mean([r["sightings"] for r in rows])),
+        "evidence": interval(sum(r["verdict"] == "evidence" for r in rows), len(rows)),
+        "first_query_alone_p_1e-4": interval(sum(r["first_query_p"] <= 1e-4 for r in rows), len(rows)),
+        "p_values": [r["slot_p_values"][0] for r in rows],
+        "queries": [r["queries"] for r in rows],
+        "psnr_median": float(np.median([r["psnr_median"] for r in rows])),
+    }
+
+
+def train(work: Path, part: int, parts: int) -> None:
+    """This process's share of the suspects."""
+    train_chains(work, [(chain, seed) for seed in VISIBLE.seeds for chain in CHAINS][part::parts])
 
 
 def judge(work: Path) -> None:
-    """Test every release on its suspect and on an innocent; write `results/families.json`."""
+    """Write `results/families.json`."""
     clock = Clock()
-    innocent = suspect_of(work, "innocent", 200)
-    tests = Keyring((work / "tests-families").absolute())
-    rows: list[dict[str, Any]] = []
-    for chain in CHAINS:
-        for seed in SEEDS:
-            if not (work / f"chain-suspect-{chain}-{seed}").exists():
-                continue
-            accused = suspect(work, chain, seed)
-            *_, (_, _, last) = releases(work, chain, seed)
-            for cell, release, _ in releases(work, chain, seed):
-                # A ledger of its own for each cell: an experiment by itself, not one look among many.
-                ledger = Keyring((tests.home / release.id).absolute())
-                verdict, twin = detect(release, accused, ledger), detect(release, innocent, ledger)
-                passes = tuning(chain, seed).steps * tuning(chain, seed).batch / 2200
-                first = detect(release, accused, ledger, departures=Departures(queries=1)).slots[0].evidence.p_value
-                kept = verify(release, last).intact
-                rows.append(
-                    {"cell": cell.name, **asdict(cell), "seed": seed, "carriers": release.plan.carriers,
-                     "kept": kept, "sightings": kept * passes / release.plan.slots,
-                     "psnr_median": float(np.median([c.psnr for c in release.carriers])),
-                     "first_query_p": first, **row(verdict), "innocent": twin.outcome,
-                     "innocent_p": twin.slots[0].evidence.p_value}
-                )  # fmt: skip
-                print(rows[-1], flush=True)
-    cells = {}
-    for name in dict.fromkeys(r["cell"] for r in rows):
-        own = [r for r in rows if r["cell"] == name]
-        cells[name] = {
-            "sightings": float(np.mean([r["sightings"] for r in own])),
-            "evidence": interval(sum(r["verdict"] == "evidence" for r in own), len(own)),
-            "first_query_alone_p_1e-4": interval(sum(r["first_query_p"] <= 1e-4 for r in own), len(own)),
-            "p_values": [r["slot_p_values"][0] for r in own],
-            "queries": [r["queries"] for r in own],
-            "psnr_median": float(np.median([r["psnr_median"] for r in own])),
-        }
-    accused_innocents = sum(r["innocent"] == "evidence" for r in rows)
-    data = {
-        "what": "one slot per release, 2,200 samples of the sample dataset, alpha 1e-3, M 9,999",
-        "tuning": {chain: asdict(tuning(chain, 0)) for chain in CHAINS},
-        "cells": cells,
-        "innocent_accused": {"k": accused_innocents, "n": len(rows)},
-        "rows": rows,
-        "left_out": [f"{c}-{s}" for c in CHAINS for s in SEEDS if not (work / f"chain-suspect-{c}-{s}").exists()],
-    }
-    write_result("families", data, clock())
+    write_result("families", judge_chains(work, CHAINS), clock())
 
 
 if __name__ == "__main__":
