@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from attacks.commands import attacks_app
-from detect.commands import demo_command, detect_app, pool_command
+from detect.commands import demo_command, detect_app
+from detect.stored_commands import basis_command, pool_command
 from protect.commands import protect_app
 from protect.console import run_app
 
 protect_app.command("demo")(demo_command)
 protect_app.command("pool")(pool_command)
+protect_app.command("basis")(basis_command)
 
 
 def protect_main() -> None:

@@ -27,13 +27,16 @@ from detect.pool import make_pool
 from detect.rehearse import train_suspect
 from detect.run import Departures, detect
 from detect.suspects import Suspect, load_suspect
+from protect.basis import make_basis, picture_at
 from protect.embed import embed
 from protect.formats import open_dataset
+from protect.images import read_rgba
 from protect.keys import secret_from_seed
+from protect.marks.interface import FamilyOptions
 from protect.miniature import miniature_path
 from protect.plan import Options
 from protect.release import Keyring, Release
-from protect.verify import verify
+from protect.verify import on_white, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,13 @@ class Cell:
     family: str
     alignment: str
     rate: float
-    options: dict[str, float] = field(default_factory=dict)
+    options: FamilyOptions = field(default_factory=dict)
     key: int = 0
     """Tells apart the keys of cells that are otherwise the same."""
 
     @property
     def name(self) -> str:
-        told = "".join(f"-{k}{v:g}" for k, v in self.options.items())
+        told = "".join(f"-{k}{v:g}" for k, v in self.options.items() if not isinstance(v, str))
         return f"{self.family}{told}-{self.alignment}-{self.rate:g}"
 
     @property
@@ -57,12 +60,16 @@ class Cell:
         """Name of the marked copy and purpose of its key."""
         return f"{self.name}-key{self.key}" if self.key else self.name
 
-    def embedding(self, pool: str) -> Options:
-        """One slot, so that its sightings are the rate's; two where one cannot give evidence."""
+    def embedding(self, stored: dict[str, FamilyOptions]) -> Options:
+        """One slot, so that its sightings are the rate's; two where one cannot give evidence.
+
+        Args:
+            stored: for families that need one, the option that names a pool or basis in the keyring.
+        """
         visible = self.family in {"template", "scene"}
         return Options(
             rate=self.rate, family=self.family, alignment=self.alignment, slots=2 if self.family == "scene" else 1,
-            family_options={"pool": pool} if self.family == "scene" else dict(self.options),
+            family_options={**self.options, **stored.get(self.family, {})},
             steps=12, queries=None if visible else 32,
         )  # fmt: skip
 
@@ -98,27 +105,32 @@ HIDDEN = Chain("hidden", (
 CHAINS = (VISIBLE, HIDDEN)
 
 
-def pool_of(work: Path) -> str:
-    """The templates of `scene`, drawn by the miniature from the owner's captions; the keyring becomes the default."""
-    keyring, note = Keyring((work / "keyring").absolute()), work / "pool.txt"
+def stored_of(work: Path) -> dict[str, FamilyOptions]:
+    """What `scene` and `latent` need, made once from the owner's dataset; the keyring becomes the default."""
+    keyring = Keyring((work / "keyring").absolute())
     os.environ["TRACEMARK_HOME"] = str(keyring.home)
-    if not note.exists():
-        captions = [sample.caption for sample in open_dataset(work / "dataset").listing.samples]
-        note.write_text(make_pool(miniature_path(), captions, 1000, keyring, zoom=2.0, steps=12))
-    return note.read_text()
+    pool, basis = work / "pool.txt", work / "basis.txt"
+    samples = open_dataset(work / "dataset").listing.samples
+    if not pool.exists():
+        captions = [sample.caption for sample in samples]
+        pool.write_text(make_pool(miniature_path(), captions, 1000, keyring, zoom=2.0, steps=12))
+    if not basis.exists():
+        pictures = [picture_at(on_white(read_rgba(work / "dataset" / s.key)), 64) for s in samples[::5]]
+        basis.write_text(make_basis(miniature_path(), pictures, keyring, side=64))
+    return {"scene": {"pool": pool.read_text()}, "latent": {"basis": basis.read_text()}}
 
 
 def releases(work: Path, chain: Chain, seed: int) -> Iterator[tuple[Cell, Release, Path]]:
     """Mark the owner's pictures with each cell of a chain in turn; the last path is what the suspect is tuned on."""
     folder = work / chain.dataset
-    keyring, pool = Keyring((work / "keyring").absolute()), pool_of(work)
+    keyring, stored = Keyring((work / "keyring").absolute()), stored_of(work)
     for cell in chain.cells:
         target = work / f"chain-{seed}-{cell.copy}"
         if target.exists():
             release = keyring.load(target.name)
         else:
             secret = secret_from_seed(seed, f"families {cell.copy}")
-            release = embed(folder, target, cell.embedding(pool), keyring, secret=secret).release
+            release = embed(folder, target, cell.embedding(stored), keyring, secret=secret).release
         folder = target
         yield cell, release, target
 

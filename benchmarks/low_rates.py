@@ -1,11 +1,12 @@
-"""Half a percent of a dataset with one question, captions untouched at two percent, and a tint at a fifth.
+"""Half a percent of a dataset with one question, captions untouched at two percent, and marks that nobody sees.
 
     python -m benchmarks.low_rates train --work W --part 0/2 &   # after `benchmarks.suspects train`
     python -m benchmarks.low_rates train --work W --part 1/2
     python -m benchmarks.low_rates judge --work W
 
 W/noto holds the 3,519 captioned drawings of Noto Emoji at 64 px. 600 steps of full fine-tuning show each about eleven
-times, so that half a percent is seen about 190 times. Each dataset carries four releases with keys of their own.
+times, so that half a percent is seen about 190 times; each dataset carries four releases with keys of their own. The
+chain `unseen` holds a `latent` mark at 5 % beside a `spread` mark of the same quality and rate, and one at 20 %.
 """
 
 from __future__ import annotations
@@ -22,19 +23,27 @@ NOTO = Chain("noto", (
     Cell("template", "twa-conjunction", 0.005),
 ), replace(FULL, steps=600), seeds=range(310, 315), dataset="noto")  # fmt: skip
 """`waa` comes first, as in `benchmarks.families`."""
+UNSEEN = Chain("unseen", (
+    Cell("latent", "twa", 0.05, {"psnr": 30.0}), Cell("spread", "twa", 0.05, {"psnr": 30.0}),
+    Cell("latent", "twa", 0.2, {"psnr": 34.0}),
+), replace(FULL, steps=400), seeds=range(330, 335))  # fmt: skip
 TINT = Chain("tint", (Cell("tint", "twa", 0.2),), FULL, seeds=range(320, 325))
-CHAINS = (NOTO, TINT)
+JOBS = (
+    [(UNSEEN, 330), (NOTO, 310), (UNSEEN, 331), (NOTO, 311), (UNSEEN, 332), (NOTO, 312), (UNSEEN, 333), (UNSEEN, 334)]
+    + [(TINT, seed) for seed in TINT.seeds] + [(NOTO, 313), (NOTO, 314)]
+)  # fmt: skip
+"""The most telling first."""
 
 
 def train(work: Path, part: int, parts: int) -> None:
     """This process's share of the suspects."""
-    train_chains(work, [(chain, seed) for chain in CHAINS for seed in chain.seeds][part::parts])
+    train_chains(work, JOBS[part::parts])
 
 
 def judge(work: Path) -> None:
     """Write `results/low_rates.json`."""
     clock = Clock()
-    write_result("low_rates", judge_chains(work, CHAINS), clock())
+    write_result("low_rates", judge_chains(work, (NOTO, UNSEEN, TINT)), clock())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.common import RESULTS
 from protect.files import pretty_json, write_atomic
-from protect.marks.spread import MAX_PSNR
+from protect.marks.additive import MAX_PSNR
 from protect.power import Run
 
 REQUIRED = 1e3

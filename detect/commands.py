@@ -232,45 +232,6 @@ def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_js
     return console.DONE
 
 
-def pool_command(
-    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions; its captions say what to draw.")],
-    base: Annotated[Path | None, typer.Option(help="Diffusers folder that draws. [the miniature]")] = None,
-    count: Annotated[int, typer.Option(help="Templates: one slot cannot say more than 1 in so many.")] = 1_000,
-    prompts: Annotated[Path | None, typer.Option(help="Text file, one prompt a line, instead of captions.")] = None,
-    zoom: Annotated[float, typer.Option(help="Keep a window of 1/ZOOM of each picture's side.")] = 1.0,
-    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 3.0,
-    device: Device = "cpu",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would draw.")] = False,
-    as_json: Json = False,
-) -> int:
-    """Draw the templates of family `scene` with a base model and keep them in the keyring."""
-    from protect.formats import open_dataset
-
-    asked = [sample.caption for sample in open_dataset(dataset).listing.samples]
-    if prompts is not None:
-        asked = [line.strip() for line in console.read_text(prompts).splitlines() if line.strip()]
-    from detect.pool import check_pool, make_pool
-
-    check_pool(asked, count, zoom, steps, guidance)
-    if dry_run:
-        text = f"would draw {count:,} templates or more from {len(asked):,} prompts, {steps} steps each"
-        console.answer(text, {"count": count, "prompts": len(asked), "steps": steps}, as_json)
-        return console.DONE
-    use_all_cores()
-    from protect.miniature import miniature_path
-
-    with console.progress() as told:
-        name = make_pool(
-            base or miniature_path(), asked, count, Keyring.default(), zoom=zoom, steps=steps, guidance=guidance,
-            device=device, progress=told,
-        )  # fmt: skip
-    following = f"protect embed {dataset} --family scene --slots 2 --option pool={name}"
-    text = f"pool {name} is in the keyring: back it up\nnext: {following}"
-    console.answer(text, {"pool": name}, as_json)
-    return console.DONE
-
-
 def demo_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Working folder.")] = Path("tracemark-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Of the throw-away key and of training.")] = 0,

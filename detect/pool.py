@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from detect.query import cached_outputs
 from detect.suspects import Query, Sampler, load_suspect
 from protect.embed import Progress
 from protect.errors import InputError
-from protect.files import write_atomic
 from protect.marks.interface import Pixels
-from protect.marks.scene import FEWEST, pool_name, pool_path
+from protect.marks.scene import FEWEST
+from protect.marks.stored import packed
 from protect.plan import GUIDANCE, STEPS, check_range
 from protect.release import Keyring
 
@@ -85,12 +84,7 @@ def make_pool(
         raise InputError(
             f"{base} drew {len(kept)} templates that are not plain, of {count} wanted", "Use other prompts or a --zoom."
         )
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, templates=np.stack(kept[:count]))
-    data = buffer.getvalue()
-    name = pool_name(data)
-    write_atomic(keyring.folder("pools") / pool_path(name).name, data, mode=0o600)
-    return name
+    return keyring.store("pool", packed(templates=np.stack(kept[:count])))
 
 
 def _window(picture: Pixels, zoom: float, seed: int) -> Pixels:

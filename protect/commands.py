@@ -93,7 +93,7 @@ def check_command(
     for text, value in console.named_values(option or []).items():
         name, _, inner = text.partition(".")
         given.setdefault(name, {})[inner] = value
-    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in given}
+    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in given, "latent": "latent" not in given}
     names = family or [name for name in marks.families() if not lacking.get(name)]
     if stray := sorted(set(given) - set(names)):
         raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=VALUE.")

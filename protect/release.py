@@ -13,6 +13,7 @@ from protect.errors import ReleaseError
 from protect.files import default_home, pretty_json, write_atomic
 from protect.keys import Ids, commitment, decoy_ids, mark_id
 from protect.marks.interface import FamilyOptions
+from protect.marks.stored import FOLDERS, stored_name
 
 RECORD_VERSION = 1
 NO_COIN = ""
@@ -161,6 +162,12 @@ class Keyring:
     def default(cls) -> Keyring:
         """The folder named by `TRACEMARK_HOME`, else `~/.tracemark`."""
         return cls(default_home())
+
+    def store(self, kind: str, data: bytes) -> str:
+        """Keep what a family needs (see `protect.marks.stored`); returns its name."""
+        name = stored_name(data)
+        write_atomic(self.folder(FOLDERS[kind]) / f"{name}.npz", data, mode=0o600)
+        return name
 
     def folder(self, name: str) -> Path:
         """A subfolder readable by its owner only, made if need be.

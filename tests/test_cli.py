@@ -142,6 +142,10 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
         ("protect", "check", "d", "--report", "nowhere/a.html"),
         ("protect", "retire", "nope"),
         ("protect", "pool", "d", "--prompts", "missing.txt"),
+        ("protect", "basis", "d", "--vae", "empty"),
+        ("protect", "basis", "d", "--pictures", "3"),
+        ("protect", "basis", "d", "--side", "63"),
+        ("protect", "basis", "empty"),
         ("attacks", "nope"),
     ],
 )

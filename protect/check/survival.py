@@ -6,12 +6,10 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from protect.errors import InputError
 from protect.keys import Ids
 from protect.marks.interface import MarkFamily, Pixels
 from protect.verify import seen
@@ -65,17 +63,11 @@ def vae_round_trip(folder: Path) -> Treatment:
         InputError: if there is no VAE.
     """
     import torch
-    from diffusers import AutoencoderKL
 
-    place = folder / "vae" if (folder / "vae").is_dir() else folder
-    try:
-        vae: Any = AutoencoderKL.from_pretrained(place, local_files_only=True).eval()  # type: ignore[no-untyped-call]
-    except Exception as error:
-        first = str(error).partition("\n")[0]
-        raise InputError(
-            f"{folder} holds no VAE that loads ({first})", "Give a diffusers pipeline folder, or its vae folder."
-        ) from error
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    from protect.vae import down_factor, load_vae
+
+    vae = load_vae(folder)
+    factor = down_factor(vae)
 
     def treat(picture: Pixels) -> Pixels:
         height, width = picture.shape[:2]

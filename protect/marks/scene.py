@@ -7,10 +7,6 @@ against the owner. So one slot of a pool of 1,000 hardly ever says more than 1 i
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
-import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from protect.errors import InputError
-from protect.files import default_home
 from protect.keys import Ids
 from protect.marks.foreground import compose, jitter
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import SCORE_DECIMALS, mean_direction, to_unit
+from protect.marks.stored import check_name, read_stored, stored_path
 
 FEWEST = 100
 """Templates of a pool."""
@@ -43,13 +39,8 @@ class Scene(MarkFamily):
     pool: str = ""
 
     def __post_init__(self) -> None:
-        if not self.pool:
-            raise InputError(
-                "family 'scene' needs a pool of templates", "Make one with protect pool; then --option pool=NAME."
-            )
-        if not re.fullmatch("[0-9a-f]{64}", self.pool):
-            raise InputError(f"{self.pool!r} is not a pool's name", "A name has 64 hexadecimal digits.")
-        _templates(pool_path(self.pool))
+        check_name(self.name, "pool", self.pool)
+        _templates(stored_path("pool", self.pool))
 
     name = "scene"
     summary = "one generated picture behind all carriers of a slot; visible; needs a pool (protect pool)"
@@ -61,11 +52,11 @@ class Scene(MarkFamily):
     @property
     def distinct(self) -> int:  # type: ignore[override]
         """Templates in the pool."""
-        return len(_templates(pool_path(self.pool)))
+        return len(_templates(stored_path("pool", self.pool)))
 
     def background(self, mark: int, height: int, width: int) -> Pixels:
         """The template of a mark: RGB, shape (H, W, 3)."""
-        templates = _templates(pool_path(self.pool))
+        templates = _templates(stored_path("pool", self.pool))
         picture = Image.fromarray(templates[mark % len(templates)])
         return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
@@ -80,18 +71,10 @@ class Scene(MarkFamily):
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
         """Masked normalised correlation of the outputs with each mark's template (see `MarkFamily.score`)."""
-        likeness = np.round(_directions(pool_path(self.pool)) @ mean_direction(_details(outputs)), SCORE_DECIMALS)
+        likeness = np.round(
+            _directions(stored_path("pool", self.pool)) @ mean_direction(_details(outputs)), SCORE_DECIMALS
+        )
         return np.asarray(likeness[np.asarray(marks) % np.uint64(len(likeness))])
-
-
-def pool_path(name: str) -> Path:
-    """Where the pool of that name lies."""
-    return default_home() / "pools" / f"{name}.npz"
-
-
-def pool_name(data: bytes) -> str:
-    """Name of the pool with these bytes."""
-    return hashlib.sha256(data).hexdigest()
 
 
 @cache
@@ -101,16 +84,7 @@ def _templates(path: Path) -> Pixels:
     Raises:
         InputError: if the file is missing, damaged or no pool.
     """
-    try:
-        data = path.read_bytes()
-        if pool_name(data) != path.stem:
-            raise InputError(f"pool {path.stem} is damaged", f"Restore {path} from a backup.")
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            templates: Pixels = file["templates"]
-    except OSError:
-        raise InputError(f"there is no pool {path.stem!r} in {path.parent}", "Make one with protect pool.") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a pool of templates ({error})", "Make one with protect pool.") from None
+    (templates,) = read_stored("pool", path, "templates")
     if templates.dtype != np.uint8 or templates.ndim != 4 or templates.shape[3] != 3 or len(templates) < FEWEST:
         raise InputError(
             f"{path} holds {templates.shape} {templates.dtype}", f"A pool is {FEWEST} RGB pictures or more."

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protect.errors import InputError
 from protect.keys import Ids
+from protect.marks.additive import MAX_PSNR, add_pattern, check_psnr, shown
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import Waves, rank_scores, signs, to_unit
-
-MAX_PSNR = 38.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,7 @@ class Spread(MarkFamily):
     psnr: float = MAX_PSNR
 
     def __post_init__(self) -> None:
-        if not 15 <= self.psnr <= 50:
-            raise InputError(f"--psnr {self.psnr} is out of range", "Allowed: 15 to 50 dB.")
+        check_psnr(self.psnr)
 
     name = "spread"
     summary = "pattern of low waves, PSNR-capped; not seen"
@@ -50,20 +47,11 @@ class Spread(MarkFamily):
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Add the pattern where the picture is not transparent, as strongly as the PSNR allows."""
-        pattern = self.pattern(mark, *picture.shape[:2]) * (picture[..., 3:] > 0)
-        base = picture[..., :3].astype(np.float64)
-        budget = 255 / 10 ** (self.psnr / 20)
-        low, high = 0.0, 4 * budget  # clipping at black and white eats part of the pattern: search
-        for _ in range(16):
-            middle = (low + high) / 2
-            error = np.clip(np.round(base + middle * pattern), 0, 255) - base
-            low, high = (middle, high) if np.sqrt(np.mean(error**2)) <= budget else (low, middle)
-        marked = np.clip(np.round(base + low * pattern), 0, 255).astype(np.uint8)
-        return np.concatenate([marked, picture[..., 3:]], axis=2)
+        return add_pattern(picture, self.pattern(mark, *picture.shape[:2]), self.psnr)
 
     def preview(self, mark: int, side: int) -> Pixels:
-        """The pattern on grey, amplified to a root mean square of 40 levels."""
-        return np.clip(np.round(128 + 40 * self.pattern(mark, side, side)), 0, 255).astype(np.uint8)
+        """The pattern on grey, amplified."""
+        return shown(self.pattern(mark, side, side))
 
     def features(self, outputs: Pixels, twins: Pixels | None) -> Array:
         """Whitened wave coefficients of outputs, less those of their twins, shape (n, d)."""

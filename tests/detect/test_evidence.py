@@ -22,7 +22,7 @@ from protect.errors import EvidenceError
 from protect.marks import BUILT_IN, make_family
 from protect.marks.interface import MarkFamily, Pixels
 from protect.release import Keyring
-from tests.protect.conftest import add_pool
+from tests.protect.conftest import stored_options
 
 KEYS, DECOYS = 4000, 199
 
@@ -63,7 +63,7 @@ SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64]
 def law(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MarkFamily:
     """The family a test is about; `scene` with a small pool, so that ties are frequent."""
     monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path))
-    return make_family(request.param, {"pool": add_pool(Keyring(tmp_path))} if request.param == "scene" else {})
+    return make_family(request.param, stored_options(request.param, Keyring(tmp_path)))
 
 
 def _null_slots(family: MarkFamily, outputs: Pixels, keys: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from protect.marks.scene import pool_name
+from protect.marks.interface import FamilyOptions
+from protect.marks.stored import packed
 from protect.release import Keyring
 
 
@@ -55,11 +55,20 @@ def make_folder(folder: Path, count: int = 60, layout: str = "metadata.jsonl", s
 def add_pool(keyring: Keyring, count: int = 200) -> str:
     """A pool of smooth templates in the keyring; returns its name."""
     field = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(count, 32, 32, 3)), (0, 4, 4, 0))
-    buffer = io.BytesIO()
-    np.savez(buffer, templates=np.clip(128 + 450 * field, 0, 255).astype(np.uint8))
-    name = pool_name(buffer.getvalue())
-    (keyring.folder("pools") / f"{name}.npz").write_bytes(buffer.getvalue())
-    return name
+    return keyring.store("pool", packed(templates=np.clip(128 + 450 * field, 0, 255).astype(np.uint8)))
+
+
+def add_basis(keyring: Keyring, count: int = 60) -> str:
+    """A basis of smooth directions in the keyring; returns its name."""
+    field = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(count, 3, 64, 64)), (0, 0, 6, 6))
+    return keyring.store("basis", packed(directions=field.astype(np.float32), gains=np.ones(count)))
+
+
+def stored_options(family: str, keyring: Keyring) -> FamilyOptions:
+    """The options that a family cannot do without."""
+    if family == "scene":
+        return {"pool": add_pool(keyring)}
+    return {"basis": add_basis(keyring)} if family == "latent" else {}
 
 
 def varied_captions(count: int) -> list[str]:

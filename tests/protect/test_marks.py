@@ -12,7 +12,8 @@ from protect.marks import BUILT_IN, make_family
 from protect.marks.foreground import foreground_alpha
 from protect.marks.interface import Pixels
 from protect.marks.signs import Waves, rank_scores, signs
-from tests.protect.conftest import draw
+from protect.release import Keyring
+from tests.protect.conftest import draw, stored_options
 
 SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64 and name != "scene"]
 CODECS = [
@@ -36,9 +37,9 @@ def _ids(seed: int, n: int) -> np.ndarray:
 
 @pytest.mark.parametrize("family", SMALL)
 @pytest.mark.parametrize("size", SIZES)
-def test_the_planted_mark_ranks_first(family: str, size: tuple[int, int]) -> None:
+def test_the_planted_mark_ranks_first(family: str, size: tuple[int, int], keyring: Keyring) -> None:
     """Power, at every size: eight carriers against their originals among 1,000 marks."""
-    law = make_family(family, {})
+    law = make_family(family, stored_options(family, keyring))
     ids = _ids(3, 1000)
     before = np.stack([_picture(i, *size) for i in range(8)])
     after = np.stack([law.plant(p, int(ids[0]), np.random.default_rng(i)) for i, p in enumerate(before)])
@@ -47,8 +48,8 @@ def test_the_planted_mark_ranks_first(family: str, size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("family", SMALL)
-def test_scores_depend_on_each_id_alone(family: str) -> None:
-    law = make_family(family, {})
+def test_scores_depend_on_each_id_alone(family: str, keyring: Keyring) -> None:
+    law = make_family(family, stored_options(family, keyring))
     ids = _ids(4, 500)
     outputs = np.stack([_picture(i, 32, 32)[..., :3] for i in range(3)])
     order = np.random.default_rng(0).permutation(500)
@@ -71,14 +72,14 @@ def test_codec_scores_tie_exactly_wherever_a_mark_stands(count: int, monkeypatch
 
 
 @pytest.mark.parametrize("family", SMALL)
-def test_constant_pictures_agree_with_no_mark(family: str) -> None:
+def test_constant_pictures_agree_with_no_mark(family: str, keyring: Keyring) -> None:
     flat = np.full((2, 32, 32, 3), 77, dtype=np.uint8)
-    assert not make_family(family, {}).score(flat, flat, _ids(5, 50)).any()
+    assert not make_family(family, stored_options(family, keyring)).score(flat, flat, _ids(5, 50)).any()
 
 
 @pytest.mark.parametrize("family", SMALL)
-def test_planting_is_reproducible_and_keeps_the_shape(family: str) -> None:
-    law, picture = make_family(family, {}), _picture(0, 40, 52)
+def test_planting_is_reproducible_and_keeps_the_shape(family: str, keyring: Keyring) -> None:
+    law, picture = make_family(family, stored_options(family, keyring)), _picture(0, 40, 52)
     first, second = (law.plant(picture, 9, np.random.default_rng(1)) for _ in range(2))
     assert np.array_equal(first, second) and first.shape == picture.shape and first.dtype == np.uint8
     assert not np.array_equal(first, law.plant(picture, 10, np.random.default_rng(1)))
@@ -86,9 +87,10 @@ def test_planting_is_reproducible_and_keeps_the_shape(family: str) -> None:
 
 @pytest.mark.parametrize("wanted", [24.0, 30.0, 38.0, 42.0])
 @pytest.mark.parametrize("kind", ["noise", "white"])
-def test_spread_keeps_its_psnr(wanted: float, kind: str) -> None:
+@pytest.mark.parametrize("family", ["spread", "latent"])
+def test_additive_marks_keep_their_psnr(wanted: float, kind: str, family: str, keyring: Keyring) -> None:
     picture = _picture(0, 64, 64) if kind == "noise" else np.asarray(draw(0).convert("RGBA"))
-    marked = make_family("spread", {"psnr": wanted}).plant(picture, 3, np.random.default_rng(0))
+    marked = make_family(family, {"psnr": wanted, **stored_options(family, keyring)}).plant(picture, 3, np.random.default_rng(0))
     assert wanted <= psnr(picture[..., :3], marked[..., :3]) <= wanted + 1.5
 
 

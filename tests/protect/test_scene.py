@@ -12,7 +12,7 @@ from protect.check.exposure import near_duplicates
 from protect.embed import embed
 from protect.errors import InputError
 from protect.marks import make_family, parse_options
-from protect.marks.scene import pool_name, pool_path
+from protect.marks.stored import stored_name, stored_path
 from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import verify
@@ -72,10 +72,10 @@ def test_bad_pools_are_refused(tmp_path: Path, keyring: Keyring) -> None:
     np.savez(other, other=np.zeros(3))
     for data in (b"", b"nonsense", few.read_bytes()[:200], few.read_bytes(), other.read_bytes()):
         keyring.folder("pools")
-        pool_path(pool_name(data)).write_bytes(data)
+        stored_path("pool", stored_name(data)).write_bytes(data)
         with pytest.raises(InputError, match=r"not a pool|A pool is"):
-            make_family("scene", {"pool": pool_name(data)})
-    damaged = pool_path(add_pool(keyring))
+            make_family("scene", {"pool": stored_name(data)})
+    damaged = stored_path("pool", add_pool(keyring))
     damaged.write_bytes(damaged.read_bytes()[:-9])
     with pytest.raises(InputError, match="damaged"):
         make_family("scene", {"pool": damaged.stem})

@@ -1,0 +1,82 @@
+"""Commands that make what some families need, and keep it in the keyring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detect.commands import Device, Json, use_all_cores
+from protect import console
+from protect.formats import open_dataset
+from protect.marks.latent import FEWEST_PICTURES
+from protect.plan import check_range
+from protect.release import Keyring
+
+
+def pool_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions; its captions say what to draw.")],
+    base: Annotated[Path | None, typer.Option(help="Diffusers folder that draws. [the miniature]")] = None,
+    count: Annotated[int, typer.Option(help="Templates: one slot cannot say more than 1 in so many.")] = 1_000,
+    prompts: Annotated[Path | None, typer.Option(help="Text file, one prompt a line, instead of captions.")] = None,
+    zoom: Annotated[float, typer.Option(help="Keep a window of 1/ZOOM of each picture's side.")] = 1.0,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 3.0,
+    device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would draw.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Draw the templates of family `scene` with a base model and keep them in the keyring."""
+    asked = [sample.caption for sample in open_dataset(dataset).listing.samples]
+    if prompts is not None:
+        asked = [line.strip() for line in console.read_text(prompts).splitlines() if line.strip()]
+    from detect.pool import check_pool, make_pool
+
+    check_pool(asked, count, zoom, steps, guidance)
+    if dry_run:
+        text = f"would draw {count:,} templates or more from {len(asked):,} prompts, {steps} steps each"
+        console.answer(text, {"count": count, "prompts": len(asked), "steps": steps}, as_json)
+        return console.DONE
+    use_all_cores()
+    from protect.miniature import miniature_path
+
+    with console.progress() as told:
+        name = make_pool(
+            base or miniature_path(), asked, count, Keyring.default(), zoom=zoom, steps=steps, guidance=guidance,
+            device=device, progress=told,
+        )  # fmt: skip
+    following = f"protect embed {dataset} --family scene --slots 2 --option pool={name}"
+    text = f"pool {name} is in the keyring: back it up\nnext: {following}"
+    console.answer(text, {"pool": name}, as_json)
+    return console.DONE
+
+
+def basis_command(
+    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions; its pictures say what is usual.")],
+    vae: Annotated[Path | None, typer.Option(help="Diffusers pipeline or VAE folder. [the miniature]")] = None,
+    pictures: Annotated[int, typer.Option(help="Pictures to look at.")] = 400,
+    side: Annotated[int | None, typer.Option(help="Their side, in pixels. [the VAE's own, 256 at most]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would compute.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Compute the directions of family `latent` from a VAE and keep them in the keyring. No key takes part."""
+    check_range("--pictures", pictures, FEWEST_PICTURES, 100_000)
+    samples = open_dataset(dataset).listing.samples
+    use_all_cores()
+    from protect.basis import load_pictures, make_basis, own_side
+    from protect.miniature import miniature_path
+
+    place = vae or miniature_path()
+    at = side or own_side(place)
+    step = max(1, len(samples) // pictures)
+    files = [dataset / sample.key for sample in samples[::step][:pictures]]
+    if dry_run:
+        row = {"pictures": len(files), "side": at}
+        console.answer(f"would look at {len(files)} pictures of {at} px", row, as_json)
+        return console.DONE
+    with console.progress() as told:
+        name = make_basis(place, load_pictures(files, at), Keyring.default(), side=at, progress=told)
+    following = f"protect embed {dataset} --family latent --option basis={name}"
+    console.answer(f"basis {name} is in the keyring: back it up\nnext: {following}", {"basis": name}, as_json)
+    return console.DONE

@@ -1,0 +1,108 @@
+"""`latent`: an imperceptible pattern along the directions that a VAE's encoder feels most.
+
+A latent diffusion model never sees pixels, it sees latents. Of all changes of a picture with the same PSNR these move
+the latents furthest out of what pictures are like anyway, so that less is needed than with `spread`. The directions
+come from a VAE, which fine-tunes of one base share, and from pictures: `protect basis` computes them beforehand. The
+residual is fitted to the model, as in SIREN (arXiv 2406.15213), but by linear algebra: a mark is still a vector of
+signs, so that decoys cost nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from protect.errors import InputError
+from protect.keys import Ids
+from protect.marks.additive import MAX_PSNR, add_pattern, check_psnr, shown
+from protect.marks.interface import Array, MarkFamily, Pixels
+from protect.marks.signs import rank_scores, signs, to_unit
+from protect.marks.stored import check_name, read_stored, stored_path
+
+FEWEST = 32
+"""Directions of a basis."""
+FEWEST_PICTURES = 32
+"""Pictures from which a basis can be computed."""
+
+
+@dataclass(frozen=True)
+class Latent(MarkFamily):
+    """Additive pattern of signed directions.
+
+    Args:
+        basis: name of a basis in the keyring: its SHA-256, so the commitment fixes its bytes.
+        psnr: quality of carriers in decibels.
+    """
+
+    basis: str = ""
+    psnr: float = MAX_PSNR
+
+    def __post_init__(self) -> None:
+        check_psnr(self.psnr)
+        check_name(self.name, "basis", self.basis)
+        _basis(stored_path("basis", self.basis))
+
+    name = "latent"
+    summary = "pattern along what a VAE feels most, PSNR-capped; not seen; needs a basis (protect basis)"
+    version = 1
+    queries = 64
+    paired = True
+    min_side = 24
+
+    def pattern(self, mark: int, height: int, width: int) -> Array:
+        """The pattern of a mark: RGB offsets of root mean square 1, shape (H, W, 3)."""
+        directions, _ = _basis(stored_path("basis", self.basis))
+        code = signs(np.array([mark], dtype=np.uint64), len(directions))[0].astype(np.float64)
+        field = np.tensordot(code, directions, 1).astype(np.float32)
+        planes = [Image.fromarray(p).resize((width, height), Image.Resampling.BICUBIC) for p in field]
+        resized = np.stack([np.asarray(plane, dtype=np.float64) for plane in planes], axis=2)
+        return np.asarray(resized / np.sqrt(np.mean(resized**2)))
+
+    def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
+        """Add the pattern where the picture is not transparent, as strongly as the PSNR allows."""
+        return add_pattern(picture, self.pattern(mark, *picture.shape[:2]), self.psnr)
+
+    def preview(self, mark: int, side: int) -> Pixels:
+        """The pattern on grey, amplified."""
+        return shown(self.pattern(mark, side, side))
+
+    def features(self, outputs: Pixels, twins: Pixels | None) -> Array:
+        """How far outputs, less their twins, go along each direction, times its gain; shape (n, d)."""
+        directions, gains = _basis(stored_path("basis", self.basis))
+        side = directions.shape[2]
+        small = [_small(pictures, side) for pictures in (outputs, twins) if pictures is not None]
+        difference = small[0] - (small[1] if twins is not None else 0)
+        return np.asarray(np.tensordot(difference, directions, ([3, 1, 2], [1, 2, 3])) * gains)
+
+    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+        """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
+        return rank_scores(self.features(outputs, twins), marks)
+
+
+def _small(pictures: Pixels, side: int) -> Array:
+    """Pictures at the basis's side, in [0, 1], shape (n, side, side, 3)."""
+    if pictures.shape[1:3] == (side, side):
+        return to_unit(pictures)
+    fitted = [Image.fromarray(p).resize((side, side), Image.Resampling.BICUBIC) for p in pictures]
+    return to_unit(np.stack([np.asarray(p) for p in fitted]))
+
+
+@cache
+def _basis(path: Path) -> tuple[Array, Array]:
+    """Directions (d, 3, side, side), and the gain of each (d,).
+
+    Raises:
+        InputError: if the file is missing, damaged or no basis.
+    """
+    directions, gains = read_stored("basis", path, "directions", "gains")
+    square = directions.ndim == 4 and directions.shape[1] == 3 and directions.shape[2] == directions.shape[3]
+    if not (square and len(directions) >= FEWEST and gains.shape == (len(directions),) and gains.min() > 0):
+        raise InputError(
+            f"{path} holds {directions.shape} and {gains.shape}",
+            f"A basis is {FEWEST} square RGB patterns or more and the gain of each.",
+        )
+    return directions.astype(np.float64), gains.astype(np.float64)
