@@ -12,10 +12,11 @@ import typer
 
 from detect.suspects import check_base, is_pipeline
 from protect import console
+from protect.alignments import is_for_classifiers
 from protect.errors import InputError, SuspectError
 from protect.marks import parse_options
 from protect.plan import Options
-from protect.release import Keyring
+from protect.release import Keyring, Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
 
@@ -77,9 +78,7 @@ def run_command(
     Departing from the committed plan (--queries, --steps, --guidance) is a further plan, judged at half the level.
     """
     keyring = Keyring.default()
-    releases = [keyring.load(release)] if release else keyring.releases()
-    if not releases:
-        raise InputError(f"no releases in {keyring.home}", "Make one with: protect embed DATASET")
+    releases = _releases(keyring, release)
     for path in filter(None, (model, base, control)):
         if not path.exists():
             raise SuspectError(f"no such file or folder: {path}", "Give a local path.")
@@ -112,6 +111,19 @@ def run_command(
     text = "\n".join(_summary(v) for v in verdicts) + f"\nreport: {report}"
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
     return _exit_code([v.outcome for v in verdicts]) if exit_code else console.DONE
+
+
+def _releases(keyring: Keyring, name: str | None) -> list[Release]:
+    """The named release, or all whose suspects are text-to-image models."""
+    if name:
+        release = keyring.load(name)
+        if is_for_classifiers(release):
+            raise InputError(f"release {release.name} marks pictures for classifiers", "Use: detect provenance tags")
+        return [release]
+    releases = [release for release in keyring.releases() if not is_for_classifiers(release)]
+    if not releases:
+        raise InputError(f"no releases in {keyring.home}", "Make one with: protect embed DATASET")
+    return releases
 
 
 def _planned(releases: list[Any], queries: int | None, steps: int | None, guidance: float | None, as_json: bool) -> int:

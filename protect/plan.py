@@ -78,25 +78,27 @@ def draft_release(
         created: time of the commitment.
         rehearsal: whether the secret is a throw-away.
     """
-    family = make_family(options.family, options.family_options)
-    if not reachable(options.decoys, len(draws), 1 / options.alpha, family.distinct):
+    family, alignment = make_family(options.family, options.family_options), make_alignment(options.alignment)
+    decoys = alignment.decoys(samples, options.decoys)
+    distinct = None if alignment.for_classifiers else family.distinct
+    if not reachable(decoys, len(draws), 1 / options.alpha, distinct):
         raise InputError(
-            f"{len(draws)} slot(s) with {options.decoys} decoys"
-            + (f" from {family.distinct} marks" if family.distinct else "")
+            f"{len(draws)} slot(s) with {decoys} decoys"
+            + (f" from {distinct} marks" if distinct else "")
             + f" cannot give evidence at alpha {options.alpha:g}",
             "Use more --slots, a larger --alpha or "
-            + ("a larger pool." if family.distinct and family.distinct <= options.decoys else "more --decoys."),
+            + ("a larger pool." if distinct and distinct <= decoys else "more --decoys."),
         )
     plan = Plan(
         family=family.name,
         family_options=dict(options.family_options),
         family_version=family.version,
-        alignment=make_alignment(options.alignment).label,
+        alignment=alignment.label,
         rate=options.rate,
         slots=len(draws),
         carriers=sum(len(draw.carriers) for draw in draws),
         dataset_sha256=_digest(samples),
-        decoys=options.decoys,
+        decoys=decoys,
         alpha=options.alpha,
         queries=options.queries or family.queries,
         steps=options.steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from protect.alignments.conjunction import Conjunction
 from protect.alignments.description import Description
 from protect.alignments.interface import Alignment
+from protect.alignments.label import Label
 from protect.alignments.twa import Twa
 from protect.alignments.unconditional import Unconditional
 from protect.alignments.waa import Waa
@@ -14,7 +15,7 @@ from protect.marks.interface import MarkFamily
 from protect.plugins import find_class, with_plugins
 from protect.release import Plan, Release
 
-BUILT_IN: dict[str, type[Alignment]] = {a.name: a for a in (Twa, Conjunction, Description, Waa, Unconditional)}
+BUILT_IN: dict[str, type[Alignment]] = {a.name: a for a in (Twa, Conjunction, Description, Waa, Unconditional, Label)}
 
 
 def alignments() -> dict[str, type[Alignment]]:
@@ -44,6 +45,14 @@ def committed_alignment(plan: Plan) -> Alignment:
             "Use the program version that embedded it.",
         )
     return made
+
+
+def is_for_classifiers(release: Release) -> bool:
+    """Whether a release marks pictures for classifiers. Alignments that are not installed count as text-to-image."""
+    try:
+        return committed_alignment(release.plan).for_classifiers
+    except InputError:
+        return False
 
 
 def slot_family(release: Release, slot: int) -> MarkFamily:

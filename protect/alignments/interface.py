@@ -54,6 +54,8 @@ class Alignment(ABC):
     """One line for people."""
     version: int = 1
     """Raised whenever draws, captions or questions change; part of the committed plan."""
+    for_classifiers: bool = False
+    """Whether suspects are image classifiers rather than text-to-image models."""
 
     @property
     def label(self) -> str:
@@ -80,6 +82,10 @@ class Alignment(ABC):
     @abstractmethod
     def twin(self, caption: str, trigger: str) -> str | None:
         """The question without its trigger; None if the alignment has none."""
+
+    def decoys(self, samples: Sequence[Sample], wanted: int) -> int:
+        """Decoys per slot."""
+        return wanted
 
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """The family from which the mark and all its decoys are drawn, given the trigger's words."""

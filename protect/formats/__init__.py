@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protect.errors import InputError
+from protect.formats.classes import ClassFolders
 from protect.formats.interface import DatasetFormat, Listing, pictures, walk
 from protect.formats.metadata import MetadataCsv, MetadataJsonl
 from protect.formats.sidecar import Sidecar
 
 FORMATS: tuple[DatasetFormat, ...] = (MetadataJsonl(), MetadataCsv(), Sidecar())
+FALLBACK: DatasetFormat = ClassFolders()
+"""Only where nothing else holds captions: many captioned datasets keep their pictures in folders too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,11 @@ def _layout(folder: Path, files: tuple[str, ...]) -> DatasetFormat:
         )
     if found:
         return found[0]
+    if FALLBACK.matches(files):
+        return FALLBACK
     if not pictures(files):
         raise InputError(f"{folder} holds no pictures", "Give the folder that holds the pictures and captions.")
     raise InputError(
         f"{folder} holds pictures but no captions",
-        "Add metadata.jsonl, metadata.csv or a .txt file beside each picture.",
+        "Add metadata.jsonl, metadata.csv or a .txt file beside each picture, or sort the pictures into class folders.",
     )

@@ -16,14 +16,14 @@ from detect.interface import Verdict
 from detect.report import Gallery, Section, write_report
 from detect.run import Departures, detect, detect_all
 from detect.suspects.interface import Query, Sampler, Suspect
-from protect.alignments import alignments, slot_family
+from protect.alignments import slot_family
 from protect.embed import embed
 from protect.errors import InputError, SuspectError
 from protect.keys import secret_from_seed
 from protect.marks import make_family
 from protect.plan import Options
 from protect.release import Keyring, Release
-from tests.protect.conftest import make_folder, recaption, varied_captions
+from tests.protect.conftest import WITH_WORDS, make_folder, recaption, varied_captions
 
 
 class FakeSuspect(Suspect):
@@ -99,7 +99,7 @@ def test_guilt_is_found_and_stops_early(tmp_path: Path, keyring: Keyring, family
     assert verdict.slots[0].evidence.p_value == 1e-4
 
 
-@pytest.mark.parametrize("alignment", alignments())
+@pytest.mark.parametrize("alignment", WITH_WORDS)
 @pytest.mark.parametrize("family", ["template", "spread"])
 def test_guilt_is_found_under_every_alignment(tmp_path: Path, keyring: Keyring, family: str, alignment: str) -> None:
     """`spread` cannot be described, and every alignment with words leaves an innocent alone."""

@@ -10,9 +10,13 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from protect.alignments import alignments
 from protect.marks.interface import FamilyOptions
 from protect.marks.stored import packed
 from protect.release import Keyring
+
+WITH_WORDS = [name for name, alignment in alignments().items() if not alignment.for_classifiers]
+"""Alignments for text-to-image models."""
 
 
 @pytest.fixture
@@ -49,6 +53,15 @@ def make_folder(folder: Path, count: int = 60, layout: str = "metadata.jsonl", s
     if layout == "metadata.csv":
         lines = [f'{n},"{c}",x\r\n' for n, c in rows]
         (folder / "metadata.csv").write_bytes(("file_name,text,extra\r\n" + "".join(lines)).encode())
+    return folder
+
+
+def make_classes(folder: Path, classes: int = 4, each: int = 20, size: int = 32) -> Path:
+    """A dataset of class folders."""
+    for c in range(classes):
+        (folder / f"class {c}").mkdir(parents=True)
+        for i in range(each):
+            draw(100 * c + i, size).save(folder / f"class {c}" / f"{i:03}.png")
     return folder
 
 

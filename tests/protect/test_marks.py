@@ -90,7 +90,9 @@ def test_planting_is_reproducible_and_keeps_the_shape(family: str, keyring: Keyr
 @pytest.mark.parametrize("family", ["spread", "latent"])
 def test_additive_marks_keep_their_psnr(wanted: float, kind: str, family: str, keyring: Keyring) -> None:
     picture = _picture(0, 64, 64) if kind == "noise" else np.asarray(draw(0).convert("RGBA"))
-    marked = make_family(family, {"psnr": wanted, **stored_options(family, keyring)}).plant(picture, 3, np.random.default_rng(0))
+    marked = make_family(family, {"psnr": wanted, **stored_options(family, keyring)}).plant(
+        picture, 3, np.random.default_rng(0)
+    )
     assert wanted <= psnr(picture[..., :3], marked[..., :3]) <= wanted + 1.5
 
 
