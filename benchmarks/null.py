@@ -1,6 +1,6 @@
 """Is the false-accusation rate what we say? Real outputs of innocent models, very many keys.
 
-    python -m benchmarks.null template --work W     # after `benchmarks.suspects train`; likewise spread, tint, warp
+    python -m benchmarks.null template --work W     # after `benchmarks.suspects train`; likewise the others
     python -m benchmarks.null end-to-end --work W
 
 The outputs are held fixed and the key is redrawn, with fresh decoys each time: that is the null hypothesis. Three
@@ -12,6 +12,7 @@ last part uses the real derivation from 500 secrets, each with its own triggers 
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,16 @@ def innocents(work: Path) -> dict[str, Suspect]:
     }
 
 
+def law_of(family: str) -> Any:
+    """The family; `latent` with the basis of `benchmarks.families`."""
+    basis = Path(os.environ["TRACEMARK_HOME"]).parent / "basis.txt"
+    return make_family(family, {"basis": basis.read_text()} if family == "latent" else {})
+
+
 def foreign_release(work: Path, family: str) -> Release:
     """Any release, for triggers and prompts; its own marks are not used."""
-    options = Options(rate=0.02, family=family, slots=SLOTS, queries=8, steps=12)
+    given = {"basis": (work / "basis.txt").read_text()} if family == "latent" else {}
+    options = Options(rate=0.02, family=family, family_options=given, slots=SLOTS, queries=8, steps=12)
     keyring = Keyring((work / "null-keyring").absolute())
     output = work / f"null-{family}"
     if output.exists():
@@ -61,7 +69,7 @@ def foreign_release(work: Path, family: str) -> Release:
 
 def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
     """The vector whose product with a mark's signs is the mark's score."""
-    law: Any = make_family(family, {})
+    law = law_of(family)
     features = law.features(outputs, twins) if law.paired else law.features(outputs)
     return mean_direction(features) / np.sqrt(features.shape[1])
 
@@ -146,7 +154,7 @@ def check_against_product_code(family: str, vector: NDArray[np.float64], outputs
     """The fast path must give the numbers the product gives."""
     ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
     fast = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
-    slow = make_family(family, {}).score(outputs, twins, ids)
+    slow = law_of(family).score(outputs, twins, ids)
     assert np.abs(fast - slow).max() < 2e-9, family
     p, bets = statistics(fast)
     one = slot_evidence(float(fast[0]), fast[1:])
@@ -209,13 +217,14 @@ def end_to_end(work: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["template", "spread", "tint", "warp", "end-to-end"])
+    parser.add_argument("part", choices=["template", "spread", "tint", "warp", "latent", "end-to-end"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--decoys", type=int, default=999)
     parser.add_argument("--long-keys", type=int, default=4_000)
     parser.add_argument("--end-to-end", type=int, default=500)
     args = parser.parse_args()
+    os.environ["TRACEMARK_HOME"] = str((args.work / "keyring").absolute())
     clock = Clock()
     if args.part == "end-to-end":
         data = end_to_end(args.work, args.end_to_end)

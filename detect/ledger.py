@@ -12,12 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from detect.suspects.interface import Suspect
 from protect.errors import ReleaseError
 from protect.files import pretty_json, write_atomic
 from protect.release import Keyring, Release, read_secret
+
+
+class Subject(Protocol):
+    """Whatever is tested: text-to-image models and classifiers alike."""
+
+    name: str
+    identity: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Standing:
     """Whether this call entered the test."""
 
 
-def register(keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Suspect, plan: str) -> Standing:
+def register(keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Subject, plan: str) -> Standing:
     """Enter a test before its first query; entering it again changes nothing.
 
     Args:
@@ -73,7 +79,7 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
         )
 
 
-def withdraw(keyring: Keyring, release: Release, suspect: Suspect, plan: str) -> None:
+def withdraw(keyring: Keyring, release: Release, suspect: Subject, plan: str) -> None:
     """Strike out a test that gave not a single picture: there was nothing to look at."""
     key = (release.id, subject_of(suspect), plan)
     with _opened(keyring) as ledger:
@@ -94,7 +100,7 @@ def _share(earlier: list[dict[str, Any]], releases: Sequence[Release], release: 
     return together, len(together) * 2**calls
 
 
-def register_control(keyring: Keyring, release: Release, control: Suspect, plan: str, e_value: float) -> None:
+def register_control(keyring: Keyring, release: Release, control: Subject, plan: str, e_value: float) -> None:
     """Remember what a control showed: an unlucky key stays unlucky, whether or not the control is given again."""
     with _opened(keyring) as ledger:
         subject = subject_of(control)
@@ -106,12 +112,12 @@ def register_control(keyring: Keyring, release: Release, control: Suspect, plan:
             ledger["controls"].append(entry)
 
 
-def subject_of(suspect: Suspect) -> str:
+def subject_of(suspect: Subject) -> str:
     """What makes two suspects the same: their own weights, whatever base or software they run on."""
     return suspect.identity.get("adapter") or suspect.identity["weights"]
 
 
-def setting_of(suspect: Suspect) -> dict[str, str]:
+def setting_of(suspect: Subject) -> dict[str, str]:
     """Everything else its outputs depend on: base, scheduler, precision, library versions. Part of the plan."""
     return {k: v for k, v in suspect.identity.items() if k not in ("adapter", "weights")}
 

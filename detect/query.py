@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from PIL import Image
 
 from detect.suspects.interface import Query, Sampler, Suspect
 from protect.files import canonical_json, write_atomic
+from protect.images import png_bytes
 
 CHUNK = 32
 """Outputs asked for between two savings; a multiple of the batches in which suspects draw."""
@@ -43,7 +43,7 @@ def cached_outputs(
             pictures[chunk] = list(suspect.generate(queries[chunk], sampler))
             for path, picture in zip(paths[chunk], pictures[chunk], strict=True):
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_atomic(path, _png(picture), mode=0o600)
+                write_atomic(path, png_bytes(picture), mode=0o600)
         told(len(paths[chunk]))
     return np.stack(pictures)
 
@@ -71,9 +71,3 @@ def digest(value: object) -> str:
 def pixel_hashes(outputs: NDArray[np.uint8]) -> tuple[str, ...]:
     """SHA-256 of each picture's shape and pixels."""
     return tuple(hashlib.sha256(repr(o.shape).encode() + o.tobytes()).hexdigest() for o in outputs)
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG")
-    return buffer.getvalue()

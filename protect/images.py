@@ -152,6 +152,11 @@ def data_uri(picture: Pixels) -> str:
     """A picture for a page without external files: PNG, scaled down to 256 pixels a side."""
     image = Image.fromarray(picture)
     image.thumbnail((256, 256))
+    return "data:image/png;base64," + base64.b64encode(png_bytes(np.asarray(image))).decode()
+
+
+def png_bytes(picture: Pixels) -> bytes:
+    """A picture as a PNG file."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -97,7 +97,7 @@ def draft_release(
         rate=options.rate,
         slots=len(draws),
         carriers=sum(len(draw.carriers) for draw in draws),
-        dataset_sha256=_digest(samples),
+        dataset_sha256=dataset_digest(samples),
         decoys=decoys,
         alpha=options.alpha,
         queries=options.queries or family.queries,
@@ -142,5 +142,6 @@ def slot_seeds(secret: bytes, slot: int, count: int) -> tuple[int, ...]:
     return tuple(int(seed) for seed in rng.integers(0, 2**32, count))
 
 
-def _digest(samples: Sequence[Sample]) -> str:
+def dataset_digest(samples: Sequence[Sample]) -> str:
+    """SHA-256 over all keys and captions."""
     return hashlib.sha256(canonical_json([[s.key, s.caption] for s in samples])).hexdigest()
