@@ -30,7 +30,9 @@ def main() -> None:
     args = parser.parse_args()
     clock = Clock()
     secret = secret_from_seed(0, "check photos")
-    found = check(args.photos, list(families()), {}, args.vae or miniature_path(), secret, pictures=args.pictures)
+    # `scene` and `latent` need a pool and a basis of the owner's.
+    names = [name for name in families() if name not in {"scene", "latent"}]
+    found = check(args.photos, names, {}, args.vae or miniature_path(), secret, pictures=args.pictures)
     if args.page:
         write_page(args.page, found, args.photos)
     rows = {

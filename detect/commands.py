@@ -110,7 +110,7 @@ def run_command(
     data = [v.as_json() for v in verdicts]
     text = "\n".join(_summary(v) for v in verdicts) + f"\nreport: {report}"
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
-    return _exit_code([v.outcome for v in verdicts]) if exit_code else console.DONE
+    return console.verdict_code([v.outcome for v in verdicts]) if exit_code else console.DONE
 
 
 def _releases(keyring: Keyring, name: str | None) -> list[Release]:
@@ -142,12 +142,6 @@ def _planned(releases: list[Any], queries: int | None, steps: int | None, guidan
     )
     console.answer(text, rows, as_json)
     return console.DONE
-
-
-def _exit_code(outcomes: list[str]) -> int:
-    if "evidence" in outcomes:
-        return console.EVIDENCE
-    return console.INCONCLUSIVE if "inconclusive" in outcomes else console.DONE
 
 
 def _summary(verdict: Any) -> str:

@@ -23,7 +23,7 @@ def decoy_histogram(slot: SlotResult) -> str:
     axes.set_ylabel("decoys")
     axes.margins(x=0.04)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
-    return _svg(figure)
+    return svg(figure)
 
 
 def running_plot(verdict: Verdict) -> str:
@@ -39,10 +39,11 @@ def running_plot(verdict: Verdict) -> str:
     axes.set_xticks(range(verdict.release.plan.slots + 1))
     axes.set_xlabel("slots asked")
     axes.set_ylabel("evidence E (log scale)")
-    return _svg(figure)
+    return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as SVG text; the same figure gives the same bytes."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=QUIET, labelsize=9)

@@ -127,6 +127,13 @@ def _refuse(message: str) -> int:
     return USAGE
 
 
+def verdict_code(outcomes: Sequence[str]) -> int:
+    """What `--exit-code` asks for: the code of the gravest outcome."""
+    if "evidence" in outcomes:
+        return EVIDENCE
+    return INCONCLUSIVE if "inconclusive" in outcomes else DONE
+
+
 def named_values(given: Sequence[str]) -> dict[str, str]:
     """Options written as NAME=VALUE.
 

@@ -10,6 +10,7 @@ import torch
 
 from detect.classifiers.interface import BATCH, Answers, Classifier, answers_from_scores
 from detect.classifiers.preprocessing import Preprocessing
+from detect.suspects.quiet import quiet
 from protect.errors import SuspectError
 from protect.files import sha256_file
 from protect.marks.interface import Pixels
@@ -28,7 +29,8 @@ class ModuleClassifier(Classifier):
         }  # fmt: skip
         self._preprocessing, self._device = preprocessing, device
         try:
-            self._run = _onnx(file) if file.suffix == ".onnx" else _torch(file, device)
+            with quiet():
+                self._run = _onnx(file) if file.suffix == ".onnx" else _torch(file, device)
         except ImportError as error:
             raise SuspectError(
                 f"{file} needs a package: {error.name}", f"Install it: pip install {error.name}"

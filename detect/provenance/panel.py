@@ -22,8 +22,8 @@ ASSUMPTION = (
     "panel_p holds only if an innocent suspect is exchangeable with the reference classifiers: same task, like "
     "recipes, like data. It is not exact."
 )
-CHANCE_MARGIN = 1.5
-"""A suspect whose accuracy on all pictures is below this many times chance tells nothing."""
+CHANCE_ERRORS = 4.0
+"""A suspect whose accuracy is not this many standard errors above chance tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,13 @@ def trouble(answers: Answers, truth: NDArray[np.intp], classes: int) -> str:
     if len(np.unique(answers.labels)) == 1:
         return f"it answers class {answers.labels[0]} to everything"
     right = float((answers.labels == truth).mean())
-    if right >= CHANCE_MARGIN / classes:
+    chance = 1 / classes
+    wanted = chance + CHANCE_ERRORS * float(np.sqrt(chance * (1 - chance) / len(truth)))
+    if right >= wanted:
         return ""
     for shift in (-1, 1):
         moved = float((answers.labels + shift == truth).mean())
-        if moved > max(2 * right, CHANCE_MARGIN / classes):
+        if moved > max(2 * right, wanted):
             return f"its labels look shifted by {-shift:+d} (right on {right:.0%}, {moved:.0%} after shifting)"
     return (
         f"it is right on {right:.0%} of {len(truth)} pictures, no better than chance; other classes or normalisation?"

@@ -18,7 +18,7 @@ from detect.provenance.trainprove import BATCH, FLAWS, PaperVerdict, Variant, tr
 from detect.run import versions
 from detect.suspects import Sampler, Suspect
 from protect.embed import Progress
-from protect.errors import InputError
+from protect.errors import EvidenceError, InputError
 from protect.plan import check_range
 from protect.release import Keyring
 
@@ -85,24 +85,37 @@ class Source:
     generator: Suspect | None = None
     folder: Path | None = None
 
-    def sets(
+    def train_set(
         self, classes: Sequence[str], settings: Settings, cache: Path, side: int | None, progress: Progress
-    ) -> tuple[LabelledSet, LabelledSet]:
-        """Pictures to train on and to ask about; folders give the first and the following ones."""
-        train, test = settings.train_per_class, settings.test_per_class
+    ) -> LabelledSet:
+        """Pictures to train on; folders give their first ones."""
         if self.generator is not None:
-            first, second = (
-                drawn(self.generator, template, classes, count, seed=seed, sampler=settings.sampler, cache=cache,
-                      progress=progress)
-                for template, count, seed in (
-                    (settings.shadow_prompt, train, _TRAIN_SEED), (settings.test_prompt, test, _TEST_SEED)
-                )
-            )  # fmt: skip
-            return replace(first, name=self.name), replace(second, name=self.name)
+            return self._drawn(self.generator, settings.shadow_prompt, settings.train_per_class, _TRAIN_SEED, classes,
+                               settings, cache, progress)  # fmt: skip
+        return self._read(classes, settings, side).part(0, settings.train_per_class * len(classes))
+
+    def test_set(
+        self, classes: Sequence[str], settings: Settings, cache: Path, side: int | None, progress: Progress
+    ) -> LabelledSet:
+        """Other pictures, to ask about; folders give those that follow."""
+        if self.generator is not None:
+            return self._drawn(self.generator, settings.test_prompt, settings.test_per_class, _TEST_SEED, classes,
+                               settings, cache, progress)  # fmt: skip
+        both = self._read(classes, settings, side)
+        return both.part(settings.train_per_class * len(classes), len(both.truth))
+
+    def _drawn(
+        self, generator: Suspect, template: str, count: int, seed: int, classes: Sequence[str], settings: Settings,
+        cache: Path, progress: Progress,
+    ) -> LabelledSet:  # fmt: skip
+        found = drawn(generator, template, classes, count, seed=seed, sampler=settings.sampler, cache=cache,
+                      progress=progress)  # fmt: skip
+        return replace(found, name=self.name)
+
+    def _read(self, classes: Sequence[str], settings: Settings, side: int | None) -> LabelledSet:
         assert self.folder is not None
-        both = read_set(self.folder, classes, train + test, side or settings.shadow.side)
-        cut = train * len(classes)
-        return both.part(0, cut), both.part(cut, len(both.truth))
+        count = settings.train_per_class + settings.test_per_class
+        return read_set(self.folder, classes, count, side or settings.shadow.side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +143,7 @@ class ProvenanceVerdict:
     suspect: str
     identity: dict[str, str]
     trouble: str
-    """Why nothing can be said; empty otherwise."""
+    """What could not be said, and why; empty otherwise."""
     paper: PaperVerdict | None
     panel: PanelVerdict | None
     alpha: float
@@ -181,9 +194,13 @@ def prepare(
     """
     settings.check(len(controls), len(classes))
     cache, trained = keyring.folder("cache"), keyring.folder("classifiers")
-    own_train, own_test = generator.sets(classes, settings, cache, None, progress)
+    own_test = generator.test_set(classes, settings, cache, None, progress)
+    own_train = generator.train_set(classes, settings, cache, None, progress)
     side = own_test.pictures.shape[1]
-    sets = [control.sets(classes, settings, cache, side, progress) for control in controls]
+    sets = [
+        (c.train_set(classes, settings, cache, side, progress), c.test_set(classes, settings, cache, side, progress))
+        for c in controls
+    ]
     shadow = train_classifier(own_train, classes, settings.shadow, trained, device=device, progress=progress)
     contrasts = []
     for r in range(settings.references):
@@ -226,6 +243,10 @@ def judge(materials: Materials, suspect: Classifier) -> ProvenanceVerdict:
     own, *controls = np.split(right, cuts[:-1])
     count = len(materials.own.truth)
     first = Answers(said.labels[:count], None if said.scores is None else said.scores[:count])
-    paper = trainprove(materials.shadow, first, materials.own.truth, variant=settings.variant, batch=settings.batch)
     ours = panel(own, controls, materials.references, settings.alpha)
-    return ProvenanceVerdict(suspect.name, dict(suspect.identity), "", paper, ours, settings.alpha)
+    paper, missing = None, ""
+    try:
+        paper = trainprove(materials.shadow, first, materials.own.truth, variant=settings.variant, batch=settings.batch)
+    except EvidenceError as error:  # a shadow without spread says nothing; the panel still does
+        missing = error.what
+    return ProvenanceVerdict(suspect.name, dict(suspect.identity), missing, paper, ours, settings.alpha)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detect.classifiers.answers import write_queries
 from detect.classifiers.interface import Answers, Classifier
 from detect.evidence import SlotEvidence, overall_p_value, running_evidence, slot_evidence
 from detect.interface import Outcome
@@ -128,6 +129,18 @@ def questions(release: Release, dataset: Path, slot: int) -> Questions:
     return Questions(_stacked(marked, side), _stacked(sources, side))
 
 
+def classes_of(dataset: Path) -> tuple[tuple[str, ...], str]:
+    """A dataset's classes, sorted, and its digest as releases commit to it."""
+    samples = open_dataset(dataset).listing.samples
+    return tuple(class_names(samples)), dataset_digest(samples)
+
+
+def written_questions(folder: Path, releases: Sequence[Release], dataset: Path, classes: tuple[str, ...]) -> Path:
+    """Write all pictures that releases ask about, for somebody else to put to a black box; returns the table."""
+    asked = [questions(release, dataset, slot) for release in releases for slot in range(release.plan.slots)]
+    return write_queries(folder, np.concatenate([p for q in asked for p in (q.marked, q.plain)]), classes)
+
+
 def _stacked(pictures: Sequence[Pixels], side: int) -> Pixels:
     """RGBA pictures on white, at one size, shape (n, side, side, 3)."""
     from protect.basis import picture_at
@@ -175,7 +188,7 @@ def detect_tags(
         InputError: see `questions`.
     """
     asked = [questions(release, dataset, slot) for slot in range(release.plan.slots)]
-    classes = tuple(class_names(open_dataset(dataset).listing.samples))
+    classes, _ = classes_of(dataset)
     plan = digest([release.id, "tags", release.plan.queries, setting_of(suspect), versions()])
     standing = register(keyring, releases or [release], release, suspect, plan)
     alpha = release.plan.alpha / 2**standing.further_plans

@@ -50,7 +50,7 @@ class Label(Alignment):
                 raise InputError(
                     f"class {name!r} has {len(pool)} pictures that can carry a mark; it needs {share * slots}"
                     + (f" ({aside[0].key}: {aside[0].reason})" if aside else ""),
-                    "Use a lower --rate, or merge or drop small classes.",
+                    f"Use --rate {len(pool) / len(request.samples):.2g} or less, or merge or drop small classes.",
                 )
             pools.append(pool)
             passed += aside

@@ -1,0 +1,280 @@
+"""Commands of `detect provenance`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detect.commands import Device, Json, use_all_cores
+from protect import console
+from protect.alignments import is_for_classifiers
+from protect.errors import InputError
+from protect.release import Keyring, Release
+
+if TYPE_CHECKING:
+    from detect.classifiers import Classifier
+    from detect.provenance.run import Materials, Settings, Source
+
+provenance_app = console.make_app("Was a classifier trained on my pictures, or on my generator's?")
+
+
+class VariantName(StrEnum):
+    """What the paper's rule compares."""
+
+    accuracy = "accuracy"
+    entropy = "entropy"
+    similarity = "similarity"
+
+
+class Normalisation(StrEnum):
+    """Of the input of a TorchScript, torch.export or ONNX suspect."""
+
+    imagenet = "imagenet"
+    half = "half"
+    none = "none"
+
+
+Generator = Annotated[Path, typer.Option(help="Your generator: a diffusers folder.")]
+Classes = Annotated[Path, typer.Option(help="Text file, one class a line.")]
+Control = Annotated[list[Path], typer.Option(help="Another generator, or class folders of pictures; give two or more.")]
+Train = Annotated[int, typer.Option(help="Pictures per class to train shadow and references on.")]
+Test = Annotated[int, typer.Option(help="Pictures per class to ask about.")]
+Model = Annotated[str, typer.Option(help="Suspect: transformers folder, .pt/.pt2/.onnx, .csv of answers, or address.")]
+Map = Annotated[Path | None, typer.Option("--map", help="CSV: the suspect's label, your class.")]
+InputSize = Annotated[int, typer.Option(help="Input side of a .pt, .pt2 or .onnx suspect.")]
+Normalise = Annotated[Normalisation, typer.Option(help="Input normalisation of such a suspect.")]
+Report = Annotated[Path, typer.Option(help="HTML report.")]
+Prompt = Annotated[str, typer.Option(help="Prompt with {c} for the class.")]
+Steps = Annotated[int, typer.Option(min=1, help="Sampling steps.")]
+Guidance = Annotated[float, typer.Option(help="Guidance scale.")]
+
+
+@provenance_app.command("run")
+def run_command(
+    model: Model, generator: Generator, classes: Classes, control: Control,
+    mapping: Map = None, train_per_class: Train = 300, test_per_class: Test = 500,
+    shadow_prompt: Prompt = "a {c}", test_prompt: Prompt = "a photo of a {c}",
+    steps: Steps = 20, guidance: Guidance = 3.0,
+    architecture: Annotated[str, typer.Option(help="Of the shadow.")] = "resnet18",
+    epochs: Annotated[int, typer.Option(help="Of shadow and references.")] = 30,
+    side: Annotated[int, typer.Option(help="Input side of shadow and references.")] = 32,
+    references: Annotated[int, typer.Option(help="Reference classifiers; panel_p cannot be below 1/(n + 1).")] = 19,
+    variant: Annotated[VariantName, typer.Option(help="Of the paper's rule.")] = VariantName.accuracy,
+    batch: Annotated[int, typer.Option(help="Pictures per batch of the paper's rule.")] = 128,
+    alpha: Annotated[float, typer.Option(help="Level of panel_p.")] = 0.05,
+    input_size: InputSize = 224, normalisation: Normalise = Normalisation.imagenet,
+    report: Report = Path("provenance.html"), device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would draw and train.")] = False,
+    as_json: Json = False,
+) -> int:  # fmt: skip
+    """Was the suspect trained on my generator's pictures? The paper's rule (TrainProVe), and our panel beside it.
+
+    Passive: nothing was planted, so neither is exact. Where you can act beforehand, mark a share of the pictures
+    (protect embed --alignment label) and use: detect provenance tags.
+    """
+    names, settings = _settings(
+        classes, train_per_class, test_per_class, shadow_prompt, test_prompt, steps, guidance, architecture, epochs,
+        side, references, variant, batch, alpha, control,
+    )  # fmt: skip
+    console.check_target("--report", report)
+    if dry_run:
+        return _told(settings, len(control), len(names), as_json)
+    use_all_cores()
+    from detect.provenance.page import write_page
+    from detect.provenance.run import judge
+
+    suspect = _suspect(model, names, mapping, input_size, normalisation, device)
+    materials = _materials(generator, control, names, settings, device)
+    verdict = judge(materials, suspect)
+    write_page(report, verdict, materials)
+    text = "\n".join([*_in_words(verdict), f"report: {report}"])
+    console.answer(text, verdict.as_json(), as_json)
+    return console.DONE
+
+
+@provenance_app.command("plan")
+def plan_command(
+    generator: Generator, classes: Classes, control: Control,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the query set.")],
+    test_per_class: Test = 500, test_prompt: Prompt = "a photo of a {c}",
+    steps: Steps = 20, guidance: Guidance = 3.0, train_per_class: Train = 300,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many pictures it would write.")] = False,
+    device: Device = "cpu", as_json: Json = False,
+) -> int:  # fmt: skip
+    """Write the pictures for a black box that somebody else will ask, and the table for its answers.
+
+    Give the filled table to `detect provenance run --model answers.csv` with the same options.
+    """
+    names, settings = _settings(
+        classes, train_per_class, test_per_class, "a {c}", test_prompt, steps, guidance, "resnet18", 30, 32, 19,
+        VariantName.accuracy, 2, 0.05, control,
+    )  # fmt: skip
+    _check_empty(output)
+    count = test_per_class * len(names) * (1 + len(control))
+    if dry_run:
+        console.answer(f"would write {count:,} pictures to {output}", {"pictures": count}, as_json)
+        return console.DONE
+    use_all_cores()
+    from detect.classifiers.answers import write_queries
+
+    own, others = _sources(generator, control, device)
+    cache = Keyring.default().folder("cache")
+    with console.progress() as told:
+        first = own.test_set(names, settings, cache, None, told)
+        sets = [first, *(o.test_set(names, settings, cache, first.pictures.shape[1], told) for o in others)]
+    import numpy as np
+
+    table = write_queries(output, np.concatenate([s.pictures for s in sets]), names)
+    text = f"pictures in {output}; have the suspect name the class of each and fill in {table}"
+    console.answer(text, {"pictures": count, "table": str(table)}, as_json)
+    return console.DONE
+
+
+@provenance_app.command("tags")
+def tags_command(
+    model: Model,
+    dataset: Annotated[Path, typer.Option(help="The class folders that were marked, as they were before.")],
+    release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all for classifiers]")] = None,
+    mapping: Map = None,
+    queries: Annotated[Path | None, typer.Option(help="Write the questions for a black box here, and stop.")] = None,
+    input_size: InputSize = 224,
+    normalisation: Normalise = Normalisation.imagenet,
+    report: Report = Path("tags.html"),
+    device: Device = "cpu",
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Was the suspect trained on my marked pictures? Exact: the key drew the classes.
+
+    For copies made with protect embed --alignment label.
+    Labels alone suffice. A black box: write the questions with --queries, then give the filled answers.csv as --model.
+    """
+    keyring = Keyring.default()
+    releases = _releases(keyring, release)
+    console.existing_folder(dataset, "the dataset")
+    console.check_target("--report", report)
+    from detect.provenance.page import write_tags_page
+    from detect.provenance.tags import classes_of, detect_tags, written_questions
+
+    fitting = [r for r in releases if release or r.plan.dataset_sha256 == classes_of(dataset)[1]]
+    if not fitting:
+        raise InputError(f"no release in {keyring.home} was made from {dataset}", "Give the unmarked original.")
+    names = classes_of(dataset)[0]
+    if queries:
+        _check_empty(queries)
+        table = written_questions(queries, fitting, dataset, names)
+        console.answer(f"have the suspect name the class of each picture and fill in {table}", str(table), as_json)
+        return console.DONE
+    use_all_cores()
+    suspect = _suspect(model, names, mapping, input_size, normalisation, device)
+    with console.progress() as told:
+        found = [detect_tags(r, suspect, dataset, keyring, releases=fitting, progress=told) for r in fitting]
+    write_tags_page(report, found)
+    text = [
+        f"{v.release.name}: {v.outcome}" + (f" ({v.reason})" if v.reason else "")
+        + f": E = {v.e_value:,.4g} of {v.threshold:,.0f} required, {v.queries} pictures"
+        for v in found
+    ]  # fmt: skip
+    data = [v.as_json() for v in found]
+    console.answer("\n".join([*text, f"report: {report}"]), data[0] if len(data) == 1 else data, as_json)
+    return console.verdict_code([v.outcome for v in found]) if exit_code else console.DONE
+
+
+def _settings(
+    classes: Path, train: int, test: int, shadow_prompt: str, test_prompt: str, steps: int, guidance: float,
+    architecture: str, epochs: int, side: int, references: int, variant: VariantName, batch: int, alpha: float,
+    control: list[Path],
+) -> tuple[tuple[str, ...], Settings]:  # fmt: skip
+    from detect.classifiers.classes import read_classes
+    from detect.provenance.run import Settings
+    from detect.provenance.training import Recipe
+    from detect.suspects import Sampler
+
+    names = read_classes(classes)
+    settings = Settings(
+        train, test, shadow_prompt, test_prompt, Sampler(steps=steps, guidance=guidance),
+        replace(Recipe(), architecture=architecture, epochs=epochs, side=side), references, variant.value, batch, alpha,
+    )  # fmt: skip
+    settings.check(len(control), len(names))
+    return names, settings
+
+
+def _told(settings: Settings, controls: int, classes: int, as_json: bool) -> int:
+    cost = settings.cost(controls, classes)
+    text = f"would draw at most {cost['pictures']:,} pictures and train {cost['classifiers']} classifiers"
+    console.answer(text, cost, as_json)
+    return console.DONE
+
+
+def _sources(generator: Path, control: list[Path], device: str) -> tuple[Source, list[Source]]:
+    from detect.provenance.run import Source
+    from detect.suspects import is_pipeline, load_suspect
+
+    others = [
+        Source(c.name, load_suspect(c, device=device)) if is_pipeline(c) else Source(c.name, folder=c) for c in control
+    ]
+    return Source(generator.name, load_suspect(generator, device=device)), others
+
+
+def _materials(
+    generator: Path, control: list[Path], names: tuple[str, ...], settings: Settings, device: str
+) -> Materials:
+    from detect.provenance.run import prepare
+
+    own, others = _sources(generator, control, device)
+    with console.progress() as told:
+        return prepare(own, others, names, settings, Keyring.default(), device=device, progress=told)
+
+
+def _suspect(
+    model: str, names: tuple[str, ...], mapping: Path | None, side: int, normalisation: Normalisation, device: str
+) -> Classifier:
+    from detect.classifiers import load_classifier
+    from detect.classifiers.classes import read_map
+    from detect.classifiers.preprocessing import Preprocessing
+
+    return load_classifier(
+        model, names, mapping=read_map(mapping) if mapping else None,
+        preprocessing=Preprocessing(side, normalisation.value), device=device,
+    )  # fmt: skip
+
+
+def _in_words(verdict: object) -> list[str]:
+    from detect.provenance.run import ProvenanceVerdict
+
+    assert isinstance(verdict, ProvenanceVerdict)
+    if verdict.panel is None:
+        return [f"inconclusive: {verdict.trouble}"]
+    paper, ours = verdict.paper, verdict.panel
+    return [
+        f"TrainProVe's rule: cannot be applied ({verdict.trouble})"
+        if paper is None
+        else f"TrainProVe's rule: {'guilty' if paper.accused else 'innocent'} "
+        f"(G = {paper.statistic:.2f}, critical {paper.critical:.2f}; not rejecting is its word for guilty)",
+        f"panel: {verdict.outcome}: panel_p = {ours.panel_p:.3g}, alpha {verdict.alpha:g} "
+        f"(contrast {ours.contrast:+.3f} among {len(ours.references)} references; not exact)",
+    ]
+
+
+def _releases(keyring: Keyring, name: str | None) -> list[Release]:
+    """The named release, or all for classifiers."""
+    if name:
+        release = keyring.load(name)
+        if not is_for_classifiers(release):
+            raise InputError(f"release {release.name} is for text-to-image models", "Use: detect run")
+        return [release]
+    found = [release for release in keyring.releases() if is_for_classifiers(release)]
+    if not found:
+        raise InputError(
+            f"no releases for classifiers in {keyring.home}", "Make one with: protect embed --alignment label"
+        )
+    return found
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is not empty", "Give another folder; nothing is ever overwritten.")
