@@ -5,7 +5,7 @@
     python -m benchmarks.transfer judge --work W
 
 The release is that of seed 200 in `benchmarks.suspects`; there LoRA of rank 16 on all layers, with the text encoder
-trained along, was found after 384 sightings.
+trained along, was found after 384 sightings. One way starts from a fine-tune that `benchmarks.baselines` makes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Way:
     tuning: FinetuneOptions
     mixed: bool = False
     """Whether the unmarked originals are mixed in: twice the data, at the same number of steps half the sightings."""
+    base: str = ""
+    """Under the work folder; the miniature by default."""
 
 
 WAYS = (
@@ -44,6 +46,7 @@ WAYS = (
     Way("full, text encoder frozen", replace(FULL, text_encoder=False, steps=300, seed=404)),
     Way("LoRA rank 64", replace(TUNING, rank=64, seed=405)),
     Way("full, originals mixed in 1:1", replace(FULL, steps=300, seed=406), mixed=True),
+    Way("LoRA on the miniature tuned on other data", replace(TUNING, seed=407), base="other-blob-500"),
 )
 """The most telling first; what was not trained is named in the result."""
 
@@ -51,6 +54,11 @@ WAYS = (
 def output(work: Path, way: Way) -> Path:
     """Where a suspect lies."""
     return work / f"transfer-{way.tuning.seed}"
+
+
+def base(work: Path, way: Way) -> Path:
+    """What is tuned."""
+    return work / way.base if way.base else miniature_path()
 
 
 def train(work: Path, part: int, parts: int) -> None:
@@ -62,7 +70,7 @@ def train(work: Path, part: int, parts: int) -> None:
             samples += captioned_files(work / "dataset")
         clock = Clock()
         if not output(work, way).exists():
-            finetune(miniature_path(), samples, output(work, way), way.tuning, device="cpu")
+            finetune(base(work, way), samples, output(work, way), way.tuning, device="cpu")
         print(f"{way.name}: {clock():.0f} s", flush=True)
 
 
@@ -75,14 +83,14 @@ def judge(work: Path) -> None:
         if not output(work, way).exists():
             continue
         lora = way.tuning.method == "lora"
-        suspect = load_suspect(output(work, way), base=miniature_path() if lora else None)
+        suspect = load_suspect(output(work, way), base=base(work, way) if lora else None)
         verdict = detect(release, suspect, Keyring((work / "tests-transfer").absolute()))
         passes = way.tuning.steps * way.tuning.batch / (2200 * (2 if way.mixed else 1))
         rows.append({"way": way.name, "sightings": passes * release.plan.carriers, **row(verdict),
                      "tuning": asdict(way.tuning)})  # fmt: skip
         print(rows[-1], flush=True)
     missing = [way.name for way in WAYS if not output(work, way).exists()]
-    left_out = [*missing, "another base (a second miniature)", "more than one key"]
+    left_out = [*missing, "a base of other width", "more than one key"]
     write_result("transfer", {"ways": rows, "left_out": left_out}, clock())
 
 
