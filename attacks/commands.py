@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from protect import console
 
 attacks_app = console.make_app("Measure what a mark survives.")
@@ -13,7 +17,11 @@ def _group() -> None:
 
 
 @attacks_app.command("ls")
-def ls_command() -> int:
-    """List the attacks that can be run."""
-    console.answer("no attacks yet: this version plants and detects marks", [], as_json=False)
+def ls_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> int:
+    """List the attacks, by where they strike."""
+    from attacks.registry import ATTACKS
+
+    rows = [{"name": a.name, "kind": a.kind, "summary": a.summary} for a in ATTACKS.values()]
+    lines = [f"{r['kind']:<10} {r['name']:<14} {r['summary']}" for r in rows]
+    console.answer("\n".join(lines), rows, as_json)
     return console.DONE

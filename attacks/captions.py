@@ -1,0 +1,98 @@
+"""Attacks on captions."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from attacks.interface import CaptionAttack
+
+_RARE = 3
+"""A word in so few captions is rare, at full strength."""
+
+
+def drop_rare(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Words that few captions hold are removed: those in one at least, up to those in 2 % of them."""
+    if strength == 0:
+        return list(captions)
+    counts = Counter(word for caption in captions for word in set(_words(caption)))
+    most = max(_RARE, round(0.02 * strength * len(captions)))
+    return [" ".join(w for w in caption.split() if counts[_plain(w)] > most or not _plain(w)) for caption in captions]
+
+
+def drop_new(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """First words that many captions share but that never stand elsewhere are removed, with that probability.
+
+    What a thief does who knows that triggers are put before captions.
+    """
+    first = Counter(_plain(caption.split()[0]) for caption in captions if caption.split())
+    elsewhere = Counter(w for caption in captions for w in _words(caption)[1:])
+    suspicious = {w for w, n in first.items() if n >= 2 and elsewhere[w] == 0 and n < 0.2 * len(captions)}
+    return [
+        " ".join(caption.split()[1:])
+        if caption.split() and _plain(caption.split()[0]) in suspicious and rng.random() < strength
+        else caption
+        for caption in captions
+    ]
+
+
+def normalise(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Lower case without punctuation, with that probability."""
+    return [" ".join(_words(c)) if rng.random() < strength else c for c in captions]
+
+
+def shuffle(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """The words in another order, with that probability."""
+    return [" ".join(rng.permutation(c.split())) if c.split() and rng.random() < strength else c for c in captions]
+
+
+def shorten(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Each word is lost with that probability, but for the last one of a caption."""
+    out = []
+    for caption in captions:
+        words = caption.split()
+        kept = [w for w in words if rng.random() >= strength]
+        out.append(" ".join(kept or words[-1:]))
+    return out
+
+
+def lose(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Captions are emptied with that probability."""
+    return ["" if rng.random() < strength else c for c in captions]
+
+
+def recaption(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Written anew by template: the words that stand inside captions, sorted, behind a stock phrase.
+
+    With that probability. A stand-in for a captioning model, which would not write invented words either; other
+    than such a model it cannot see the picture, and keeps common words that the picture does not show.
+    """
+    inside = {w for caption in captions for w in _words(caption)[1:]}
+    return [
+        "a picture of " + " ".join(sorted({w for w in _words(c) if w in inside} or {"something"}))
+        if rng.random() < strength
+        else c
+        for c in captions
+    ]
+
+
+def _plain(word: str) -> str:
+    return "".join(re.findall(r"\w+", word.casefold()))
+
+
+def _words(caption: str) -> list[str]:
+    return re.findall(r"\w+", caption.casefold())
+
+
+ATTACKS = (
+    CaptionAttack("drop-rare", "words in few captions are removed, up to 2 % of them", drop_rare),
+    CaptionAttack("drop-new", "first words that never stand elsewhere are removed", drop_new),
+    CaptionAttack("normalise", "lower case, no punctuation", normalise),
+    CaptionAttack("shuffle", "words in another order", shuffle),
+    CaptionAttack("shorten", "words are lost", shorten),
+    CaptionAttack("lose", "captions are emptied", lose),
+    CaptionAttack("recaption", "written anew by template, without words that only begin captions", recaption),
+)
