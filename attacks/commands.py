@@ -2,22 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from detect.commands import Device, Json, Method, use_all_cores
 from protect import console
+from protect.errors import InputError
+from protect.plan import Options
 
 attacks_app = console.make_app("Measure what a mark survives.")
 
 
-@attacks_app.callback()
-def _group() -> None:
-    """Keep `ls` a subcommand."""
+@attacks_app.command("run")
+def run_command(
+    dataset: Annotated[Path, typer.Argument(help="Your dataset: a folder of pictures with captions.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything; a second run resumes.")],
+    base: Annotated[Path | None, typer.Option(help="Diffusers folder that thieves tune. [the miniature]")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Plan file in TOML. [the standard suite]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Keys per cell of the standard suite.")] = 1,
+    rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
+    slots: Annotated[int, typer.Option(help="Independent marks.")] = 1,
+    method: Annotated[Method, typer.Option(help="How thieves train.")] = Method.full,
+    steps: Annotated[int, typer.Option(help="Their training steps.")] = 200,
+    batch: Annotated[int, typer.Option(help="Their batch.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Their learning rate.")] = 1e-3,
+    sampling_steps: Annotated[int, typer.Option(help="Sampling steps of the test.")] = 12,
+    device: Device = "cpu",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which cells, and what they cost.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Mark DATASET with throw-away keys, attack, train as a thief would, detect: one JSON file per cell."""
+    from attacks.suite import read_suite, standard
+    from detect.finetune import FinetuneOptions
+    from protect.formats import open_dataset
+    from protect.miniature import miniature_path
+
+    cells = read_suite(plan) if plan else standard(tuple(range(seeds)))
+    samples = len(open_dataset(dataset).listing.samples)
+    tuning = FinetuneOptions(
+        method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, text_encoder=True
+    )
+    tuning.check()
+    embedding = Options(rate=rate, slots=slots, steps=sampling_steps)
+    embedding.check()
+    if output.resolve().is_relative_to(dataset.resolve()):
+        raise InputError(f"{output} lies inside the dataset", "Give --output another folder.")
+    trained = len({c.name for c in cells if c.where == "training"})
+    passes = steps * batch / samples
+    if dry_run:
+        row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}
+        text = "\n".join([*row["cells"], f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each"])  # type: ignore[misc]
+        console.answer(text, row, as_json)
+        return console.DONE
+    use_all_cores()
+    from attacks.page import write_page
+    from attacks.run import Setting, run_cells
+
+    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device)
+    with console.progress() as told:
+        rows = run_cells(cells, setting, output, told)
+    page = output / "attacks.html"
+    write_page(page, rows)
+    console.answer("\n".join([*map(_line, rows), f"report: {page}"]), rows, as_json)
+    return console.DONE
+
+
+def _line(row: dict[str, Any]) -> str:
+    what = row["attack"] if row["attack"] == "none" else f"{row['attack']} at {row['strength']:g}, {row['where']}"
+    return f"{what}: {row['verdict']}, E = {row['e_value']:,.4g}" + (f" ({row['reason']})" if row["reason"] else "")
 
 
 @attacks_app.command("ls")
-def ls_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> int:
+def ls_command(as_json: Json = False) -> int:
     """List the attacks, by where they strike."""
     from attacks.registry import ATTACKS
 

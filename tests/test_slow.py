@@ -35,5 +35,6 @@ def test_notebooks_run(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=3000, resources={"metadata": {"path": str(tmp_path)}}).execute()
     text = "".join(o.get("text", "") for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
-    verdicts = [line.partition(" E =")[0] for line in text.splitlines() if " E =" in line]
-    assert verdicts == ["evidence", "no evidence"]
+    told = [line.partition(" E =")[0] for line in text.splitlines() if " E =" in line]
+    assert "evidence" in told[0] and "no evidence" not in told[0], "the guilty one comes first"
+    assert len(told) > 1 and all("no evidence" in line for line in told[1:])
