@@ -27,10 +27,10 @@ from detect.pool import make_pool
 from detect.rehearse import train_suspect
 from detect.run import Departures, detect
 from detect.suspects import Suspect, load_suspect
-from protect.basis import make_basis, picture_at
+from protect.basis import make_basis
 from protect.embed import embed
 from protect.formats import open_dataset
-from protect.images import read_rgba
+from protect.images import picture_at, read_rgba
 from protect.keys import secret_from_seed
 from protect.marks.interface import FamilyOptions
 from protect.miniature import miniature_path

@@ -94,7 +94,7 @@ def detect(
         alpha=alpha, threshold=threshold, e_value=float(running.max(initial=0.0)) if len(running) else 1.0,
         p_value=overall_p_value(running), running=tuple(float(e) for e in running), queries=answers.asked,
         slots=tuple(answers.slots), control_e_value=control_e,
-        flags=_flags(release, standing.further_plans, control),
+        flags=flags(release, standing.further_plans, control),
         suspects_tested=standing.suspects_tested, plans_tried=standing.plans_tried,
         plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
         versions=versions(),
@@ -117,7 +117,7 @@ def _ask(
     """Ask up to `slots` slots in order until the evidence suffices, or the suspect or the release fails."""
     answers = _Answers()
     try:
-        _check_version(release)
+        check_version(release)
         for slot in range(slots):
             result = _ask_slot(release, suspect, plan, keyring, slot, progress)
             answers.asked += len(result.outputs) * (1 if result.twins is None else 2)
@@ -129,7 +129,12 @@ def _ask(
     return answers
 
 
-def _check_version(release: Release) -> None:
+def check_version(release: Release) -> None:
+    """Refuse a release whose family has changed since.
+
+    Raises:
+        InputError: naming the versions.
+    """
     if slot_family(release, 0).version != release.plan.family_version:
         raise InputError(
             f"release {release.id} was committed to version {release.plan.family_version} of {release.plan.family}",
@@ -185,15 +190,16 @@ def _judge(release: Release, answers: _Answers, threshold: float, control_e: flo
     return "no evidence", ""
 
 
-def _flags(release: Release, further_plans: int, control: Suspect | None) -> tuple[str, ...]:
-    flags = ["no-public-coin"]
+def flags(release: Release, further_plans: int, control: Suspect | None) -> tuple[str, ...]:
+    """What a reader of a verdict must know."""
+    found = ["no-public-coin"]
     if release.rehearsal:
-        flags.append("throw-away-key")
+        found.append("throw-away-key")
     if further_plans:
-        flags.append(f"further-plan-{further_plans}")
+        found.append(f"further-plan-{further_plans}")
     if control is not None:
-        flags.append("control")
-    return tuple(flags)
+        found.append("control")
+    return tuple(found)
 
 
 def versions() -> dict[str, str]:

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy import linalg
 
 from protect.embed import Progress
 from protect.errors import InputError
-from protect.images import obstacle, read_rgba
+from protect.images import obstacle, picture_at, read_rgba
 from protect.marks.interface import Array, Pixels
 from protect.marks.latent import FEWEST_PICTURES
 from protect.marks.signs import cosines
@@ -93,11 +92,6 @@ def load_pictures(files: Sequence[Path], side: int) -> list[Pixels]:
     """The pictures that can be read, on white, shape (side, side, 3) each."""
     readable = (file for file in files if obstacle(file, 1) is None)
     return [picture_at(on_white(read_rgba(file)), side) for file in readable]
-
-
-def picture_at(picture: Pixels, side: int) -> Pixels:
-    """An RGB picture at the basis's side, shape (side, side, 3)."""
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _waves(latents: torch.Tensor) -> torch.Tensor:

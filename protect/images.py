@@ -148,6 +148,13 @@ def psnr(reference: Pixels, other: Pixels) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
+def picture_at(picture: Pixels, side: int) -> Pixels:
+    """An RGB picture as a square, shape (side, side, 3)."""
+    if picture.shape[:2] == (side, side):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+
+
 def data_uri(picture: Pixels) -> str:
     """A picture for a page without external files: PNG, scaled down to 256 pixels a side."""
     image = Image.fromarray(picture)

@@ -7,14 +7,14 @@ from pathlib import Path
 from detect.classifiers.classes import Aligned
 from detect.classifiers.interface import Answers, Classifier
 from detect.classifiers.preprocessing import Preprocessing
-from protect.errors import SuspectError
+from protect.errors import InputError, SuspectError
 
 __all__ = ["Answers", "Classifier", "load_classifier"]
 
 
 def load_classifier(
     where: str, classes: tuple[str, ...], *, mapping: dict[str, str] | None = None,
-    preprocessing: Preprocessing | None = None, device: str = "cpu",
+    preprocessing: Preprocessing | None = None, device: str = "cpu", name: str = "",
 ) -> Classifier:  # fmt: skip
     """A suspect whose answers are in the order of `classes`.
 
@@ -24,27 +24,28 @@ def load_classifier(
         mapping: the owner's class by the suspect's label, where names differ.
         preprocessing: for files that do not tell their own; 224 px and ImageNet's normalisation if not given.
         device: where to run, as torch names it.
+        name: whose answers a table holds.
 
     Raises:
         SuspectError: if it cannot be loaded.
         InputError: if its classes do not match.
     """
+    own, positions = (tuple(mapping), False) if mapping else (classes, True)
     if where.startswith(("http://", "https://")):
         from detect.classifiers.endpoint import EndpointClassifier
 
-        return (
-            EndpointClassifier(where, classes)
-            if not mapping
-            else Aligned(EndpointClassifier(where, tuple(mapping)), classes, mapping)
-        )
+        return Aligned(EndpointClassifier(where, own, positions=positions), classes, mapping)
     path = Path(where)
     if not path.exists():
         raise SuspectError(f"no such file or folder: {path}", "Give a local path or an http address.")
     if path.suffix == ".csv":
         from detect.classifiers.answers import AnswersClassifier
 
-        own = tuple(mapping) if mapping else classes
-        return Aligned(AnswersClassifier(path, own), classes, mapping)
+        if not name:
+            raise InputError(
+                f"{path} does not say whose answers these are", "Give --suspect NAME, the same for the same black box."
+            )
+        return Aligned(AnswersClassifier(path, own, name, positions=positions), classes, mapping)
     if path.is_dir():
         from detect.classifiers.folder import FolderClassifier
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detect.classifiers.interface import Answers, Classifier
+from detect.classifiers.labels import nearest, plain
 from protect.errors import InputError, SuspectError
+from protect.files import canonical_json
 from protect.marks.interface import Pixels
 
 _NAMELESS = re.compile(r"(LABEL_)?\d+")
@@ -58,63 +61,51 @@ class Aligned(Classifier):
     """A suspect whose answers are in the owner's order of classes; its further classes become -1."""
 
     def __init__(self, suspect: Classifier, classes: tuple[str, ...], mapping: dict[str, str] | None = None) -> None:
-        self._suspect = suspect
-        self.name, self.identity, self.classes = suspect.name, suspect.identity, classes
-        self._places = _places(suspect, classes, mapping)
+        self._suspect, self._own, self._mapping = suspect, classes, mapping or {}
+        self.name, self.classes = suspect.name, classes
+        # How outputs are read is part of what answers depend on: another reading is a further look.
+        reading = [list(classes), sorted(self._mapping.items())]
+        self.identity = suspect.identity | {"classes": sha256(canonical_json(reading)).hexdigest()}
+        if stray := sorted(set(self._mapping.values()) - set(classes)):
+            raise InputError(f"the map names {stray[0]!r}, which is none of your classes", nearest(stray[0], classes))
+        if suspect.classes is not None:
+            self._places(len(suspect.classes))
 
     def answer(self, pictures: Pixels) -> Answers:
-        """The suspect's answers, reordered (see `Classifier.answer`)."""
+        """The suspect's answers, reordered (see `Classifier.answer`).
+
+        Raises:
+            InputError: if its number of outputs does not fit.
+        """
         said = self._suspect.answer(pictures)
-        width = 0 if said.scores is None else said.scores.shape[1]
-        if self._places is None:
-            if width and width != len(self.classes or ()):
-                raise SuspectError(
-                    f"{self.name} tells {width} classes, your list has {len(self.classes or ())}",
-                    "Give a --map: suspect's label, your class.",
-                )
-            return said
-        places = self._places
-        if said.labels.max(initial=-1) >= len(places):
-            raise SuspectError(f"{self.name} answered class {said.labels.max()}", f"It named {len(places)} classes.")
+        named = self._suspect.classes
+        width = said.scores.shape[1] if said.scores is not None else len(named or self._own)
+        if named is not None and width != len(named):
+            raise SuspectError(f"{self.name} gave {width} scores for {len(named)} classes", "Check the suspect.")
+        places = self._places(width)
         labels = np.where(said.labels < 0, -1, places[said.labels])
         if said.scores is None:
             return Answers(labels)
-        scores = np.stack([said.scores[:, np.flatnonzero(places == c)[0]] for c in range(len(self.classes or ()))], 1)
-        return Answers(labels, scores)
+        return Answers(labels, said.scores[:, [int(np.flatnonzero(places == c)[0]) for c in range(len(self._own))]])
 
-
-def _places(suspect: Classifier, classes: tuple[str, ...], mapping: dict[str, str] | None) -> np.ndarray | None:
-    """For each of the suspect's outputs the owner's class, or -1; None to take them in order."""
-    own = suspect.classes
-    if mapping:
-        if stray := sorted(set(mapping.values()) - set(classes)):
-            raise InputError(f"the map names {stray[0]!r}, which is none of your classes", _nearest(stray[0], classes))
-        own = own or tuple(str(i) for i in range(max(len(mapping), len(classes))))
-        if unknown := sorted(set(mapping) - set(own)):
-            raise InputError(f"the map names {unknown[0]!r}, which the suspect has not", _nearest(unknown[0], own))
-    elif own is None or all(_NAMELESS.fullmatch(name) for name in own):
-        if own is not None and len(own) != len(classes):
+    def _places(self, width: int) -> NDArray[np.intp]:
+        """For each of the suspect's outputs the owner's class, or -1."""
+        names = self._suspect.classes or tuple(str(i) for i in range(width))
+        if not self._mapping and all(_NAMELESS.fullmatch(name) for name in names):
+            if len(names) != len(self._own):
+                raise InputError(
+                    f"{self.name} has {len(names)} unnamed outputs, your list has {len(self._own)} classes",
+                    "Give a --map: suspect's label, your class.",
+                )
+            return np.arange(width)
+        if unknown := sorted(set(self._mapping) - set(names)):
+            raise InputError(f"the map names {unknown[0]!r}, which the suspect has not", nearest(unknown[0], names))
+        wanted = {plain(c): i for i, c in enumerate(self._own)}
+        told = [self._mapping.get(name, "") if self._mapping else name for name in names]
+        places = np.array([wanted.get(plain(name), -1) for name in told], dtype=np.intp)
+        if lacking := [c for i, c in enumerate(self._own) if i not in places]:
             raise InputError(
-                f"{suspect.name} has {len(own)} unnamed outputs, your list has {len(classes)} classes",
-                "Give a --map: suspect's label, your class.",
+                f"{self.name} has no class {lacking[0]!r} ({len(lacking)} of {len(self._own)} lacking)",
+                nearest(lacking[0], names) + " Or give a --map: suspect's label, your class.",
             )
-        return None
-    names = {_plain(c): i for i, c in enumerate(classes)}
-    told = [mapping.get(name, "") if mapping else name for name in own]
-    places = np.array([names.get(_plain(name), -1) for name in told], dtype=np.intp)
-    lacking = [c for i, c in enumerate(classes) if i not in places]
-    if lacking:
-        raise InputError(
-            f"{suspect.name} has no class {lacking[0]!r} ({len(lacking)} of {len(classes)} lacking)",
-            _nearest(lacking[0], own) + " Or give a --map: suspect's label, your class.",
-        )
-    return places
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
-
-
-def _nearest(name: str, names: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, names, 3, 0.0)
-    return f"Nearest: {', '.join(close)}."
+        return places

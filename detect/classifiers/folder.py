@@ -47,7 +47,11 @@ class FolderClassifier(Classifier):
         self._model: Any = model.eval().to(device)
         self._device = device
         self.name = folder.resolve().name
-        self.identity = {"weights": sha256_file(folder / WEIGHTS), "kind": type(model).__name__}
+        settings = (folder / name for name in ("config.json", "preprocessor_config.json"))
+        self.identity = {
+            "weights": sha256_file(folder / WEIGHTS), "device": device,
+            **{place.name: sha256_file(place) for place in settings if place.is_file()},
+        }  # fmt: skip
         names = model.config.id2label
         self.classes = tuple(str(names[i]) for i in range(len(names)))
 

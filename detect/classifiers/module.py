@@ -25,7 +25,7 @@ class ModuleClassifier(Classifier):
         self.name = file.name
         self.identity = {
             "weights": sha256_file(file), "input_side": str(preprocessing.side),
-            "normalisation": preprocessing.normalisation,
+            "normalisation": preprocessing.normalisation, "device": device,
         }  # fmt: skip
         self._preprocessing, self._device = preprocessing, device
         try:
@@ -52,8 +52,8 @@ class ModuleClassifier(Classifier):
             except Exception as error:
                 first = str(error).strip().partition("\n")[0]
                 raise SuspectError(
-                    f"{self.name} does not take pictures of {self._preprocessing.side} px ({first})",
-                    "Give its own --input-size.",
+                    f"{self.name} fails on pictures of {self._preprocessing.side} px ({first})",
+                    "Check --input-size and --device, and that it takes batches of any size.",
                 ) from error
         return answers_from_scores(np.concatenate(rows), self.name)
 
@@ -61,7 +61,7 @@ class ModuleClassifier(Classifier):
 def _torch(file: Path, device: str) -> Any:
     module: Any
     if file.suffix == ".pt2":
-        module = torch.export.load(file).module()
+        module = torch.export.load(file).module().to(device)
     else:
         module = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
     return lambda inputs: module(inputs).double().cpu().numpy()

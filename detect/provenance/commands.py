@@ -17,7 +17,7 @@ from protect.release import Keyring, Release
 
 if TYPE_CHECKING:
     from detect.classifiers import Classifier
-    from detect.provenance.run import Materials, Settings, Source
+    from detect.provenance.run import Materials, ProvenanceVerdict, Settings, Source
 
 provenance_app = console.make_app("Was a classifier trained on my pictures, or on my generator's?")
 
@@ -45,6 +45,7 @@ Train = Annotated[int, typer.Option(help="Pictures per class to train shadow and
 Test = Annotated[int, typer.Option(help="Pictures per class to ask about.")]
 Model = Annotated[str, typer.Option(help="Suspect: transformers folder, .pt/.pt2/.onnx, .csv of answers, or address.")]
 Map = Annotated[Path | None, typer.Option("--map", help="CSV: the suspect's label, your class.")]
+Name = Annotated[str, typer.Option(help="What a black box is called whose answers are given; always the same.")]
 InputSize = Annotated[int, typer.Option(help="Input side of a .pt, .pt2 or .onnx suspect.")]
 Normalise = Annotated[Normalisation, typer.Option(help="Input normalisation of such a suspect.")]
 Report = Annotated[Path, typer.Option(help="HTML report.")]
@@ -56,7 +57,7 @@ Guidance = Annotated[float, typer.Option(help="Guidance scale.")]
 @provenance_app.command("run")
 def run_command(
     model: Model, generator: Generator, classes: Classes, control: Control,
-    mapping: Map = None, train_per_class: Train = 300, test_per_class: Test = 500,
+    mapping: Map = None, suspect: Name = "", train_per_class: Train = 300, test_per_class: Test = 500,
     shadow_prompt: Prompt = "a {c}", test_prompt: Prompt = "a photo of a {c}",
     steps: Steps = 20, guidance: Guidance = 3.0,
     architecture: Annotated[str, typer.Option(help="Of the shadow.")] = "resnet18",
@@ -87,9 +88,9 @@ def run_command(
     from detect.provenance.page import write_page
     from detect.provenance.run import judge
 
-    suspect = _suspect(model, names, mapping, input_size, normalisation, device)
+    asked = _suspect(model, names, mapping, input_size, normalisation, device, suspect)
     materials = _materials(generator, control, names, settings, device)
-    verdict = judge(materials, suspect)
+    verdict = judge(materials, asked)
     write_page(report, verdict, materials)
     text = "\n".join([*_in_words(verdict), f"report: {report}"])
     console.answer(text, verdict.as_json(), as_json)
@@ -126,11 +127,8 @@ def plan_command(
     with console.progress() as told:
         first = own.test_set(names, settings, cache, None, told)
         sets = [first, *(o.test_set(names, settings, cache, first.pictures.shape[1], told) for o in others)]
-    import numpy as np
-
-    table = write_queries(output, np.concatenate([s.pictures for s in sets]), names)
-    text = f"pictures in {output}; have the suspect name the class of each and fill in {table}"
-    console.answer(text, {"pictures": count, "table": str(table)}, as_json)
+    written = write_queries(output, [picture for s in sets for picture in s.pictures], names)
+    _told_queries(output, written, as_json)
     return console.DONE
 
 
@@ -140,6 +138,7 @@ def tags_command(
     dataset: Annotated[Path, typer.Option(help="The class folders that were marked, as they were before.")],
     release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all for classifiers]")] = None,
     mapping: Map = None,
+    suspect: Name = "",
     queries: Annotated[Path | None, typer.Option(help="Write the questions for a black box here, and stop.")] = None,
     input_size: InputSize = 224,
     normalisation: Normalise = Normalisation.imagenet,
@@ -166,13 +165,12 @@ def tags_command(
     names = classes_of(dataset)[0]
     if queries:
         _check_empty(queries)
-        table = written_questions(queries, fitting, dataset, names)
-        console.answer(f"have the suspect name the class of each picture and fill in {table}", str(table), as_json)
+        _told_queries(queries, written_questions(queries, fitting, dataset, names), as_json)
         return console.DONE
     use_all_cores()
-    suspect = _suspect(model, names, mapping, input_size, normalisation, device)
+    asked = _suspect(model, names, mapping, input_size, normalisation, device, suspect)
     with console.progress() as told:
-        found = [detect_tags(r, suspect, dataset, keyring, releases=fitting, progress=told) for r in fitting]
+        found = [detect_tags(r, asked, dataset, keyring, releases=fitting, progress=told) for r in fitting]
     write_tags_page(report, found)
     text = [
         f"{v.release.name}: {v.outcome}" + (f" ({v.reason})" if v.reason else "")
@@ -231,7 +229,13 @@ def _materials(
 
 
 def _suspect(
-    model: str, names: tuple[str, ...], mapping: Path | None, side: int, normalisation: Normalisation, device: str
+    model: str,
+    names: tuple[str, ...],
+    mapping: Path | None,
+    side: int,
+    normalisation: Normalisation,
+    device: str,
+    name: str,
 ) -> Classifier:
     from detect.classifiers import load_classifier
     from detect.classifiers.classes import read_map
@@ -239,14 +243,16 @@ def _suspect(
 
     return load_classifier(
         model, names, mapping=read_map(mapping) if mapping else None,
-        preprocessing=Preprocessing(side, normalisation.value), device=device,
+        preprocessing=Preprocessing(side, normalisation.value), device=device, name=name,
     )  # fmt: skip
 
 
-def _in_words(verdict: object) -> list[str]:
-    from detect.provenance.run import ProvenanceVerdict
+def _told_queries(folder: Path, count: int, as_json: bool) -> None:
+    text = f"{count:,} pictures in {folder}; have the suspect name the class of each, and fill in answers.csv there"
+    console.answer(text, {"pictures": count, "table": str(folder / "answers.csv")}, as_json)
 
-    assert isinstance(verdict, ProvenanceVerdict)
+
+def _in_words(verdict: ProvenanceVerdict) -> list[str]:
     if verdict.panel is None:
         return [f"inconclusive: {verdict.trouble}"]
     paper, ours = verdict.paper, verdict.panel

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from detect.query import cached_outputs
 from detect.suspects import Query, Sampler, Suspect
-from protect.basis import picture_at
 from protect.embed import Progress
 from protect.errors import InputError, SuspectError
 from protect.formats import open_dataset
-from protect.images import read_rgba
+from protect.images import picture_at, read_rgba
 from protect.marks.interface import Pixels
 from protect.verify import on_white
 

@@ -8,30 +8,39 @@ rank among all classes is uniform, and the other classes are its decoys. Labels 
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from detect.classifiers.answers import write_queries
 from detect.classifiers.interface import Answers, Classifier
 from detect.evidence import SlotEvidence, overall_p_value, running_evidence, slot_evidence
 from detect.interface import Outcome
-from detect.ledger import register, setting_of
-from detect.query import digest
-from detect.run import versions
+from detect.ledger import Standing, register, setting_of, subject_of, withdraw
+from detect.plan import SCORING
+from detect.query import digest, pixel_hashes
+from detect.run import check_version, flags, versions
 from protect.alignments import is_for_classifiers, slot_family
 from protect.alignments.label import class_names
 from protect.bets import reachable
 from protect.embed import Progress
-from protect.errors import InputError, SuspectError
+from protect.errors import InputError, SuspectError, TracemarkError
+from protect.files import canonical_json, sha256_file, write_atomic
 from protect.formats import open_dataset
-from protect.images import obstacle, read_rgba
+from protect.formats.interface import Sample
+from protect.images import obstacle, picture_at, read_rgba
 from protect.keys import prf_int, prf_rng
 from protect.marks.interface import Pixels
+from protect.marks.signs import SCORE_DECIMALS
 from protect.plan import dataset_digest
 from protect.release import Keyring, Release
 from protect.verify import on_white
@@ -108,17 +117,13 @@ def questions(release: Release, dataset: Path, slot: int) -> Questions:
         slot: number of the slot.
 
     Raises:
-        InputError: if the release is of another kind, or the dataset is not the one.
+        InputError: if the release is of another kind or version, or the dataset is not the one.
     """
-    if not is_for_classifiers(release):
-        raise InputError(f"release {release.name} is for text-to-image models", "Use: detect run")
-    samples = open_dataset(dataset).listing.samples
-    if dataset_digest(samples) != release.plan.dataset_sha256:
-        raise InputError(f"{dataset} is not the dataset of release {release.name}", "Give the unmarked original.")
+    samples = checked_samples(release, dataset)
     family = slot_family(release, slot)
     order = sorted((s.key for s in samples), key=lambda key: (prf_int(release.secret, "probe", slot, key), key))
     usable = (key for key in order if obstacle(dataset / key, family.min_side) is None)
-    keys = [key for key, _ in zip(usable, range(release.plan.queries), strict=False)]
+    keys = list(islice(usable, release.plan.queries))
     sources = [read_rgba(dataset / key) for key in keys]
     mark = release.planted_id(slot)
     marked = [
@@ -129,22 +134,38 @@ def questions(release: Release, dataset: Path, slot: int) -> Questions:
     return Questions(_stacked(marked, side), _stacked(sources, side))
 
 
+def checked_samples(release: Release, dataset: Path) -> tuple[Sample, ...]:
+    """The samples of the unmarked dataset.
+
+    Raises:
+        InputError: if the release is of another kind or version, or the dataset is not the one: the marked copy has
+            the same names and classes, and its carriers would tell the drawn class.
+    """
+    if not is_for_classifiers(release):
+        raise InputError(f"release {release.name} is for text-to-image models", "Use: detect run")
+    check_version(release)
+    samples = open_dataset(dataset).listing.samples
+    if dataset_digest(samples) != release.plan.dataset_sha256:
+        raise InputError(f"{dataset} is not the dataset of release {release.name}", "Give the unmarked original.")
+    if any(sha256_file(dataset / carrier.key) == carrier.sha256 for carrier in release.carriers):
+        raise InputError(f"{dataset} is the marked copy of release {release.name}", "Give the unmarked original.")
+    return samples
+
+
 def classes_of(dataset: Path) -> tuple[tuple[str, ...], str]:
     """A dataset's classes, sorted, and its digest as releases commit to it."""
     samples = open_dataset(dataset).listing.samples
     return tuple(class_names(samples)), dataset_digest(samples)
 
 
-def written_questions(folder: Path, releases: Sequence[Release], dataset: Path, classes: tuple[str, ...]) -> Path:
-    """Write all pictures that releases ask about, for somebody else to put to a black box; returns the table."""
+def written_questions(folder: Path, releases: Sequence[Release], dataset: Path, classes: tuple[str, ...]) -> int:
+    """Write all pictures that releases ask about, for somebody else to put to a black box; returns how many."""
     asked = [questions(release, dataset, slot) for release in releases for slot in range(release.plan.slots)]
-    return write_queries(folder, np.concatenate([p for q in asked for p in (q.marked, q.plain)]), classes)
+    return write_queries(folder, [p for q in asked for part in (q.marked, q.plain) for p in part], classes)
 
 
 def _stacked(pictures: Sequence[Pixels], side: int) -> Pixels:
     """RGBA pictures on white, at one size, shape (n, side, side, 3)."""
-    from protect.basis import picture_at
-
     return np.stack([picture_at(on_white(p), side) for p in pictures])
 
 
@@ -152,17 +173,21 @@ def pull(marked: Answers, plain: Answers, classes: int) -> NDArray[np.float64]:
     """How much the mark draws answers to each class, shape (classes,).
 
     With scores: mean gain of the logarithm of the softmax. With labels alone: gain of the share of answers.
+
+    Raises:
+        SuspectError: if the scores are not one per class.
     """
     if marked.scores is not None and plain.scores is not None:
+        if marked.scores.shape[1] != classes or plain.scores.shape[1] != classes:
+            raise SuspectError(f"{marked.scores.shape[1]} scores for {classes} classes", "Check the suspect.")
         gains = _log_softmax(marked.scores) - _log_softmax(plain.scores)
-        return np.asarray(np.round(gains.mean(axis=0), 9))
-    shares = [np.bincount(a.labels[a.labels >= 0], minlength=classes) / len(a.labels) for a in (marked, plain)]
-    return np.asarray(shares[0] - shares[1])
+        return np.asarray(np.round(gains.mean(axis=0), SCORE_DECIMALS))
+    counts = [np.bincount(a.labels[a.labels >= 0], minlength=classes) for a in (marked, plain)]
+    return np.asarray((counts[0] - counts[1]) / len(marked.labels))
 
 
 def _log_softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return np.asarray(np.maximum(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), _FLOOR))
+    return np.asarray(np.maximum(special.log_softmax(scores, axis=1), _FLOOR))
 
 
 def label_evidence(pulls: NDArray[np.float64], drawn: int) -> SlotEvidence:
@@ -180,51 +205,73 @@ def detect_tags(
         release: the secret record, made with `--alignment label`.
         suspect: answers in the order of the dataset's sorted classes (see `load_classifier`).
         dataset: the unmarked original.
-        keyring: holds the ledger.
+        keyring: holds cache and ledger.
         releases: all releases under test on this suspect now (see `detect.run.detect`).
         progress: told (stage, done, total).
+
+    Returns:
+        The verdict; a repeat answers the same from the cache, and what was interrupted goes on.
 
     Raises:
         InputError: see `questions`.
     """
     asked = [questions(release, dataset, slot) for slot in range(release.plan.slots)]
     classes, _ = classes_of(dataset)
-    plan = digest([release.id, "tags", release.plan.queries, setting_of(suspect), versions()])
+    shown = [pixel_hashes(part) for q in asked for part in (q.marked, q.plain)]
+    plan = digest([release.id, release.plan.family_version, shown, setting_of(suspect), scoring_versions()])
     standing = register(keyring, releases or [release], release, suspect, plan)
-    alpha = release.plan.alpha / 2**standing.further_plans
-    threshold = standing.share / alpha
+    threshold = standing.share / (release.plan.alpha / 2**standing.further_plans)
+    cache = keyring.folder("cache") / f"tags-{digest([subject_of(suspect), plan])}"
     slots: list[TagSlot] = []
-    reason, queries = "", 0
+    reason = ""
     for slot, question in enumerate(asked):
         progress(f"{suspect.name}: slots", slot, len(asked))
         try:
-            marked, plain = suspect.answer(question.marked), suspect.answer(question.plain)
-        except SuspectError as error:
+            pulls = _pulls(suspect, question, len(classes), cache.with_name(f"{cache.name}-{slot}.json"))
+        except TracemarkError as error:  # one release's trouble must not end the tests of the others
             reason = error.what
             break
-        queries += len(question.marked) + len(question.plain)
-        pulls = pull(marked, plain, len(classes))
         drawn = classes.index(release.slots[slot].trigger)
-        slots.append(
-            TagSlot(classes[drawn], tuple(map(float, pulls)), label_evidence(pulls, drawn), question.marked,
-                    question.plain)
-        )  # fmt: skip
+        evidence = label_evidence(pulls, drawn)
+        slots.append(TagSlot(classes[drawn], tuple(map(float, pulls)), evidence, question.marked, question.plain))
         if running_evidence([s.evidence for s in slots])[-1] >= threshold:
             break
     progress(f"{suspect.name}: slots", len(asked), len(asked))
+    if reason and not slots and standing.new:
+        withdraw(keyring, release, suspect, plan)
+    return _verdict(release, suspect, standing, threshold, classes, slots, reason)
+
+
+def _pulls(suspect: Classifier, question: Questions, classes: int, cache: Path) -> NDArray[np.float64]:
+    """A slot's pulls; asked once, then read back: a suspect that answers at random must not be asked again."""
+    if cache.exists():
+        return np.array(json.loads(cache.read_bytes()), dtype=np.float64)
+    pulls = pull(suspect.answer(question.marked), suspect.answer(question.plain), classes)
+    write_atomic(cache, canonical_json(pulls.tolist()), mode=0o600)
+    return pulls
+
+
+def _verdict(
+    release: Release, suspect: Classifier, standing: Standing, threshold: float, classes: tuple[str, ...],
+    slots: Sequence[TagSlot], reason: str,
+) -> TagVerdict:  # fmt: skip
     running = running_evidence([s.evidence for s in slots])
     best = float(running.max(initial=0.0)) if len(running) else 1.0
-    outcome: Outcome = "evidence" if best >= threshold else "no evidence"
-    if outcome == "no evidence":
-        if not reason and all(np.ptp(s.pull) == 0 for s in slots):
-            reason = "its answers do not depend on the marks at all: does it answer the same to everything?"
-        if not reason and not reachable(release.plan.decoys, release.plan.slots, threshold):
-            reason = f"evidence of {threshold:g} is out of reach of this release's slots and classes"
-        outcome = "inconclusive" if reason else outcome
+    if best >= threshold:
+        reason = ""
+    elif not reason and all(np.ptp(s.pull) == 0 for s in slots):
+        reason = "its answers do not depend on the marks at all: does it answer the same to everything?"
+    elif not reason and not reachable(release.plan.decoys, release.plan.slots, threshold):
+        reason = f"evidence of {threshold:g} is out of reach of this release's slots and classes"
     return TagVerdict(
-        outcome, "" if outcome == "evidence" else reason, release, suspect.name, dict(suspect.identity), alpha,
-        threshold, best, overall_p_value(running), tuple(float(e) for e in running), queries, classes, tuple(slots),
-        ("no-public-coin", *(["throw-away-key"] if release.rehearsal else []),
-         *([f"further-plan-{standing.further_plans}"] if standing.further_plans else [])),
-        standing.suspects_tested,
+        "evidence" if best >= threshold else "inconclusive" if reason else "no evidence", reason, release,
+        suspect.name, dict(suspect.identity), release.plan.alpha / 2**standing.further_plans, threshold, best,
+        overall_p_value(running), tuple(float(e) for e in running), sum(2 * len(s.marked) for s in slots), classes,
+        tuple(slots), flags(release, standing.further_plans, None), standing.suspects_tested,
     )  # fmt: skip
+
+
+def scoring_versions() -> dict[str, str]:
+    """Of the libraries that answers and scores depend on."""
+    names = (*SCORING, "torch", "transformers", *(["onnxruntime"] if find_spec("onnxruntime") else []))
+    return {name: importlib.metadata.version(name) for name in names}

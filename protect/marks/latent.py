@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from protect.errors import InputError
+from protect.images import picture_at
 from protect.keys import Ids
 from protect.marks.additive import MAX_PSNR, add_pattern, check_psnr, shown
 from protect.marks.interface import Array, MarkFamily, Pixels
@@ -85,10 +86,7 @@ class Latent(MarkFamily):
 
 def _small(pictures: Pixels, side: int) -> Array:
     """Pictures at the basis's side, in [0, 1], shape (n, side, side, 3)."""
-    if pictures.shape[1:3] == (side, side):
-        return to_unit(pictures)
-    fitted = [Image.fromarray(p).resize((side, side), Image.Resampling.BICUBIC) for p in pictures]
-    return to_unit(np.stack([np.asarray(p) for p in fitted]))
+    return to_unit(np.stack([picture_at(p, side) for p in pictures]))
 
 
 @cache

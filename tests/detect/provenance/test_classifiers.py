@@ -105,8 +105,20 @@ def test_frozen_modules(tmp_path: Path, kind: str) -> None:
     asked = pictures()
     suspect = load_classifier(str(path), CLASSES, preprocessing=Preprocessing(16, "none"))
     assert (suspect.answer(asked.pictures).labels == asked.truth).all()
-    with pytest.raises(SuspectError, match="tells 3 classes"):
+    with pytest.raises(InputError, match="3 unnamed outputs"):
         load_classifier(str(path), ("a", "b"), preprocessing=Preprocessing(16, "none")).answer(asked.pictures)
+
+
+def test_a_module_with_more_outputs_is_read_through_a_map(tmp_path: Path) -> None:
+    path, batch = tmp_path / "m.pt2", torch.export.Dim("batch", min=1, max=256)
+    torch.export.save(
+        torch.export.export(Strongest(), (torch.zeros(2, 3, 16, 16),), dynamic_shapes=({0: batch},)), path
+    )
+    suspect = load_classifier(
+        str(path), ("g", "r"), mapping={"1": "g", "0": "r"}, preprocessing=Preprocessing(16, "none")
+    )
+    said = suspect.answer(pictures(6).pictures)
+    assert said.labels.tolist() == [1, 0, -1] * 2 and said.scores is not None and said.scores.shape == (6, 2)
 
 
 def test_files_that_are_no_classifiers_are_refused(tmp_path: Path) -> None:
@@ -155,7 +167,7 @@ def service() -> Iterator[str]:
     [
         ({"label": "green"}, 1, False),
         ({"label": 2}, 2, False),
-        ({"label": "violet"}, -1, False),
+        ({"label": "GREEN"}, 1, False),
         ({"label": "red", "scores": [3, 2, 1]}, 0, True),
     ],
 )
@@ -168,6 +180,17 @@ def test_a_service_answers(
 
 
 def test_a_service_that_fails_is_told(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reply, told in (
+        ({"label": "violet"}, "no class"), ({"label": True}, "no class"), ({"label": 7}, "no class"),
+        ({"label": 1, "scores": [1, 2]}, "2 scores for 3"), ({"label": 1, "scores": [1, 2, float("nan")]}, "NaN"),
+        ({"label": 1, "scores": "x"}, "no table"),
+    ):  # fmt: skip
+        monkeypatch.setattr(_Service, "reply", reply)
+        with pytest.raises(SuspectError, match=told):
+            load_classifier(service, CLASSES).answer(pictures(2).pictures)
+    monkeypatch.setattr(_Service, "reply", {"label": 207})
+    numbered = {"207": "blue", "5": "red", "9": "green"}
+    assert load_classifier(service, CLASSES, mapping=numbered).answer(pictures(2).pictures).labels.tolist() == [2, 2]
     monkeypatch.setattr(_Service, "reply", {"lab": 1})
     with pytest.raises(SuspectError, match="without a label"):
         load_classifier(service, CLASSES).answer(pictures(1).pictures)
@@ -177,10 +200,13 @@ def test_a_service_that_fails_is_told(service: str, monkeypatch: pytest.MonkeyPa
 
 def test_answers_of_a_black_box(tmp_path: Path) -> None:
     asked = pictures(9)
-    table = write_queries(tmp_path / "q", asked.pictures, CLASSES)
+    assert write_queries(tmp_path / "q", list(asked.pictures), CLASSES) == 9
+    table = tmp_path / "q" / "answers.csv"
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     with pytest.raises(InputError, match="lacks 9 of 9 labels"):
+        load_classifier(str(table), CLASSES, name="box")
+    with pytest.raises(InputError, match="whose answers"):
         load_classifier(str(table), CLASSES)
     from PIL import Image
 
@@ -191,13 +217,20 @@ def test_answers_of_a_black_box(tmp_path: Path) -> None:
         writer = csv.DictWriter(file, ["file", "label"])
         writer.writeheader()
         writer.writerows(rows)
-    suspect = load_classifier(str(table), CLASSES)
+    suspect = load_classifier(str(table), CLASSES, name="box")
     assert (suspect.answer(asked.pictures).labels == asked.truth).all()
     with pytest.raises(SuspectError, match="no answer for 3 of 3"):
         suspect.answer(pictures(3, seed=8).pictures)
+    before = suspect.identity
+    table.write_text(table.read_text() + "\n")
+    after = load_classifier(str(table), CLASSES, name="box").identity
+    assert before["weights"] == after["weights"] and before != after, "the same box, asked again"
+    (tmp_path / "twice.csv").write_text("file,label\na,red\na,blue\n")
+    with pytest.raises(InputError, match="names a twice"):
+        load_classifier(str(tmp_path / "twice.csv"), CLASSES, name="box")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="no columns"):
-        load_classifier(str(tmp_path / "bad.csv"), CLASSES)
+        load_classifier(str(tmp_path / "bad.csv"), CLASSES, name="box")
 
 
 def test_class_lists_and_maps(tmp_path: Path) -> None:

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from detect.classifiers.classes import Aligned
 from detect.classifiers.interface import Answers, Classifier
 from detect.evidence import running_evidence
-from detect.provenance.tags import classes_of, detect_tags, label_evidence, pull, questions, written_questions
+from detect.provenance.tags import (
+    TagVerdict,
+    classes_of,
+    detect_tags,
+    label_evidence,
+    pull,
+    questions,
+    written_questions,
+)
 from protect.alignments import slot_family
 from protect.embed import embed
 from protect.errors import InputError, SuspectError
@@ -84,12 +93,74 @@ def test_answers_that_say_nothing_are_inconclusive(
 
 
 def test_questions_do_not_depend_on_the_drawn_classes(release: Release, dataset: Path) -> None:
-    """Whatever classes the key had drawn, the same pictures would be shown to the suspect."""
+    """With other classes and the same marks, the same pictures would be shown to the suspect."""
     redrawn = replace(release, slots=tuple(replace(s, trigger="class 0") for s in release.slots), carriers=())
     for slot in range(2):
         first, second = questions(release, dataset, slot), questions(redrawn, dataset, slot)
         assert np.array_equal(first.marked, second.marked) and np.array_equal(first.plain, second.plain)
         assert len(first.marked) == 4 and not np.array_equal(first.marked, first.plain)
+
+
+def test_the_marked_copy_is_not_taken_for_the_original(
+    tmp_path: Path, release: Release, dataset: Path, keyring: Keyring
+) -> None:
+    """Its carriers are marked already, and would tell the drawn class."""
+    assert classes_of(tmp_path / "out") == classes_of(dataset)
+    with pytest.raises(InputError, match="is the marked copy"):
+        detect_tags(release, Fake("brightness"), tmp_path / "out", keyring)
+
+
+class Random(Fake):
+    """Answers anew each time it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__("random")
+        self.rng, self.asked = np.random.default_rng(0), 0
+
+    def answer(self, pictures: Pixels) -> Answers:
+        self.asked += 1
+        return Answers(self.rng.integers(0, CLASSES, len(pictures)))
+
+
+def test_a_repeat_answers_from_the_cache(release: Release, dataset: Path, keyring: Keyring) -> None:
+    suspect = Random()
+    first = detect_tags(release, suspect, dataset, keyring)
+    asked = suspect.asked
+    second = detect_tags(release, suspect, dataset, keyring)
+    assert first.as_json() == second.as_json() and suspect.asked == asked > 0
+
+
+def test_another_reading_of_the_same_suspect_is_a_further_plan(
+    release: Release, dataset: Path, keyring: Keyring
+) -> None:
+    names, _ = classes_of(dataset)
+
+    def verdict(mapping: dict[str, str] | None) -> TagVerdict:
+        return detect_tags(release, Aligned(Random(), names, mapping), dataset, keyring)
+
+    assert verdict(None).flags == ("no-public-coin", "throw-away-key")
+    turned = {str(i): names[(i + 1) % CLASSES] for i in range(CLASSES)}
+    again = verdict(turned)
+    assert "further-plan-1" in again.flags and again.threshold == 200
+
+
+def test_a_suspect_that_gave_no_answer_costs_no_level(release: Release, dataset: Path, keyring: Keyring) -> None:
+    assert detect_tags(release, Fake("broken"), dataset, keyring).outcome == "inconclusive"
+    mended = Fake("brightness")
+    mended.identity = {"weights": "broken", "input_side": "32"}
+    assert detect_tags(release, mended, dataset, keyring).threshold == 100
+
+
+def test_another_version_of_the_family_is_refused(release: Release, dataset: Path) -> None:
+    other = replace(release, plan=replace(release.plan, family_version=99))
+    with pytest.raises(InputError, match="was committed to version 99"):
+        questions(other, dataset, 0)
+
+
+def test_scores_of_other_width_are_refused() -> None:
+    wide = Answers(np.zeros(3, dtype=np.intp), np.zeros((3, 9)))
+    with pytest.raises(SuspectError, match="9 scores for 4 classes"):
+        pull(wide, wide, 4)
 
 
 ANSWERS = {
@@ -138,8 +209,9 @@ def test_the_wrong_dataset_or_release_is_refused(
 
 def test_a_query_set_tells_neither_marks_nor_classes(tmp_path: Path, release: Release, dataset: Path) -> None:
     names, _ = classes_of(dataset)
-    table = written_questions(tmp_path / "q", [release], dataset, names)
+    (tmp_path / "q.partial").mkdir()  # an interrupted one is no obstacle
+    count = written_questions(tmp_path / "q", [release], dataset, names)
     files = sorted(p.name for p in (tmp_path / "q").glob("*.png"))
-    asked = [line.split(",")[0] for line in table.read_text().splitlines()[1:]]
-    assert asked == files and 0 < len(files) <= 2 * 4 * 6
+    asked = [line.split(",")[0] for line in (tmp_path / "q" / "answers.csv").read_text().splitlines()[1:]]
+    assert asked == files and 0 < len(files) == count <= 2 * 4 * 6
     assert not any("class" in name for name in files)
