@@ -12,7 +12,7 @@ import typer
 
 from detect.suspects import check_base, is_pipeline
 from protect import console
-from protect.alignments import is_for_classifiers
+from protect.alignments import is_for_classifiers, make_alignment
 from protect.errors import InputError, SuspectError
 from protect.marks import parse_options
 from protect.plan import Options
@@ -185,6 +185,8 @@ def rehearse_command(
         queries=queries,
     )  # fmt: skip
     embedding.check()
+    if make_alignment(alignment).for_classifiers:
+        raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")
     if base is not None:
         check_base(base)
     from detect.finetune import FinetuneOptions

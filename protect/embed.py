@@ -20,7 +20,7 @@ from protect.alignments import committed_alignment, make_alignment, slot_family
 from protect.alignments.interface import Draw, Request
 from protect.errors import InputError
 from protect.files import copy_file, pretty_json, sha256_file, write_atomic
-from protect.formats import Dataset, open_dataset
+from protect.formats import FALLBACK, Dataset, open_dataset
 from protect.formats.interface import Sample, SetAside, write_like
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
 from protect.keys import new_secret, prf_rng
@@ -101,10 +101,15 @@ def _draft(
 ) -> tuple[Embedding, list[Draw]]:  # fmt: skip
     """Decide everything but the pixels: with an interrupted release's key, the given one, or a new one."""
     family, alignment = make_family(options.family, options.family_options), make_alignment(options.alignment)
-    if not family.alone and not alignment.twinned:
+    if not (family.alone or alignment.twinned or alignment.for_classifiers):
         raise InputError(
             f"family {family.name!r} compares with and without the trigger, and {alignment.name!r} has none",
             "Use another --family or --alignment.",
+        )
+    if dataset.layout is FALLBACK and not alignment.for_classifiers:
+        raise InputError(
+            f"{dataset.folder} holds class folders and no captions",
+            "Add captions (see README), or mark it for classifiers: --alignment label.",
         )
     key = earlier.secret if earlier else secret or new_secret()
     draws, passed = alignment.draw(

@@ -87,7 +87,13 @@ def draft_release(
             + (f" from {distinct} marks" if distinct else "")
             + f" cannot give evidence at alpha {options.alpha:g}",
             "Use more --slots, a larger --alpha or "
-            + ("a larger pool." if distinct and distinct <= decoys else "more --decoys."),
+            + (
+                "more classes."
+                if alignment.for_classifiers
+                else "a larger pool."
+                if distinct and distinct <= decoys
+                else "more --decoys."
+            ),
         )
     plan = Plan(
         family=family.name,

@@ -151,6 +151,7 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
         ("detect", "provenance", "tags", "--model", "x", "--dataset", "d"),
         ("detect", "provenance", "run", "--model", "x", "--generator", "d", "--classes", "missing", "--control", "d"),
         ("detect", "provenance", "nope"),
+        ("detect", "rehearse", "d", "--rate", "0.2", "--alignment", "label", "--dry-run"),
         ("attacks", "nope"),
     ],
 )

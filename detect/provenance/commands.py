@@ -209,6 +209,14 @@ def _told(settings: Settings, controls: int, classes: int, as_json: bool) -> int
 
 
 def _sources(generator: Path, control: list[Path], device: str) -> tuple[Source, list[Source]]:
+    """The owner's generator and the controls, which must all differ.
+
+    Raises:
+        InputError: if two are the same.
+    """
+    places = [path.resolve() for path in (generator, *control)]
+    if doubled := [path for path in places if places.count(path) > 1]:
+        raise InputError(f"{doubled[0]} is given twice", "Controls must differ from the generator and each other.")
     from detect.provenance.run import Source
     from detect.suspects import is_pipeline, load_suspect
 

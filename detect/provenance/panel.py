@@ -20,7 +20,8 @@ from protect.errors import InputError
 
 ASSUMPTION = (
     "panel_p holds only if an innocent suspect is exchangeable with the reference classifiers: same task, like "
-    "recipes, like data. It is not exact."
+    "recipes, like data. A reference's own source is left out of its contrast; the suspect's is not known and stays "
+    "in, to its favour if it is among the controls. It is not exact."
 )
 CHANCE_ERRORS = 4.0
 """A suspect whose accuracy is not this many standard errors above chance tells nothing."""

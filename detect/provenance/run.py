@@ -194,6 +194,9 @@ def prepare(
     """
     settings.check(len(controls), len(classes))
     cache, trained = keyring.folder("cache"), keyring.folder("classifiers")
+    for control in controls:  # what can be refused at once must not wait for hours of drawing
+        if control.folder is not None:
+            control.test_set(classes, settings, cache, settings.shadow.side, progress)
     own_test = generator.test_set(classes, settings, cache, None, progress)
     own_train = generator.train_set(classes, settings, cache, None, progress)
     side = own_test.pictures.shape[1]
@@ -247,6 +250,6 @@ def judge(materials: Materials, suspect: Classifier) -> ProvenanceVerdict:
     paper, missing = None, ""
     try:
         paper = trainprove(materials.shadow, first, materials.own.truth, variant=settings.variant, batch=settings.batch)
-    except EvidenceError as error:  # a shadow without spread says nothing; the panel still does
+    except (EvidenceError, InputError) as error:  # a shadow without spread, a suspect without scores
         missing = error.what
     return ProvenanceVerdict(suspect.name, dict(suspect.identity), missing, paper, ours, settings.alpha)

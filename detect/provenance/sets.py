@@ -14,7 +14,7 @@ from detect.suspects import Query, Sampler, Suspect
 from protect.embed import Progress
 from protect.errors import InputError, SuspectError
 from protect.formats import open_dataset
-from protect.images import picture_at, read_rgba
+from protect.images import obstacle, picture_at, read_rgba
 from protect.marks.interface import Pixels
 from protect.verify import on_white
 
@@ -96,7 +96,7 @@ def read_set(folder: Path, classes: Sequence[str], per_class: int, side: int) ->
     """
     by_class: dict[str, list[str]] = {name: [] for name in classes}
     for sample in open_dataset(folder).listing.samples:
-        if sample.caption in by_class:
+        if sample.caption in by_class and obstacle(folder / sample.key, 1) is None:
             by_class[sample.caption].append(sample.key)
     for name, keys in by_class.items():
         if len(keys) < per_class:

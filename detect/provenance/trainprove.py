@@ -1,7 +1,8 @@
 """The rule of TrainProVe (CVPR 2025, arXiv 2503.09122), faithful, and not our verdict.
 
 The owner trains a shadow classifier on pictures of the generator and compares accuracies on further pictures of it,
-batch by batch. The paper says "guilty" where a one-sided Grubbs test does *not* find the suspect worse than the shadow.
+batch by batch. The paper says "guilty" where a Grubbs test does *not* find the suspect worse than the shadow. Shuffling
+is by a fixed seed here; else this follows the released code where that can be run.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from detect.classifiers.interface import Answers
 from protect.errors import EvidenceError, InputError
@@ -20,6 +21,7 @@ Variant = Literal["accuracy", "entropy", "similarity"]
 VARIANTS: tuple[Variant, ...] = ("accuracy", "entropy", "similarity")
 BATCH, ALPHA = 128, 0.05
 """Of the released code (CIFAR; 16 for ImageNet-100)."""
+_SHUFFLE = 0
 FLAWS = (
     "guilty means that innocence was not shown: nothing bounds how often innocents are accused",
     "the batch size sets the margin: smaller batches spread more, and acquit less",
@@ -42,7 +44,7 @@ class PaperVerdict:
 
 
 def grubbs_critical(n: int, alpha: float) -> float:
-    """Critical value of the one-sided Grubbs test.
+    """Critical value of the Grubbs test, by the paper's code: with alpha / 2n as for two sides, though it looks at one.
 
     Args:
         n: batches, 3 or more.
@@ -58,22 +60,27 @@ def grubbs_critical(n: int, alpha: float) -> float:
 def batch_values(
     answers: Answers, truth: NDArray[np.intp], variant: Variant, batch: int = BATCH
 ) -> NDArray[np.float64]:
-    """One number per whole batch: accuracy, mean entropy of the softmax, or mean cosine of scores within classes.
+    """What the rule compares.
+
+    Accuracy, or mean entropy of the softmax: one number per batch of the shuffled pictures, the last one partial. Mean
+    cosine of scores (negative ones count as 0): one number per class.
 
     Raises:
-        InputError: if the variant needs scores and there are none, or there are fewer than three batches.
+        InputError: if the variant needs scores and there are none, or there are fewer than three numbers.
     """
-    count = len(truth) // batch
-    if count < 3:
-        raise InputError(f"{len(truth)} pictures make {count} batches of {batch}", "Use three batches or more.")
-    if variant == "accuracy":
-        return np.asarray((answers.labels == truth)[: count * batch].reshape(count, batch).mean(axis=1))
-    if answers.scores is None:
+    if variant != "accuracy" and answers.scores is None:
         raise InputError(f"variant {variant!r} needs scores, and the suspect gives labels only", "Use 'accuracy'.")
-    parts = [slice(k * batch, (k + 1) * batch) for k in range(count)]
-    if variant == "entropy":
-        return np.array([_entropy(answers.scores[part]) for part in parts])
-    return np.array([_similarity(answers.scores[part], truth[part]) for part in parts])
+    if variant == "similarity":
+        assert answers.scores is not None
+        parts = [answers.scores[truth == c] for c in np.unique(truth)]
+        values = np.array([_similarity(part) for part in parts if len(part) > 1])
+    else:
+        each = answers.labels == truth if answers.scores is None or variant == "accuracy" else _entropy(answers.scores)
+        mixed = each[np.random.default_rng(_SHUFFLE).permutation(len(truth))]
+        values = np.array([mixed[start : start + batch].mean() for start in range(0, len(truth), batch)])
+    if len(values) < 3:
+        raise InputError(f"{len(truth)} pictures make {len(values)} batches of {batch}", "Use three or more.")
+    return values
 
 
 def trainprove(
@@ -105,14 +112,14 @@ def trainprove(
     return PaperVerdict(variant, statistic, critical, statistic <= critical, tuple(map(float, values)), mean)
 
 
-def _entropy(scores: NDArray[np.float64]) -> float:
-    logp = scores - scores.max(axis=1, keepdims=True)
-    logp -= np.log(np.exp(logp).sum(axis=1, keepdims=True))
-    return float(-(np.exp(logp) * logp).sum(axis=1).mean())
+def _entropy(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the softmax, one number a picture."""
+    logarithms = special.log_softmax(scores, axis=1)
+    return np.asarray(-(np.exp(logarithms) * logarithms).sum(axis=1))
 
 
-def _similarity(scores: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
-    """Mean cosine between the scores of pictures of one class, over all pairs of the batch."""
+def _similarity(scores: NDArray[np.float64]) -> float:
+    """Mean cosine between all pairs of rows."""
     unit = scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-12)
-    same = (truth[:, None] == truth[None, :]) & ~np.eye(len(truth), dtype=bool)
-    return float((unit @ unit.T)[same].mean()) if same.any() else 0.0
+    cosines = np.clip(unit @ unit.T, 0, 1)
+    return float(cosines[~np.eye(len(unit), dtype=bool)].mean())

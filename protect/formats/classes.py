@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures
+from protect.formats.interface import DatasetFormat, Listing, Sample, pictures
 
 
 class ClassFolders(DatasetFormat):
@@ -16,15 +16,13 @@ class ClassFolders(DatasetFormat):
     name = "class folders"
 
     def matches(self, files: Sequence[str]) -> bool:
-        """Whether every picture lies in one of two classes or more, and nothing else holds captions."""
-        keys = pictures(files)
-        return bool(keys) and all("/" in key for key in keys) and len({_class(key) for key in keys}) > 1
+        """Whether every picture lies in one of two classes or more; splits alone are none."""
+        classes = {_class(key) for key in pictures(files)}
+        return len(classes) > 1 and "" not in classes
 
     def read(self, folder: Path, files: Sequence[str]) -> Listing:
-        """All pictures; stray ones at the top are set aside."""
-        keys = pictures(files)
-        samples = tuple(Sample(key, _class(key)) for key in keys if "/" in key)
-        return Listing(samples, tuple(SetAside(key, "in no class folder") for key in keys if "/" not in key))
+        """All pictures."""
+        return Listing(tuple(Sample(key, _class(key)) for key in pictures(files)), ())
 
     def rewritten(self, folder: Path, captions: Mapping[str, str]) -> dict[str, bytes]:
         """A class cannot be reworded.
@@ -43,6 +41,7 @@ _SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 
 
 def _class(key: str) -> str:
-    """Name of the folder that tells a picture's class."""
-    parts = posixpath.dirname(key).split("/")
-    return parts[1] if len(parts) > 1 and parts[0].lower() in _SPLITS else parts[0]
+    """Name of the folder that tells a picture's class; empty if there is none."""
+    parts = [part for part in posixpath.dirname(key).split("/") if part]
+    inner = parts[1:] if parts and parts[0].lower() in _SPLITS else parts
+    return inner[0] if inner else ""

@@ -18,7 +18,7 @@ from protect.keys import secret_from_seed
 from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import verify
-from tests.protect.conftest import make_classes, make_folder
+from tests.protect.conftest import draw, make_classes, make_folder
 
 OPTIONS = Options(rate=0.2, alignment="label", slots=4, alpha=0.05)
 
@@ -42,6 +42,14 @@ def test_splits_are_not_classes(tmp_path: Path) -> None:
     make_classes(tmp_path / "d" / "val", each=3)
     samples = open_dataset(tmp_path / "d").listing.samples
     assert Counter(s.caption for s in samples) == {f"class {i}": 23 for i in range(4)}
+
+
+def test_splits_alone_are_no_classes(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / "d" / split).mkdir(parents=True)
+        draw(1).save(tmp_path / "d" / split / "1.png")
+    with pytest.raises(InputError, match="no captions"):
+        open_dataset(tmp_path / "d")
 
 
 def test_captions_win_over_folders(tmp_path: Path) -> None:
@@ -78,8 +86,8 @@ def test_what_cannot_carry_labels_is_refused_before_a_class_is_drawn(tmp_path: P
         embed(
             make_classes(tmp_path / "two", 2), tmp_path / "out", Options(rate=0.2, alignment="label", slots=4), keyring
         )
-    with pytest.raises(InputError, match="Use --alignment label"):
-        embed(make_classes(tmp_path / "three"), tmp_path / "out", Options(rate=0.2), keyring)
+    with pytest.raises(InputError, match="--alignment label"):
+        embed(make_classes(tmp_path / "three"), tmp_path / "out", Options(rate=0.2), keyring, dry_run=True)
     with pytest.raises(InputError, match="two or more"):
         make_alignment("label").draw(Request((Sample("a/1", "a"),), 1.0, 1, b"k" * 32, lambda _: None))
     assert not (tmp_path / "out").exists()

@@ -47,6 +47,9 @@ def test_variants_look_at_entropy_and_similarity() -> None:
     for variant in ("entropy", "similarity"):
         assert trainprove(shadow, answers(0.9, 3), TRUTH, variant=variant).accused  # type: ignore[arg-type]
         assert not trainprove(shadow, unsure, TRUTH, variant=variant).accused  # type: ignore[arg-type]
+    assert len(batch_values(shadow, TRUTH, "similarity")) == 10
+    part = Answers(shadow.labels[:5000])
+    assert len(batch_values(part, TRUTH[:5000], "accuracy")) == 40, "the last batch is partial"
     even = Answers(TRUTH, np.zeros((len(TRUTH), 10)))
     assert batch_values(even, TRUTH, "entropy") == pytest.approx(np.log(10))
 
