@@ -90,7 +90,7 @@ def fitted(carriers: Pixels, psnr: float, latents: Latents) -> float:
         optimiser.zero_grad()
         (-along).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return float(along)
+    return float(along.detach())
 
 
 def main() -> None:

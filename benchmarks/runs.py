@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.common import RESULTS
 from protect.files import pretty_json, write_atomic
 from protect.marks.additive import MAX_PSNR
+from protect.marks.latent import FAINT_PSNR
 from protect.power import Run
 
 REQUIRED = 1e3
@@ -38,6 +39,11 @@ def main() -> None:
         if not row["options"]:
             method = "lora" if "visible" in row["suspect"] else "full"
             runs += [Run(row["family"], row["alignment"], method, row["sightings"], row["e_value"] >= REQUIRED)]
+    for row in load("low_rates").get("rows", []):
+        if row["options"] in ({}, {"psnr": FAINT_PSNR} if row["family"] == "latent" else {}):
+            runs.append(
+                Run(row["family"], row["alignment"], row["method"], row["sightings"], row["e_value"] >= REQUIRED)
+            )
     for row in load("spread_frontier").get("cells", []):
         # the family's default; with a mark everywhere twins show it too
         if row["psnr"] == MAX_PSNR and row["rate"] < 1:

@@ -1,4 +1,4 @@
-"""`latent`: an imperceptible pattern along the directions that a VAE's encoder feels most.
+"""`latent`: a faint pattern along the directions that a VAE's encoder feels most.
 
 A latent diffusion model never sees pixels, it sees latents. Of all changes of a picture with the same PSNR these move
 the latents furthest out of what pictures are like anyway, so that less is needed than with `spread`. The directions
@@ -19,11 +19,13 @@ from PIL import Image
 from protect.errors import InputError
 from protect.images import picture_at
 from protect.keys import Ids
-from protect.marks.additive import MAX_PSNR, add_pattern, check_psnr, shown
+from protect.marks.additive import add_pattern, check_psnr, shown
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import rank_scores, signs, to_unit
 from protect.marks.stored import check_name, read_stored, stored_path
 
+FAINT_PSNR = 30.0
+"""Where it was found at a rate of 20 % (benchmarks/results/low_rates.json): faint on white ground, less on others."""
 FEWEST = 32
 """Directions of a basis."""
 FEWEST_PICTURES = 32
@@ -40,7 +42,7 @@ class Latent(MarkFamily):
     """
 
     basis: str = ""
-    psnr: float = MAX_PSNR
+    psnr: float = FAINT_PSNR
 
     def __post_init__(self) -> None:
         check_psnr(self.psnr)
@@ -48,7 +50,7 @@ class Latent(MarkFamily):
         _basis(stored_path("basis", self.basis))
 
     name = "latent"
-    summary = "pattern along what a VAE feels most, PSNR-capped; not seen; needs a basis (protect basis)"
+    summary = "faint pattern along what a VAE feels most, PSNR-capped; needs a basis (protect basis)"
     version = 1
     queries = 64
     paired = True
