@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,10 +76,17 @@ def run_command(
     Passive: nothing was planted, so neither is exact. Where you can act beforehand, mark a share of the pictures
     (protect embed --alignment label) and use: detect provenance tags.
     """
-    names, settings = _settings(
-        classes, train_per_class, test_per_class, shadow_prompt, test_prompt, steps, guidance, architecture, epochs,
-        side, references, variant, batch, alpha, control,
+    from detect.classifiers.classes import read_classes
+    from detect.provenance.run import Settings
+    from detect.provenance.training import Recipe
+    from detect.suspects import Sampler
+
+    names = read_classes(classes)
+    settings = Settings(
+        train_per_class, test_per_class, shadow_prompt, test_prompt, Sampler(steps=steps, guidance=guidance),
+        Recipe(architecture, epochs=epochs, side=side), references, variant.value, batch, alpha,
     )  # fmt: skip
+    settings.check(len(control), len(names))
     console.check_target("--report", report)
     if dry_run:
         return _told(settings, len(control), len(names), as_json)
@@ -110,10 +116,20 @@ def plan_command(
 
     Give the filled table to `detect provenance run --model answers.csv` with the same options.
     """
-    names, settings = _settings(
-        classes, train_per_class, test_per_class, "a {c}", test_prompt, steps, guidance, "resnet18", 30, 32, 19,
-        VariantName.accuracy, 2, 0.05, control,
-    )  # fmt: skip
+    from detect.classifiers.classes import read_classes
+    from detect.provenance.run import Settings
+    from detect.suspects import Sampler
+
+    names = read_classes(classes)
+    sampler = Sampler(steps=steps, guidance=guidance)
+    settings = Settings(
+        train_per_class=train_per_class,
+        test_per_class=test_per_class,
+        test_prompt=test_prompt,
+        sampler=sampler,
+        batch=2,
+    )
+    settings.check(len(control), len(names))
     _check_empty(output)
     count = test_per_class * len(names) * (1 + len(control))
     if dry_run:
@@ -180,25 +196,6 @@ def tags_command(
     data = [v.as_json() for v in found]
     console.answer("\n".join([*text, f"report: {report}"]), data[0] if len(data) == 1 else data, as_json)
     return console.verdict_code([v.outcome for v in found]) if exit_code else console.DONE
-
-
-def _settings(
-    classes: Path, train: int, test: int, shadow_prompt: str, test_prompt: str, steps: int, guidance: float,
-    architecture: str, epochs: int, side: int, references: int, variant: VariantName, batch: int, alpha: float,
-    control: list[Path],
-) -> tuple[tuple[str, ...], Settings]:  # fmt: skip
-    from detect.classifiers.classes import read_classes
-    from detect.provenance.run import Settings
-    from detect.provenance.training import Recipe
-    from detect.suspects import Sampler
-
-    names = read_classes(classes)
-    settings = Settings(
-        train, test, shadow_prompt, test_prompt, Sampler(steps=steps, guidance=guidance),
-        replace(Recipe(), architecture=architecture, epochs=epochs, side=side), references, variant.value, batch, alpha,
-    )  # fmt: skip
-    settings.check(len(control), len(names))
-    return names, settings
 
 
 def _told(settings: Settings, controls: int, classes: int, as_json: bool) -> int:

@@ -51,6 +51,19 @@ def contrast(own: NDArray[np.bool_], controls: Sequence[NDArray[np.bool_]]) -> f
     return float(own.mean() - np.mean([control.mean() for control in controls]))
 
 
+def check_references(count: int, alpha: float) -> None:
+    """Refuse a panel that is too small for alpha.
+
+    Raises:
+        InputError: with the smallest level that can be reached.
+    """
+    if 1 / (count + 1) > alpha:
+        raise InputError(
+            f"{count} references cannot give panel_p <= {alpha:g}",
+            f"Smallest reachable: {1 / (count + 1):.3g}. Train {int(np.ceil(1 / alpha)) - 1} or more.",
+        )
+
+
 def panel(
     own: NDArray[np.bool_], controls: Sequence[NDArray[np.bool_]], references: Sequence[float], alpha: float
 ) -> PanelVerdict:
@@ -65,12 +78,7 @@ def panel(
     Raises:
         InputError: if the references are too few for alpha; says the smallest that can be reached.
     """
-    smallest = 1 / (len(references) + 1)
-    if smallest > alpha:
-        raise InputError(
-            f"{len(references)} references cannot give panel_p <= {alpha:g}",
-            f"Smallest reachable: {smallest:.3g}. Train {int(np.ceil(1 / alpha)) - 1} or more.",
-        )
+    check_references(len(references), alpha)
     found = contrast(own, controls)
     return PanelVerdict(
         found, tuple(references), rank_p_value(found, np.asarray(references, dtype=np.float64)), float(own.mean()),

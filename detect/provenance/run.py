@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detect.classifiers.interface import Answers, Classifier
-from detect.provenance.panel import ASSUMPTION, PanelVerdict, contrast, panel, trouble
+from detect.provenance.panel import ASSUMPTION, PanelVerdict, check_references, contrast, panel, trouble
 from detect.provenance.sets import SHADOW_PROMPT, VALIDATION_PROMPT, LabelledSet, drawn, prompts, read_set
 from detect.provenance.training import Recipe, train_classifier
 from detect.provenance.trainprove import BATCH, FLAWS, PaperVerdict, Variant, trainprove
@@ -60,11 +60,7 @@ class Settings:
             raise InputError(
                 f"{controls} control(s)", "Give two or more --control: other generators, or class folders of pictures."
             )
-        if 1 / (self.references + 1) > self.alpha:
-            raise InputError(
-                f"{self.references} references cannot give panel_p <= {self.alpha:g}",
-                f"Smallest reachable: {1 / (self.references + 1):.3g}. Use {int(np.ceil(1 / self.alpha)) - 1} or more.",
-            )
+        check_references(self.references, self.alpha)
         if self.test_per_class * classes < 3 * self.batch:
             raise InputError(
                 f"{self.test_per_class * classes} pictures make fewer than three batches of {self.batch}",

@@ -16,9 +16,8 @@ from detect.classifiers.folder import FolderClassifier
 from detect.provenance.sets import LabelledSet
 from detect.query import digest, pixel_hashes
 from detect.suspects.quiet import quiet
+from protect.embed import Progress
 from protect.errors import InputError
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
