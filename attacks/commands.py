@@ -49,7 +49,7 @@ def run_command(
     embedding.check()
     if output.resolve().is_relative_to(dataset.resolve()):
         raise InputError(f"{output} lies inside the dataset", "Give --output another folder.")
-    trained = len({c.name for c in cells if c.where == "training"})
+    trained = len({c.trained.name for c in cells})
     passes = steps * batch / samples
     if dry_run:
         row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}

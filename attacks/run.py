@@ -97,10 +97,9 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     home = Keyring((work / "keyring").absolute())
     copy = work / f"marked-{cell.family}-{cell.alignment}-{cell.seed}"
     release = protected_copy(setting.dataset, copy, setting.options(cell), cell.seed, home, progress)
-    before_training = replace(cell, attack="none", strength=0.0, where="training") if cell.where == "outputs" else cell
-    folder, left = _attacked(before_training, copy, work)
-    tuning = _tuning(before_training, setting.tuning)
-    model = train_suspect(setting.base, folder, work / f"suspect-{before_training.name}", tuning,
+    folder, left = _attacked(cell.trained, copy, work)
+    tuning = _tuning(cell.trained, setting.tuning)
+    model = train_suspect(setting.base, folder, work / f"suspect-{cell.trained.name}", tuning,
                           device=setting.device, progress=progress)  # fmt: skip
     suspect = load_suspect(model, base=setting.base if tuning.method == "lora" else None, device=setting.device)
     if cell.where == "outputs":

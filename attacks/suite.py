@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ class Cell:
         """As a file name."""
         place = "" if self.where == "training" else f"-{self.where}"
         return f"{self.attack}-{self.strength:g}{place}-{self.family}-{self.alignment}-{self.seed}"
+
+    @property
+    def trained(self) -> Cell:
+        """The cell whose model this one asks: attacks on outputs share the model that nothing struck."""
+        return self if self.where == "training" else replace(self, attack="none", strength=0.0, where="training")
 
     def check(self) -> None:
         """Refuse what cannot be run.

@@ -78,7 +78,7 @@ def run_command(
     Departing from the committed plan (--queries, --steps, --guidance) is a further plan, judged at half the level.
     """
     keyring = Keyring.default()
-    releases = _releases(keyring, release)
+    releases = chosen_releases(keyring, release, for_classifiers=False)
     for path in filter(None, (model, base, control)):
         if not path.exists():
             raise SuspectError(f"no such file or folder: {path}", "Give a local path.")
@@ -113,17 +113,23 @@ def run_command(
     return console.verdict_code([v.outcome for v in verdicts]) if exit_code else console.DONE
 
 
-def _releases(keyring: Keyring, name: str | None) -> list[Release]:
-    """The named release, or all whose suspects are text-to-image models."""
+def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool) -> list[Release]:
+    """The named release, or all whose suspects are of that kind.
+
+    Raises:
+        InputError: if there is none, or the named one is for the other kind.
+    """
     if name:
         release = keyring.load(name)
-        if is_for_classifiers(release):
-            raise InputError(f"release {release.name} marks pictures for classifiers", "Use: detect provenance tags")
+        if is_for_classifiers(release) != for_classifiers:
+            kind, command = ("text-to-image models", "run") if for_classifiers else ("classifiers", "provenance tags")
+            raise InputError(f"release {release.name} is for {kind}", f"Use: detect {command}")
         return [release]
-    releases = [release for release in keyring.releases() if not is_for_classifiers(release)]
-    if not releases:
-        raise InputError(f"no releases in {keyring.home}", "Make one with: protect embed DATASET")
-    return releases
+    found = [release for release in keyring.releases() if is_for_classifiers(release) == for_classifiers]
+    if not found:
+        kind, how = (" for classifiers", " --alignment label") if for_classifiers else ("", "")
+        raise InputError(f"no releases{kind} in {keyring.home}", f"Make one with: protect embed DATASET{how}")
+    return found
 
 
 def _planned(releases: list[Any], queries: int | None, steps: int | None, guidance: float | None, as_json: bool) -> int:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, use_all_cores
+from detect.commands import Device, Json, chosen_releases, use_all_cores
 from protect import console
-from protect.alignments import is_for_classifiers
 from protect.errors import InputError
-from protect.release import Keyring, Release
+from protect.release import Keyring
 
 if TYPE_CHECKING:
     from detect.classifiers import Classifier
@@ -169,16 +168,16 @@ def tags_command(
     Labels alone suffice. A black box: write the questions with --queries, then give the filled answers.csv as --model.
     """
     keyring = Keyring.default()
-    releases = _releases(keyring, release)
+    releases = chosen_releases(keyring, release, for_classifiers=True)
     console.existing_folder(dataset, "the dataset")
     console.check_target("--report", report)
     from detect.provenance.page import write_tags_page
     from detect.provenance.tags import classes_of, detect_tags, written_questions
 
-    fitting = [r for r in releases if release or r.plan.dataset_sha256 == classes_of(dataset)[1]]
+    names, content = classes_of(dataset)
+    fitting = [r for r in releases if release or r.plan.dataset_sha256 == content]
     if not fitting:
         raise InputError(f"no release in {keyring.home} was made from {dataset}", "Give the unmarked original.")
-    names = classes_of(dataset)[0]
     if queries:
         _check_empty(queries)
         _told_queries(queries, written_questions(queries, fitting, dataset, names), as_json)
@@ -269,21 +268,6 @@ def _in_words(verdict: ProvenanceVerdict) -> list[str]:
         f"panel: {verdict.outcome}: panel_p = {ours.panel_p:.3g}, alpha {verdict.alpha:g} "
         f"(contrast {ours.contrast:+.3f} among {len(ours.references)} references; not exact)",
     ]
-
-
-def _releases(keyring: Keyring, name: str | None) -> list[Release]:
-    """The named release, or all for classifiers."""
-    if name:
-        release = keyring.load(name)
-        if not is_for_classifiers(release):
-            raise InputError(f"release {release.name} is for text-to-image models", "Use: detect run")
-        return [release]
-    found = [release for release in keyring.releases() if is_for_classifiers(release)]
-    if not found:
-        raise InputError(
-            f"no releases for classifiers in {keyring.home}", "Make one with: protect embed --alignment label"
-        )
-    return found
 
 
 def _check_empty(folder: Path) -> None:

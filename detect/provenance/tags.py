@@ -106,20 +106,25 @@ class Questions:
     plain: Pixels
 
 
-def questions(release: Release, dataset: Path, slot: int) -> Questions:
-    """The pictures of one slot, drawn from the whole unmarked dataset without regard to classes.
-
-    Carriers are not left out: that would leave fewer pictures of the drawn class, and tell it.
+def all_questions(release: Release, dataset: Path) -> list[Questions]:
+    """The pictures of every slot.
 
     Args:
         release: made with `--alignment label`.
         dataset: the folder that was marked, as it was before.
-        slot: number of the slot.
 
     Raises:
-        InputError: if the release is of another kind or version, or the dataset is not the one.
+        InputError: see `checked_samples`.
     """
     samples = checked_samples(release, dataset)
+    return [slot_questions(release, dataset, samples, slot) for slot in range(release.plan.slots)]
+
+
+def slot_questions(release: Release, dataset: Path, samples: Sequence[Sample], slot: int) -> Questions:
+    """The pictures of one slot, drawn from the whole unmarked dataset without regard to classes.
+
+    Carriers are not left out: that would leave fewer pictures of the drawn class, and tell it.
+    """
     family = slot_family(release, slot)
     order = sorted((s.key for s in samples), key=lambda key: (prf_int(release.secret, "probe", slot, key), key))
     usable = (key for key in order if obstacle(dataset / key, family.min_side) is None)
@@ -160,7 +165,7 @@ def classes_of(dataset: Path) -> tuple[tuple[str, ...], str]:
 
 def written_questions(folder: Path, releases: Sequence[Release], dataset: Path, classes: tuple[str, ...]) -> int:
     """Write all pictures that releases ask about, for somebody else to put to a black box; returns how many."""
-    asked = [questions(release, dataset, slot) for release in releases for slot in range(release.plan.slots)]
+    asked = [question for release in releases for question in all_questions(release, dataset)]
     return write_queries(folder, [p for q in asked for part in (q.marked, q.plain) for p in part], classes)
 
 
@@ -213,9 +218,9 @@ def detect_tags(
         The verdict; a repeat answers the same from the cache, and what was interrupted goes on.
 
     Raises:
-        InputError: see `questions`.
+        InputError: see `checked_samples`.
     """
-    asked = [questions(release, dataset, slot) for slot in range(release.plan.slots)]
+    asked = all_questions(release, dataset)
     classes, _ = classes_of(dataset)
     shown = [pixel_hashes(part) for q in asked for part in (q.marked, q.plain)]
     plan = digest([release.id, release.plan.family_version, shown, setting_of(suspect), scoring_versions()])

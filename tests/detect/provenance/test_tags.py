@@ -14,11 +14,11 @@ from detect.classifiers.interface import Answers, Classifier
 from detect.evidence import running_evidence
 from detect.provenance.tags import (
     TagVerdict,
+    all_questions,
     classes_of,
     detect_tags,
     label_evidence,
     pull,
-    questions,
     written_questions,
 )
 from protect.alignments import slot_family
@@ -96,7 +96,7 @@ def test_questions_do_not_depend_on_the_drawn_classes(release: Release, dataset:
     """With other classes and the same marks, the same pictures would be shown to the suspect."""
     redrawn = replace(release, slots=tuple(replace(s, trigger="class 0") for s in release.slots), carriers=())
     for slot in range(2):
-        first, second = questions(release, dataset, slot), questions(redrawn, dataset, slot)
+        first, second = all_questions(release, dataset)[slot], all_questions(redrawn, dataset)[slot]
         assert np.array_equal(first.marked, second.marked) and np.array_equal(first.plain, second.plain)
         assert len(first.marked) == 4 and not np.array_equal(first.marked, first.plain)
 
@@ -154,7 +154,7 @@ def test_a_suspect_that_gave_no_answer_costs_no_level(release: Release, dataset:
 def test_another_version_of_the_family_is_refused(release: Release, dataset: Path) -> None:
     other = replace(release, plan=replace(release.plan, family_version=99))
     with pytest.raises(InputError, match="was committed to version 99"):
-        questions(other, dataset, 0)
+        all_questions(other, dataset)
 
 
 def test_scores_of_other_width_are_refused() -> None:
@@ -200,11 +200,11 @@ def test_the_wrong_dataset_or_release_is_refused(
     tmp_path: Path, release: Release, dataset: Path, keyring: Keyring
 ) -> None:
     with pytest.raises(InputError, match="is not the dataset"):
-        questions(release, make_classes(tmp_path / "e", 4), 0)
+        all_questions(release, make_classes(tmp_path / "e", 4))
     source = make_folder(tmp_path / "captioned", 60)
     other = embed(source, tmp_path / "o", Options(rate=0.2, slots=1), keyring).release
     with pytest.raises(InputError, match="for text-to-image models"):
-        questions(other, source, 0)
+        all_questions(other, source)
 
 
 def test_a_query_set_tells_neither_marks_nor_classes(tmp_path: Path, release: Release, dataset: Path) -> None:
