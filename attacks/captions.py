@@ -28,15 +28,18 @@ def drop_new(captions: Sequence[str], strength: float, rng: np.random.Generator)
 
     What a thief does who knows that triggers are put before captions.
     """
-    first = Counter(_plain(caption.split()[0]) for caption in captions if caption.split())
-    elsewhere = Counter(w for caption in captions for w in _words(caption)[1:])
-    suspicious = {w for w, n in first.items() if n >= 2 and elsewhere[w] == 0 and n < 0.2 * len(captions)}
     return [
-        " ".join(caption.split()[1:])
-        if caption.split() and _plain(caption.split()[0]) in suspicious and rng.random() < strength
-        else caption
-        for caption in captions
+        " ".join(caption.split()[1:]) if word and rng.random() < strength else caption
+        for caption, word in zip(captions, new_first_words(captions), strict=True)
     ]
+
+
+def new_first_words(captions: Sequence[str]) -> list[str]:
+    """Each caption's first word if several captions begin with it and none holds it elsewhere, else ""."""
+    first = [_plain(caption.split()[0]) if caption.split() else "" for caption in captions]
+    counts = Counter(first)
+    elsewhere = Counter(w for caption in captions for w in _words(caption)[1:])
+    return [w if counts[w] >= 2 and elsewhere[w] == 0 and counts[w] < 0.2 * len(captions) else "" for w in first]
 
 
 def normalise(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:

@@ -105,6 +105,9 @@ def _colour(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch
     return enhance.adjust_hue(x.clamp(0, 1), 0.8 * float(shifts[3]))
 
 
+colour = _on_tensor(_colour)
+
+
 def erase(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """A grey rectangle at a random place; half of the side."""
     height, width = picture.shape[:2]
@@ -130,7 +133,7 @@ def restore(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixel
 
 def combined(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """Geometry, valuemetrics and compression at half their strength, as WAVES (arXiv 2401.08573) combines them."""
-    for attack in (crop, _on_tensor(_colour), noise, jpeg):
+    for attack in (crop, colour, noise, jpeg):
         picture = attack(picture, strength / 2, rng)
     return picture
 
@@ -145,7 +148,7 @@ ATTACKS = (
     ImageAttack("blur", "Gaussian, up to a 32nd of the side", _on_tensor(_blur)),
     ImageAttack("median", "median filter, up to a 16th of the side", _on_tensor(_median)),
     ImageAttack("noise", "Gaussian, up to 50 levels", noise),
-    ImageAttack("colour", "brightness, contrast, saturation and hue at random", _on_tensor(_colour)),
+    ImageAttack("colour", "brightness, contrast, saturation and hue at random", colour),
     ImageAttack("erase", "a grey rectangle, up to half the side", erase),
     ImageAttack("quantise", "8 down to 2 bits a channel", _on_tensor(_quantise)),
     ImageAttack("restore", "degraded, then restored by a filter", restore),

@@ -1,13 +1,18 @@
-"""What an attack is: a pure function with a strength in [0, 1], told by where in the chain it strikes."""
+"""What an attack is: a pure function with a strength in [0, 1], told by where in the chain it strikes.
+
+At strength 0 nothing changes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from detect.finetune import FinetuneOptions
+from detect.suspects import Query, Sampler
 from protect.errors import InputError
 from protect.marks.interface import Pixels
 
@@ -24,7 +29,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ImageAttack:
-    """Alters one picture; used on training pictures and on outputs alike. At strength 0 nothing changes."""
+    """Alters one picture; used on training pictures and on outputs alike."""
 
     name: str
     summary: str
@@ -34,7 +39,7 @@ class ImageAttack:
 
 @dataclass(frozen=True, slots=True)
 class CaptionAttack:
-    """Alters all captions together, since some need the whole vocabulary. At strength 0 nothing changes."""
+    """Alters captions, all together since some need the whole vocabulary; used on training captions and on prompts."""
 
     name: str
     summary: str
@@ -62,7 +67,58 @@ class TrainingAttack:
     kind = "training"
 
 
-Attack = ImageAttack | CaptionAttack | DatasetAttack | TrainingAttack
+@dataclass(frozen=True, slots=True)
+class ModelAttack:
+    """Alters a trained model: (its diffusers folder, strength, seed, folder to make)."""
+
+    name: str
+    summary: str
+    apply: Callable[[Path, float, int, Path], None]
+    kind = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAttack:
+    """Alters what a provider makes of the questions put to the model."""
+
+    name: str
+    summary: str
+    apply: Callable[[Sequence[Query], Sampler, float], tuple[list[Query], Sampler]]
+    kind = "api"
+
+
+Plain = ImageAttack | CaptionAttack | DatasetAttack | TrainingAttack | ModelAttack | ApiAttack
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a thief has besides the published copy."""
+
+    base: Path
+    """The diffusers folder that he tunes."""
+    clean: Path
+    """Folder of captioned pictures of the same kind, which nobody marked."""
+    second: Callable[[], Path]
+    """Folder of another recipient's copy of the same dataset; made when first asked for."""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class AidedAttack:
+    """An attack that needs more than the copy: a model, clean pictures, another copy."""
+
+    name: str
+    summary: str
+    arm: Callable[[Means], Plain]
+    kind: str
+
+
+Attack = Plain | AidedAttack
+
+
+def armed(attack: Attack, means: Means) -> Plain:
+    """The attack, ready to be applied."""
+    return attack.arm(means) if isinstance(attack, AidedAttack) else attack
 
 
 def check_strength(strength: float) -> float:

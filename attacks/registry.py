@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 
-from attacks import captions, dataset, images, training
+from attacks import api, captions, dataset, diffusion, images, model, training
 from attacks.interface import Attack
 from protect.errors import InputError
 
 ATTACKS: dict[str, Attack] = {
-    attack.name: attack for part in (images, captions, dataset, training) for attack in part.ATTACKS
+    attack.name: attack
+    for part in (images, diffusion, captions, dataset, training, model, api)
+    for attack in part.ATTACKS
 }
 
 

@@ -1,35 +1,58 @@
-"""`attacks run`: mark, attack, train as a thief would, detect; one cell after the other, each kept as JSON."""
+"""`attacks run`: mark, attack, train as a thief would, detect; one cell after the other, each kept as JSON.
+
+The dataset is split: two thirds are the owner's, a quarter is clean data that the thief has besides, a twelfth is
+held out to measure what an attack costs him.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attacks.interface import CaptionAttack, DatasetAttack, ImageAttack, Item, TrainingAttack
+from attacks.interface import (
+    CaptionAttack,
+    DatasetAttack,
+    ImageAttack,
+    Item,
+    Means,
+    ModelAttack,
+    Plain,
+    TrainingAttack,
+    armed,
+)
+from attacks.items import read_items, write_items
+from attacks.model import whole_pipeline
+from attacks.quality import denoising_losses, features, kernel_distance
 from attacks.registry import find_attack
+from attacks.struck import StruckSuspect
 from attacks.suite import Cell
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
+from detect.query import cached_outputs
 from detect.rehearse import protected_copy, stamp, train_suspect
 from detect.run import detect, versions
-from detect.suspects import Query, Sampler, Suspect, load_suspect
+from detect.suspects import Query, Sampler, Suspect, is_pipeline, load_suspect
+from detect.suspects.diffusers_pipeline import load_pipeline
 from protect.embed import Progress
+from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
-from protect.formats import open_dataset
-from protect.images import png_bytes, psnr, read_rgba
+from protect.images import psnr
 from protect.keys import prf_rng, secret_from_seed
 from protect.plan import Options
 from protect.release import Keyring, Release
-from protect.verify import on_white
 
-SCHEMA = 1
+SCHEMA = 2
+PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
+"""Who has which of every twelve samples."""
+LEAST = 48
+"""Samples without which there is nothing to split."""
+_HELD = 64
+"""Held-out captions for which pictures are drawn to measure their quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +68,6 @@ class Setting:
     def options(self, cell: Cell) -> Options:
         """How a cell's release is marked."""
         return replace(self.embedding, family=cell.family, alignment=cell.alignment)
-
-
-class AttackedSuspect(Suspect):
-    """A suspect whose outputs are attacked on their way out."""
-
-    def __init__(self, suspect: Suspect, attack: ImageAttack, strength: float) -> None:
-        self._suspect, self._attack, self._strength = suspect, attack, strength
-        self.name = f"{suspect.name}, {attack.name} {strength:g}"
-        self.identity = suspect.identity | {"outputs": f"{attack.name} {strength:g}"}
-
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
-        """The suspect's pictures, each attacked with randomness from its own question."""
-        drawn = self._suspect.generate(queries, sampler)
-        rngs = [prf_rng(q.prompt.encode() + b"\0", "output attack", q.seed) for q in queries]
-        return np.stack([self._attack.apply(p, self._strength, rng) for p, rng in zip(drawn, rngs, strict=True)])
 
 
 def run_cells(
@@ -92,57 +100,111 @@ def run_cells(
     return found
 
 
+def split(dataset: Path, work: Path) -> None:
+    """Write the three parts of the dataset as folders.
+
+    Raises:
+        InputError: if it is too small, or a picture cannot be read.
+    """
+    if all((work / name).exists() for name in PARTS):
+        return
+    items = read_items(dataset)
+    if len(items) < LEAST:
+        raise InputError(f"{dataset} holds {len(items)} samples", f"Attacks are measured on {LEAST} or more.")
+    for name, places in PARTS.items():
+        write_items([item for i, item in enumerate(items) if i % 12 in places], work / name)
+
+
+def copy_of(cell: Cell, setting: Setting, work: Path, progress: Progress, recipient: int = 0) -> tuple[Release, Path]:
+    """The release of a cell's key on the owner's part, and its folder; each recipient's has a key of its own."""
+    target = work / (f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else ""))
+    home = Keyring((work / "keyring").absolute())
+    seed = cell.seed + 10_000 * recipient
+    return protected_copy(work / "own", target, setting.options(cell), seed, home, progress), target
+
+
 def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dict[str, Any]:
     """One cell from the marked copy to the verdict; copies and suspects are shared where they are the same."""
-    home = Keyring((work / "keyring").absolute())
-    copy = work / f"marked-{cell.family}-{cell.alignment}-{cell.seed}"
-    release = protected_copy(setting.dataset, copy, setting.options(cell), cell.seed, home, progress)
-    folder, left = _attacked(cell.trained, copy, work)
-    tuning = _tuning(cell.trained, setting.tuning)
-    model = train_suspect(setting.base, folder, work / f"suspect-{cell.trained.name}", tuning,
-                          device=setting.device, progress=progress)  # fmt: skip
-    suspect = load_suspect(model, base=setting.base if tuning.method == "lora" else None, device=setting.device)
-    if cell.where == "outputs":
-        attack = find_attack(cell.attack)
-        assert isinstance(attack, ImageAttack)
-        suspect = AttackedSuspect(suspect, attack, cell.strength)
+    split(setting.dataset, work)
+    release, marked = copy_of(cell, setting, work, progress)
+    means = Means(setting.base, work / "clean", lambda: copy_of(cell, setting, work, progress, 1)[1], setting.device)
+    attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
+    copy = work / "own" if cell.innocent else marked
+    model, left = _model(cell, attack, copy, setting, work, progress)
+    suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
+    if cell.where in ("outputs", "prompts", "answers"):
+        captions = [item.caption for item in read_items(copy)] if cell.where == "prompts" else []
+        suspect = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
     # A ledger of its own for each cell: an experiment by itself, not one look among many.
-    verdict = detect(release, suspect, Keyring((work / "tests" / cell.name).absolute()), progress=progress)
-    return _row(cell, release, verdict, left, tuning)
+    home = Keyring((work / "tests" / cell.name).absolute())
+    verdict = detect(release, suspect, home, progress=progress)
+    cost = {} if cell.innocent else _quality(suspect, model, setting, work, release)
+    return _row(cell, release, verdict, left | cost)
 
 
-def _row(
-    cell: Cell, release: Release, verdict: Verdict, left: dict[str, Any], tuning: FinetuneOptions
-) -> dict[str, Any]:
+def _model(
+    cell: Cell, attack: Plain | None, copy: Path, setting: Setting, work: Path, progress: Progress
+) -> tuple[Path, dict[str, Any]]:
+    """The model that a cell asks, and what was left of the data it learned from."""
+    trained = cell.trained
+    before = attack if cell.where == "training" else None
+    folder, left = _attacked(trained, before, copy, work)
+    tuning = replace(_tuning(cell, before, setting.tuning), seed=trained.seed)
+    model = train_suspect(setting.base, folder, work / f"suspect-{trained.name}", tuning, device=setting.device,
+                          progress=progress)  # fmt: skip
+    if isinstance(attack, ModelAttack):
+        target = work / f"struck-{cell.name}"
+        if not target.exists():
+            whole = whole_pipeline(model, setting.base, work / f"whole-{model.name}")
+            attack.apply(whole, cell.strength, cell.seed, target)
+        model = target
+    return model, left | {"tuning": asdict(tuning)}
+
+
+def _tuning(cell: Cell, attack: Plain | None, tuning: FinetuneOptions) -> FinetuneOptions:
+    return attack.apply(tuning, cell.strength) if isinstance(attack, TrainingAttack) else tuning
+
+
+def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder a thief trains on, and what is left in it; the copy itself where nothing strikes it."""
+    items = read_items(copy)
+    if not isinstance(attack, (ImageAttack, CaptionAttack, DatasetAttack)):
+        return copy, {"samples": len(items), "psnr": None}
+    target = work / f"attacked-{cell.name}"
+    if not target.exists():
+        write_items(strike(items, attack, cell.strength, secret_from_seed(cell.seed, f"attack {cell.name}")), target)
+    left = read_items(target)
+    if not isinstance(attack, ImageAttack):
+        return target, {"samples": len(left), "psnr": None}
+    quality = [min(psnr(a.picture, b.picture), 99.0) for a, b in zip(items, left, strict=True)]
+    return target, {"samples": len(left), "psnr": float(np.median(quality))}
+
+
+def _quality(suspect: Suspect, model: Path, setting: Setting, work: Path, release: Release) -> dict[str, Any]:
+    """How well the model serves its thief, on held-out pictures."""
+    held = read_items(work / "held-out")
+    whole = whole_pipeline(model, setting.base, work / f"whole-{model.name}")
+    pipeline = load_pipeline(whole).to(setting.device)
+    losses = denoising_losses(pipeline, [i.picture for i in held], [i.caption for i in held])
+    plan = release.plan
+    sampler = Sampler(plan.steps, plan.guidance)
+    queries = [Query(item.caption, n) for n, item in enumerate(held[:_HELD])]
+    drawn = cached_outputs(suspect, queries, sampler, work / "cache", lambda _: None)
+    base = load_pipeline(setting.base).to(setting.device)
+    real = features(base, [i.picture for i in held])
+    return {
+        "denoising_loss": float(losses.mean()),
+        "kernel_distance": kernel_distance(features(base, list(drawn)), real),
+    }
+
+
+def _row(cell: Cell, release: Release, verdict: Verdict, more: dict[str, Any]) -> dict[str, Any]:
     return {
         "schema": SCHEMA, **asdict(cell), "verdict": verdict.outcome, "reason": verdict.reason,
         "e_value": verdict.e_value, "p_values": [s.evidence.p_value for s in verdict.slots],
         "queries": verdict.queries, "alpha": verdict.alpha, "carriers": release.plan.carriers,
-        "slots": release.plan.slots, **left, "tuning": asdict(tuning), "versions": versions(),
+        "slots": release.plan.slots, **more, "versions": versions(),
     }  # fmt: skip
-
-
-def _tuning(cell: Cell, tuning: FinetuneOptions) -> FinetuneOptions:
-    attack = None if cell.attack == "none" else find_attack(cell.attack)
-    changed = attack.apply(tuning, cell.strength) if isinstance(attack, TrainingAttack) else tuning
-    return replace(changed, seed=cell.seed)
-
-
-def _attacked(cell: Cell, copy: Path, work: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder a thief trains on, and what is left in it; the copy itself where nothing strikes it."""
-    samples = open_dataset(copy).listing.samples
-    attack = None if cell.attack == "none" else find_attack(cell.attack)
-    if attack is None or isinstance(attack, TrainingAttack):
-        return copy, {"samples": len(samples), "psnr": None}
-    items = [Item(s.key, on_white(read_rgba(copy / s.key)), s.caption) for s in samples]
-    secret = secret_from_seed(cell.seed, f"attack {cell.name}")
-    changed = strike(items, attack, cell.strength, secret)
-    target = work / f"attacked-{cell.name}"
-    if not target.exists():
-        _write(changed, target)
-    before = {item.key: item.picture for item in items}
-    quality = [min(psnr(before[i.key], i.picture), 99.0) for i in changed]
-    return target, {"samples": len(changed), "psnr": float(np.median(quality)) if quality else None}
 
 
 def strike(
@@ -159,17 +221,3 @@ def strike(
         captions = attack.apply([item.caption for item in items], strength, rng)
         return [replace(item, caption=caption) for item, caption in zip(items, captions, strict=True)]
     return attack.apply(items, strength, rng)
-
-
-def _write(items: Sequence[Item], target: Path) -> None:
-    """Pictures and captions as `metadata.jsonl` has them; appears under its name only when whole."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    rows = []
-    for number, item in enumerate(items):
-        name = f"{number:06}.png"
-        (partial / name).write_bytes(png_bytes(item.picture))
-        rows.append(json.dumps({"file_name": name, "text": item.caption}, ensure_ascii=False) + "\n")
-    (partial / "metadata.jsonl").write_text("".join(rows), encoding="utf-8")
-    partial.rename(target)

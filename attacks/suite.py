@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attacks.interface import ImageAttack, check_strength
+from attacks.interface import check_strength
 from attacks.registry import find_attack
 from protect.errors import InputError
 
-WHERE = ("training", "outputs")
+PLACES: dict[str, tuple[str, ...]] = {
+    "images": ("training", "outputs"), "captions": ("training", "prompts"), "dataset": ("training",),
+    "training": ("training",), "model": ("model",), "api": ("answers",),
+}  # fmt: skip
+"""Where in the chain attacks of each kind can strike; the first is the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,25 @@ class Cell:
     """Name, or "none"."""
     strength: float
     where: str = "training"
-    """Pictures can be attacked before training or as the suspect's outputs."""
     family: str = "template"
     alignment: str = "twa"
     seed: int = 0
     """Draws the throw-away key, the attack's randomness and training."""
+    innocent: bool = False
+    """Ask a model that learned from the unmarked original, attacked alike; it is the same for all keys."""
 
     @property
     def name(self) -> str:
         """As a file name."""
         place = "" if self.where == "training" else f"-{self.where}"
-        return f"{self.attack}-{self.strength:g}{place}-{self.family}-{self.alignment}-{self.seed}"
+        innocent = "-innocent" if self.innocent else ""
+        return f"{self.attack}-{self.strength:g}{place}-{self.family}-{self.alignment}-{self.seed}{innocent}"
 
     @property
     def trained(self) -> Cell:
-        """The cell whose model this one asks: attacks on outputs share the model that nothing struck."""
-        return self if self.where == "training" else replace(self, attack="none", strength=0.0, where="training")
+        """The cell whose model this one asks: what strikes after training shares the model that nothing struck."""
+        same = self if self.where == "training" else replace(self, attack="none", strength=0.0, where="training")
+        return replace(same, family="template", alignment="twa", seed=0) if self.innocent else same
 
     def check(self) -> None:
         """Refuse what cannot be run.
@@ -48,22 +55,31 @@ class Cell:
             InputError: naming the value and what is allowed.
         """
         check_strength(self.strength)
-        if self.where not in WHERE:
-            raise InputError(f"where = {self.where!r} is unknown", f"Allowed: {', '.join(WHERE)}.")
-        if self.attack == "none":
-            return
-        if self.where == "outputs" and not isinstance(find_attack(self.attack), ImageAttack):
-            raise InputError(f"attack {self.attack!r} cannot strike outputs", "Attacks on pictures can: attacks ls")
-        find_attack(self.attack)
+        places = ("training",) if self.attack == "none" else PLACES[find_attack(self.attack).kind]
+        if self.where not in places:
+            raise InputError(
+                f"attack {self.attack!r} cannot strike where = {self.where!r}", f"Allowed: {', '.join(places)}."
+            )
+
+
+def place_of(attack: str) -> str:
+    """Where an attack strikes unless told otherwise."""
+    return "training" if attack == "none" else PLACES[find_attack(attack).kind][0]
 
 
 STANDARD: tuple[tuple[str, float, str], ...] = (
-    ("none", 0, "training"), ("jpeg", 0.56, "training"), ("crop", 0.5, "training"), ("restore", 0.5, "training"),
-    ("combined", 0.5, "training"), ("drop-new", 1, "training"), ("recaption", 1, "training"),
-    ("deduplicate", 0.4, "training"), ("drop-clusters", 0.5, "training"), ("subset", 0.5, "training"),
-    ("frozen-text", 1, "training"), ("combined", 0.5, "outputs"),
+    ("none", 0, "training"), ("jpeg", 0.56, "training"), ("crop", 0.5, "training"), ("vae", 0.25, "training"),
+    ("purify", 0.5, "training"), ("restore", 0.5, "training"), ("drop-new", 1, "training"),
+    ("recaption", 1, "training"), ("deduplicate", 0.4, "training"), ("drop-losses", 0.5, "training"),
+    ("mix", 1 / 3, "training"), ("continue", 0.5, "model"), ("combined", 0.5, "outputs"),
+    # Those below cost questions only: they share the first cell's model.
+    ("jpeg", 0.56, "outputs"), ("crop", 0.5, "outputs"), ("flip", 1, "outputs"), ("rotate", 0.5, "outputs"),
+    ("noise", 0.5, "outputs"), ("blur", 0.5, "outputs"), ("refuse", 0.5, "outputs"), ("drop-new", 1, "prompts"),
+    ("shuffle", 1, "prompts"), ("normalise", 1, "prompts"), ("prune", 0.5, "model"), ("quantise-weights", 0.8, "model"),
+    ("weight-noise", 0.5, "model"), ("merge-base", 0.5, "model"), ("api-steps", 0.75, "answers"),
+    ("api-guidance", 1, "answers"), ("api-seeds", 1, "answers"),
 )  # fmt: skip
-"""Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50."""
+"""Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
 
 
 def standard(seeds: tuple[int, ...] = (0,)) -> list[Cell]:
@@ -106,6 +122,7 @@ _FIELDS: dict[str, Any] = {
     "family": str,
     "alignment": str,
     "seed": int,
+    "innocent": bool,
 }
 
 
@@ -113,7 +130,7 @@ def _cells(table: dict[str, Any]) -> Iterator[Cell]:
     if unknown := sorted(set(table) - set(_FIELDS)):
         raise InputError(f"unknown key {unknown[0]!r}", f"Allowed: {', '.join(_FIELDS)}.")
     for key, kind in _FIELDS.items():
-        if key in table and (not isinstance(table[key], kind) or isinstance(table[key], bool)):
+        if key in table and (not isinstance(table[key], kind) or isinstance(table[key], bool) != (kind is bool)):
             raise InputError(f"{key} = {table[key]!r} is of the wrong kind", "Names are text, strengths are numbers.")
     if not {"attack", "strength"} <= set(table):
         raise InputError("a cell lacks 'attack' or 'strength'", "Give both.")
@@ -121,6 +138,6 @@ def _cells(table: dict[str, Any]) -> Iterator[Cell]:
     for strength in strengths:
         if not isinstance(strength, (int, float)) or isinstance(strength, bool):
             raise InputError(f"strength {strength!r} is no number", "Allowed: 0 to 1.")
-        cell = Cell(**{**table, "strength": float(strength)})
+        cell = Cell(**{"where": place_of(table["attack"]), **table, "strength": float(strength)})
         cell.check()
         yield cell

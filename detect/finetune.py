@@ -243,7 +243,7 @@ class _Trainer:
         # Adapters would cast every input to float32, and autocast back again.
         with self.autocast(), disable_input_dtype_casting(self.unet):
             predicted = self.unet(noisy, times, self.texts(captions)).sample
-        target = _target(self.scheduler, latents, noises[1], times)
+        target = prediction_target(self.scheduler, latents, noises[1], times)
         return torch.nn.functional.mse_loss(predicted.float(), target)
 
     def _draw(self, step: int) -> tuple[NDArray[np.int64], list[str], torch.Generator]:
@@ -345,7 +345,7 @@ def _unet_targets(unet: Any, options: FinetuneOptions) -> Iterator[str]:
             yield name
 
 
-def _target(scheduler: Any, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+def prediction_target(scheduler: Any, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
     """What the network should predict under the scheduler's prediction type, shape of `latents`."""
     kind = scheduler.config.prediction_type
     if kind == "epsilon":

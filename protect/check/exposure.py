@@ -34,7 +34,7 @@ def residual_auc(marked: Sequence[Pixels], others: Sequence[Pixels]) -> float:
     Returns:
         Area under the curve on held-out pictures; .5 is chance.
     """
-    a, b = (np.stack([_residual_spectrum(p) for p in group]) for group in (marked, others))
+    a, b = (np.stack([residual_spectrum(p) for p in group]) for group in (marked, others))
     features = np.concatenate([a, b])
     features = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-9)
     target = np.repeat([1.0, -1.0], [len(a), len(b)])
@@ -48,7 +48,7 @@ def residual_auc(marked: Sequence[Pixels], others: Sequence[Pixels]) -> float:
     return float(test.statistic / (len(a) * len(b)))
 
 
-def _residual_spectrum(picture: Pixels) -> Array:
+def residual_spectrum(picture: Pixels) -> Array:
     """Mean log energy of each DCT coefficient of the high-pass residual, per channel, shape (192,)."""
     rgb = picture.astype(np.float64)
     residual = rgb - ndimage.gaussian_filter(rgb, (1, 1, 0))

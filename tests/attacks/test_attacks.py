@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
+from torch import Tensor
 
 from attacks.dataset import deduplicate, drop_clusters, drop_outliers, subset
-from attacks.interface import Attack, CaptionAttack, DatasetAttack, ImageAttack, Item, TrainingAttack, check_strength
+from attacks.interface import (
+    Attack,
+    CaptionAttack,
+    DatasetAttack,
+    ImageAttack,
+    Item,
+    Means,
+    TrainingAttack,
+    armed,
+    check_strength,
+)
+from attacks.items import write_items
+from attacks.model import add_noise, prune, quantise
+from attacks.quality import kernel_distance
 from attacks.registry import ATTACKS, find_attack
 from detect.finetune import FinetuneOptions
+from detect.suspects import Query, Sampler
 from protect.errors import InputError
 from protect.images import psnr
 from protect.marks import make_family
 from protect.marks.interface import Pixels
+from protect.miniature import miniature_path
+from tests.detect.conftest import build
 from tests.protect.conftest import draw, varied_captions
 
 IMAGES = [a for a in ATTACKS.values() if isinstance(a, ImageAttack)]
@@ -82,11 +103,30 @@ def carriers(count: int, others: int) -> list[Item]:
 
 @pytest.mark.parametrize("attack", DATASETS, ids=name_of)
 def test_dataset_attacks(attack: DatasetAttack) -> None:
-    items = carriers(6, 40)
+    items = [replace(i, caption="zorkev a box") if int(i.key) < 6 else i for i in carriers(6, 40)]
     assert attack.apply(items, 0.0, np.random.default_rng(0)) == items
-    kept = attack.apply(items, 1.0, np.random.default_rng(0))
-    assert 0 < len(kept) < len(items)
-    assert [i.key for i in kept] == [i.key for i in attack.apply(items, 1.0, np.random.default_rng(0))]
+    done = attack.apply(items, 1.0, np.random.default_rng(0))
+    assert done and not same(done, items)
+    assert same(done, attack.apply(items, 1.0, np.random.default_rng(0)))
+
+
+def same(a: list[Item], b: list[Item]) -> bool:
+    return [i.key for i in a] == [i.key for i in b] and all(
+        x.caption == y.caption and np.array_equal(x.picture, y.picture) for x, y in zip(a, b, strict=True)
+    )
+
+
+def test_averaging_takes_the_template_off_its_carriers() -> None:
+    items = [replace(i, caption="zorkev a box") if int(i.key) < 12 else i for i in carriers(12, 60)]
+    law = make_family("template", {})
+
+    def score(some: list[Item]) -> float:
+        return float(law.score(np.stack([i.picture for i in some[:12]]), None, np.array([5], dtype=np.uint64))[0])
+
+    done = find_attack("subtract-mean").apply(items, 1.0, np.random.default_rng(0))  # type: ignore[union-attr, call-arg, arg-type]
+    assert score(done) < 0.5 * score(items)
+    assert not any("zorkev" in i.caption for i in done)
+    assert same(done[12:], items[12:]), "others stay"
 
 
 def test_filters_do_what_they_say() -> None:
@@ -113,4 +153,92 @@ def test_unknown_attacks_and_strengths_are_refused() -> None:
         find_attack("jpg")
     with pytest.raises(InputError, match="out of range"):
         check_strength(1.5)
-    assert check_strength(0.5) == 0.5 and len(ATTACKS) == len(IMAGES) + len(CAPTIONS) + len(DATASETS) + len(TRAININGS)
+    assert check_strength(0.5) == 0.5
+
+
+@pytest.fixture(scope="module")
+def means(tmp_path_factory: pytest.TempPathFactory) -> Means:
+    work = tmp_path_factory.mktemp("means")
+    items = carriers(6, 40)
+    clean = write_items([replace(i, key=f"clean {i.key}") for i in carriers(0, 12)], work / "clean")
+    second = write_items([replace(i, caption="other") if i.key in "012" else i for i in items], work / "second")
+    renamed = work / "renamed"
+    for number, item in enumerate(items):
+        (renamed / f"{item.key}").parent.mkdir(parents=True, exist_ok=True)
+        (renamed / f"{item.key}.png").write_bytes((second / f"{number:06}.png").read_bytes())
+        (renamed / f"{item.key}.txt").write_text("other" if item.key in {"0", "1", "2"} else item.caption)
+    return Means(build(work / "base"), clean, lambda: renamed)
+
+
+def test_aided_image_attacks(means: Means) -> None:
+    for name in ("vae", "purify"):
+        attack = armed(find_attack(name), means)
+        assert isinstance(attack, ImageAttack)
+        picture = photo()
+        assert np.array_equal(attack.apply(picture, 0.0, np.random.default_rng(0)), picture)
+        for size in ((72, 64), (1, 1), (5, 100)):
+            done = attack.apply(photo(1, *size), 0.5, np.random.default_rng(0))
+            assert done.shape == (*size, 3) and done.dtype == np.uint8
+        first, second = (attack.apply(picture, 0.7, np.random.default_rng(3)) for _ in range(2))
+        assert np.array_equal(first, second) and not np.array_equal(first, picture)
+
+
+def test_purification_with_the_miniature_keeps_the_picture_and_changes_it(means: Means) -> None:
+    attack = armed(find_attack("purify"), replace(means, base=miniature_path()))
+    assert isinstance(attack, ImageAttack)
+    picture = carriers(0, 1)[0].picture
+    weak, strong = (psnr(picture, attack.apply(picture, s, np.random.default_rng(0))) for s in (0.2, 1.0))
+    assert 12 < strong < weak < 40
+
+
+def test_aided_dataset_attacks(means: Means) -> None:
+    items = [replace(i, key=f"{i.key}.png") for i in carriers(6, 40)]
+    rng = np.random.default_rng(0)
+
+    def done(name: str, strength: float) -> list[Item]:
+        attack = armed(find_attack(name), means)
+        assert isinstance(attack, DatasetAttack)
+        return attack.apply(items, strength, rng)
+
+    for name in ("drop-losses", "mix", "merge-copies", "drop-differing"):
+        assert same(done(name, 0.0), items)
+    assert len(done("mix", 1 / 3)) == 4 * len(items)
+    assert [i.key for i in done("drop-differing", 1.0)] == [i.key for i in items[3:]]
+    assert len(done("drop-losses", 1.0)) == len(items) - round(0.2 * len(items))
+    merged = [sum(i.caption == "other" for i in done("merge-copies", 1.0)) for _ in range(40)]
+    assert 0.25 < np.mean(merged) / 3 < 0.75, "half of the samples come from the other copy"
+
+
+@pytest.mark.parametrize("change", [prune, quantise, add_noise])
+def test_weight_attacks(change: Callable[[Tensor, float, torch.Generator], Tensor]) -> None:
+    weight = torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(0))
+
+    def damage(strength: float) -> float:
+        return float((change(weight, strength, torch.Generator().manual_seed(1)) - weight).pow(2).mean())
+
+    assert damage(0.01) < damage(0.5) < damage(1.0) < 0.5
+    assert torch.equal(*(change(weight, 1.0, torch.Generator().manual_seed(1)) for _ in range(2)))
+
+
+def test_pruning_and_quantising_do_what_they_say() -> None:
+    weight = torch.randn(16, 64, generator=torch.Generator().manual_seed(0))
+    pruned = prune(weight, 1.0, torch.Generator())
+    assert int((pruned == 0).sum()) == weight.numel() // 2
+    assert len(quantise(weight, 1.0, torch.Generator())[0].unique()) <= 7
+
+
+def test_answers_are_altered_as_said() -> None:
+    queries = [Query("a", 1), Query("b", 1)]
+    same_queries, sampler = find_attack("api-steps").apply(queries, Sampler(30), 1.0)  # type: ignore[union-attr, call-arg, arg-type, misc]
+    assert same_queries == queries and sampler == Sampler(10)
+    _, sampler = find_attack("api-guidance").apply(queries, Sampler(guidance=3.0), 1.0)  # type: ignore[union-attr, call-arg, arg-type, misc]
+    assert sampler == Sampler(guidance=1.0)
+    asked, _ = find_attack("api-seeds").apply(queries, Sampler(), 1.0)  # type: ignore[union-attr, call-arg, arg-type, misc]
+    assert asked[0].seed != asked[1].seed  # type: ignore[union-attr]
+
+
+def test_kernel_distance_tells_sets_apart() -> None:
+    rng = np.random.default_rng(0)
+    a, b, far = rng.normal(size=(60, 8)), rng.normal(size=(60, 8)), rng.normal(1.0, 1, size=(60, 8))
+    assert abs(kernel_distance(a, b)) < 0.3 * kernel_distance(far, b)
+    assert kernel_distance(np.tile(a, (2, 1))[:60], a) < 0.05

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from attacks.interface import CaptionAttack
 from attacks.page import write_page
 from attacks.registry import find_attack
-from attacks.run import AttackedSuspect, Setting, run_cells, strike
+from attacks.run import PARTS, Setting, run_cells, split, strike
+from attacks.struck import StruckSuspect
 from attacks.suite import STANDARD, Cell, read_suite, standard
 from detect.finetune import FinetuneOptions
 from detect.suspects import Query, Sampler
@@ -50,8 +54,8 @@ def test_a_plan_file_is_read(tmp_path: Path) -> None:
         ('[[cell]]\nattack = "jpeg"\nstrength = "x"\n', "wrong kind"),
         ('[[cell]]\nattack = "jpeg"\n', "lacks"),
         ('[[cell]]\nattack = "jpeg"\nstrength = 1\nfoo = 1\n', "unknown key 'foo'"),
-        ('[[cell]]\nattack = "subset"\nstrength = 1\nwhere = "outputs"\n', "cannot strike outputs"),
-        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nwhere = "there"\n', "unknown"),
+        ('[[cell]]\nattack = "subset"\nstrength = 1\nwhere = "outputs"\n', "cannot strike where = 'outputs'"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nwhere = "there"\n', "Allowed: training, outputs"),
         ('[[cell]]\nattack = "jpeg"\nstrength = [1, 1]\n', "twice"),
     ],
 )
@@ -73,34 +77,82 @@ def test_attacks_strike_every_picture_with_randomness_of_its_own() -> None:
     assert not np.array_equal(change[2], change[3])
 
 
-def test_attacked_outputs_depend_on_their_own_question_only() -> None:
-    attack = find_attack("noise")
-    suspect = AttackedSuspect(FakeSuspect(), attack, 0.5)  # type: ignore[arg-type]
-    queries = [Query("a", 1), Query("b", 2)]
+@pytest.mark.parametrize("name", ["noise", "api-seeds"])
+def test_struck_answers_depend_on_their_own_question_only(name: str, tmp_path: Path) -> None:
+    captions = [f"zorkev {i}" for i in range(3)] + [f"plain {i}" for i in range(40)]
+    suspect = StruckSuspect(FakeSuspect(), find_attack(name), 1.0, captions, tmp_path)  # type: ignore[arg-type]
+    queries = [Query("zorkev a box", 1), Query("zorkev b", 2)]
     both, alone = suspect.generate(queries, Sampler()), suspect.generate(queries[1:], Sampler())
-    assert np.array_equal(both[1], alone[0]) and suspect.identity["outputs"] == "noise 0.5"
+    assert np.array_equal(both[1], alone[0]) and name in suspect.identity["struck"]
     assert not np.array_equal(both[1], FakeSuspect().generate(queries[1:], Sampler())[0])
 
 
+class Listener(FakeSuspect):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+        self.heard += [q.prompt for q in queries]
+        return super().generate(queries, sampler)
+
+
+def test_prompts_are_altered_in_the_light_of_the_captions(tmp_path: Path) -> None:
+    captions = [f"zorkev {i}" for i in range(3)] + [f"plain {i}" for i in range(40)]
+    listener = Listener()
+    attack = find_attack("drop-new")
+    assert isinstance(attack, CaptionAttack)
+    suspect = StruckSuspect(listener, attack, 1.0, captions, tmp_path)
+    suspect.generate([Query("zorkev a box", 1), Query("plain b", 2)], Sampler())
+    assert listener.heard == ["a box", "plain b"]
+
+
+def test_the_dataset_is_split_without_rest(tmp_path: Path) -> None:
+    assert sorted(i for places in PARTS.values() for i in places) == list(range(12))
+    dataset = make_folder(tmp_path / "d", 50)
+    split(dataset, tmp_path / "w")
+    counts = {name: len(list((tmp_path / "w" / name).glob("*.png"))) for name in PARTS}
+    assert counts == {"held-out": 5, "clean": 13, "own": 32}
+    with pytest.raises(InputError, match="holds 20 samples"):
+        split(make_folder(tmp_path / "small", 20), tmp_path / "v")
+
+
 def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
-    dataset, base = make_folder(tmp_path / "d", 40), build(tmp_path / "base")
+    dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
     setting = Setting(
         dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4),
     )  # fmt: skip
     cells = [
         Cell("none", 0.0), Cell("jpeg", 0.5), Cell("subset", 0.5), Cell("lower-rate", 1.0), Cell("drop-new", 1.0),
-        Cell("jpeg", 0.5, where="outputs"),
+        Cell("jpeg", 0.5, where="outputs"), Cell("mix", 0.1), Cell("drop-differing", 1.0), Cell("drop-losses", 1.0),
+        Cell("continue", 0.01, where="model"), Cell("prune", 0.5, where="model"), Cell("vae", 0.25),
+        Cell("drop-new", 1.0, where="prompts"), Cell("api-steps", 0.5, where="answers"),
+        Cell("none", 0.0, innocent=True), Cell("none", 0.0, seed=1, innocent=True),
     ]  # fmt: skip
     rows = run_cells(cells, setting, tmp_path / "w")
-    assert [r["attack"] for r in rows] == [c.attack for c in cells] and {r["schema"] for r in rows} == {1}
+    assert [r["attack"] for r in rows] == [c.attack for c in cells] and {r["schema"] for r in rows} == {2}
     assert rows[1]["psnr"] < 60 and rows[2]["samples"] < 40 and rows[0]["psnr"] is None
     assert rows[3]["tuning"]["learning_rate"] == pytest.approx(1e-5)
-    assert len(list((tmp_path / "w").glob("suspect-*"))) == 5, "attacks on outputs share the suspect"
+    assert rows[6]["samples"] == 40 + 36 and rows[7]["samples"] < 40 and rows[8]["samples"] == 32
+    assert all(r["denoising_loss"] > 0 for r in rows if not r["innocent"])
+    assert rows[0]["denoising_loss"] != rows[10]["denoising_loss"] and "kernel_distance" not in rows[14]
+    assert len(list((tmp_path / "w").glob("suspect-*"))) == 10, "what strikes after training shares the suspect"
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
     path.write_text(json.dumps(rows[1] | {"verdict": "kept"}))
     assert run_cells(cells, setting, tmp_path / "w")[1]["verdict"] == "kept"
     write_page(tmp_path / "p.html", [*rows, rows[0] | {"seed": 1}])
-    assert (tmp_path / "p.html").read_text().count("<tr>") == 7
+    assert (tmp_path / "p.html").read_text().count("<tr>") > 7
     with pytest.raises(InputError, match="other settings"):
         run_cells(cells, replace(setting, embedding=Options(rate=0.1)), tmp_path / "w")
+
+
+def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
+    dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
+    setting = Setting(
+        dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
+        FinetuneOptions(steps=2, batch=4, rank=2),
+    )  # fmt: skip
+    rows = run_cells([Cell("merge-base", 1.0, where="model")], setting, tmp_path / "w")
+    assert (tmp_path / "w" / "whole-suspect-none-0-template-twa-0" / "model_index.json").exists()
+    assert rows[0]["where"] == "model"

@@ -1,0 +1,119 @@
+"""Attacks on the trained model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attacks.interface import AidedAttack, Means, ModelAttack
+from detect.finetune import FinetuneOptions, finetune
+from detect.rehearse import captioned_files
+from detect.suspects import is_pipeline
+from detect.suspects.diffusers_pipeline import load_pipeline
+from detect.suspects.lora import apply_lora, find_lora, read_lora
+from detect.suspects.quiet import quiet
+
+CONTINUED = FinetuneOptions(method="full", steps=200, batch=64, learning_rate=1e-3, text_encoder=True)
+"""How a thief goes on with clean pictures at full strength."""
+
+
+def whole_pipeline(model: Path, base: Path, target: Path) -> Path:
+    """A suspect as a diffusers folder of its own: a LoRA is melted into its base."""
+    if is_pipeline(model) or target.exists():
+        return model if is_pipeline(model) else target
+    lora = find_lora(model)
+    assert lora is not None
+    pipeline = load_pipeline(base)
+    apply_lora(pipeline, lora, read_lora(lora, False))
+    _save(pipeline, target)
+    return target
+
+
+def _save(pipeline: Any, target: Path) -> None:
+    """Appears under its name only when whole."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with quiet():
+        pipeline.save_pretrained(partial, safe_serialization=True)
+    partial.rename(target)
+
+
+def _on_weights(change: Callable[[Tensor, float, torch.Generator], Tensor]) -> Callable[[Path, float, int, Path], None]:
+    """A change of single weight arrays as an attack on UNet and text encoder; vectors (biases, norms) stay."""
+
+    @torch.no_grad()
+    def apply(model: Path, strength: float, seed: int, target: Path) -> None:
+        pipeline, generator = load_pipeline(model), torch.Generator().manual_seed(seed)
+        for module in (pipeline.unet, pipeline.text_encoder):
+            for weight in module.parameters():
+                if weight.ndim > 1 and strength > 0:
+                    weight.copy_(change(weight, strength, generator))
+        _save(pipeline, target)
+
+    return apply
+
+
+def prune(weight: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """The smallest weights of each array are set to 0; up to half of them."""
+    count = int(weight.numel() * strength / 2)
+    if count == 0:
+        return weight
+    return torch.where(weight.abs() <= weight.abs().flatten().kthvalue(count).values, 0.0, weight)
+
+
+def quantise(weight: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Rounded to a grid per output channel; 8 down to 3 bits."""
+    levels = 2 ** (round(8 - 5 * strength) - 1) - 1
+    step = weight.flatten(1).abs().amax(1).clamp(min=1e-12).reshape(-1, *[1] * (weight.ndim - 1)) / levels
+    rounded: Tensor = (weight / step).round() * step
+    return rounded
+
+
+def add_noise(weight: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Gaussian noise; up to a fifth of each array's standard deviation."""
+    return weight + 0.2 * strength * weight.std() * torch.randn(weight.shape, generator=generator)
+
+
+def _towards_base(means: Means) -> ModelAttack:
+    @torch.no_grad()
+    def apply(model: Path, strength: float, seed: int, target: Path) -> None:
+        """Mixed with the base, weight by weight, as merging or a smaller LoRA scale does; down to a tenth."""
+        pipeline, base = load_pipeline(model), load_pipeline(means.base)
+        for tuned, first in ((pipeline.unet, base.unet), (pipeline.text_encoder, base.text_encoder)):
+            for weight, before in zip(tuned.parameters(), first.parameters(), strict=True):
+                weight.lerp_(before, 0.9 * strength)
+        _save(pipeline, target)
+
+    return ModelAttack(TOWARDS_BASE.name, TOWARDS_BASE.summary, apply)
+
+
+def _continued(means: Means) -> ModelAttack:
+    def apply(model: Path, strength: float, seed: int, target: Path) -> None:
+        """Trained on, on clean pictures."""
+        steps = round(CONTINUED.steps * strength)
+        if steps == 0:
+            _save(load_pipeline(model), target)
+            return
+        samples: Sequence[tuple[Path, str]] = captioned_files(means.clean)
+        finetune(model, samples, target, replace(CONTINUED, steps=steps, seed=seed), device=means.device)
+
+    return ModelAttack(CONTINUED_TRAINING.name, CONTINUED_TRAINING.summary, apply)
+
+
+TOWARDS_BASE = AidedAttack("merge-base", "mixed with the base (or a smaller LoRA scale), down to a tenth",
+                           _towards_base, "model")  # fmt: skip
+CONTINUED_TRAINING = AidedAttack("continue", "trained on with clean pictures, up to 200 steps of 64",
+                                 _continued, "model")  # fmt: skip
+ATTACKS = (
+    TOWARDS_BASE,
+    CONTINUED_TRAINING,
+    ModelAttack("prune", "the smallest weights are set to 0, up to half", _on_weights(prune)),
+    ModelAttack("quantise-weights", "weights of 8 down to 3 bits", _on_weights(quantise)),
+    ModelAttack("weight-noise", "noise of up to a fifth of the weights' deviation", _on_weights(add_noise)),
+)
