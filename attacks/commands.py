@@ -34,7 +34,7 @@ def run_command(
     as_json: Json = False,
 ) -> int:
     """Mark DATASET with throw-away keys, attack, train as a thief would, detect: one JSON file per cell."""
-    from attacks.suite import read_suite, standard
+    from attacks.suite import PARTS, read_suite, standard
     from detect.finetune import FinetuneOptions
     from protect.formats import open_dataset
     from protect.miniature import miniature_path
@@ -50,11 +50,11 @@ def run_command(
     if output.resolve().is_relative_to(dataset.resolve()):
         raise InputError(f"{output} lies inside the dataset", "Give --output another folder.")
     trained = len({c.trained.name for c in cells})
-    passes = steps * batch / samples
     if dry_run:
+        passes = steps * batch / (samples * len(PARTS["own"]) / 12)
         row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}
-        text = "\n".join([*row["cells"], f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each"])  # type: ignore[misc]
-        console.answer(text, row, as_json)
+        text = f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells)} tests"
+        console.answer("\n".join([*(c.name for c in cells), text]), row, as_json)
         return console.DONE
     use_all_cores()
     from attacks.page import write_page
@@ -64,13 +64,13 @@ def run_command(
     with console.progress() as told:
         rows = run_cells(cells, setting, output, told)
     page = output / "attacks.html"
-    write_page(page, rows)
+    write_page(page, rows, output / "examples")
     console.answer("\n".join([*map(_line, rows), f"report: {page}"]), rows, as_json)
     return console.DONE
 
 
 def _line(row: dict[str, Any]) -> str:
-    what = row["attack"] if row["attack"] == "none" else f"{row['attack']} at {row['strength']:g}, {row['where']}"
+    what = row["attack"] if row["attack"] == "none" else f"{row['attack']} at {row['strength']:.2g}, {row['where']}"
     return f"{what}: {row['verdict']}, E = {row['e_value']:,.4g}" + (f" ({row['reason']})" if row["reason"] else "")
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline
 from PIL import Image
 
 from attacks.interface import AidedAttack, ImageAttack, Means
 from detect.suspects.diffusers_pipeline import load_pipeline
+from detect.suspects.quiet import quiet
 from protect.errors import InputError
 from protect.marks.interface import Pixels
 
@@ -81,6 +81,9 @@ def _img2img(means: Means) -> Any:
         raise InputError(
             f"{means.base} is a {type(base).__name__}, which cannot purify", "Give --base a StableDiffusionPipeline."
         )
+    with quiet():
+        from diffusers import StableDiffusionImg2ImgPipeline  # its import takes seconds, and warns
+
     made: Any = StableDiffusionImg2ImgPipeline
     pipeline = made(**base.components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)

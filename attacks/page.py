@@ -1,4 +1,4 @@
-"""The survival table as a page, worst case first."""
+"""What marks survived, as a page: a map of survival, evidence against cost, pictures of each attack; worst first."""
 
 from __future__ import annotations
 
@@ -6,36 +6,92 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
+from detect.plots import svg
 from protect.files import write_atomic
+from protect.images import data_uri, read_rgba
 
 
-def write_page(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> None:
     """Write one HTML page without external files.
 
     Args:
         path: the HTML file.
         rows: cells as `run_cells` gives them.
+        examples: folder of pictures before and after attacks.
 
     Raises:
         InputError: if it cannot be written.
     """
-    environment = Environment(loader=PackageLoader("attacks", "."), autoescape=select_autoescape(["j2"]))
-    cells = [
-        {"name": name, "found": sum(r["verdict"] == "evidence" for r in own), "n": len(own),
-         "least": min(r["e_value"] for r in own), "psnr": own[0]["psnr"], "samples": own[0]["samples"], "cell": own[0]}
-        for name, own in _grouped(rows).items()
-    ]  # fmt: skip
+    guilty = [row for row in rows if not row["innocent"]]
+    cells = [_cell(own, guilty) for own in grouped(guilty)]
     worst_first = sorted(cells, key=lambda c: (c["found"] / c["n"], c["least"]))
-    html = environment.get_template("page.html.j2").render(cells=worst_first)
+    pictures = [
+        {"name": file.stem, "uri": data_uri(read_rgba(file)[..., :3])} for file in sorted(examples.glob("*.png"))
+    ]
+    innocents = [
+        {"cell": own[0], "accused": sum(r["verdict"] == "evidence" for r in own), "n": len(own)}
+        for own in grouped([row for row in rows if row["innocent"]])
+    ]
+    environment = Environment(loader=PackageLoader("attacks", "."), autoescape=select_autoescape(["j2"]))
+    html = environment.get_template("page.html.j2").render(
+        cells=worst_first, pictures=pictures, innocents=innocents, plot=Markup(_plot(cells)),
+        found=sum(c["found"] for c in cells), n=sum(c["n"] for c in cells),
+    )  # fmt: skip
     write_atomic(path, html.encode())
 
 
-def _grouped(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Cells that differ in their seed only."""
-    out: dict[str, list[dict[str, Any]]] = {}
+    out: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        name = f"{row['attack']} {row['strength']:g} {row['where']} {row['family']} {row['alignment']}"
-        out.setdefault(name, []).append(row)
-    return out
+        same = ("attack", "strength", "where", "family", "alignment")
+        out.setdefault(tuple(row[key] for key in same), []).append(row)
+    return list(out.values())
+
+
+def cost(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
+    """What an attack costs the thief beside the same key without attack.
+
+    Returns:
+        (relative rise of the denoising loss, rise of the kernel distance), or None if that cell was not run.
+    """
+    same = ("family", "alignment", "seed")
+    plain = [r for r in rows if r["attack"] == "none" and all(r[key] == row[key] for key in same)]
+    if not plain or row["innocent"]:
+        return None
+    return (
+        row["denoising_loss"] / plain[0]["denoising_loss"] - 1,
+        row["kernel_distance"] - plain[0]["kernel_distance"],
+    )
+
+
+def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    costs = [c for row in own if (c := cost(row, rows)) is not None]
+    mean = np.mean(costs, axis=0).tolist() if costs else None
+    return {
+        "cell": own[0], "found": sum(r["verdict"] == "evidence" for r in own), "n": len(own), "cost": mean,
+        "least": min(r["e_value"] for r in own), "alpha": own[0]["alpha"],
+        "evidence": float(np.exp(np.mean([np.log(max(r["e_value"], 1e-3)) for r in own]))),
+    }  # fmt: skip
+
+
+def _plot(cells: Sequence[dict[str, Any]]) -> str:
+    """Evidence against what the attack costs."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for cell in cells:
+        if cell["cost"] is None:
+            continue
+        x, y = cell["cost"][1], cell["evidence"]
+        axes.scatter(x, y, s=26, color="#15803d" if cell["found"] == cell["n"] else "#c2410c", zorder=3)
+        axes.annotate(cell["cell"]["attack"], (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    if cells:
+        axes.axhline(1 / cells[0]["alpha"], color="#888888", linestyle="--", linewidth=1)
+    axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
+             ylabel="evidence E (line: 1 / α)")  # fmt: skip
+    return svg(figure)

@@ -30,7 +30,7 @@ from attacks.model import whole_pipeline
 from attacks.quality import denoising_losses, features, kernel_distance
 from attacks.registry import find_attack
 from attacks.struck import StruckSuspect
-from attacks.suite import Cell
+from attacks.suite import PARTS, Cell
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
 from detect.query import cached_outputs
@@ -41,14 +41,13 @@ from detect.suspects.diffusers_pipeline import load_pipeline
 from protect.embed import Progress
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
-from protect.images import psnr
+from protect.images import png_bytes, psnr, read_rgba
 from protect.keys import prf_rng, secret_from_seed
 from protect.plan import Options
 from protect.release import Keyring, Release
+from protect.verify import on_white
 
 SCHEMA = 2
-PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
-"""Who has which of every twelve samples."""
 LEAST = 48
 """Samples without which there is nothing to split."""
 _HELD = 64
@@ -130,6 +129,8 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     means = Means(setting.base, work / "clean", lambda: copy_of(cell, setting, work, progress, 1)[1], setting.device)
     attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
     copy = work / "own" if cell.innocent else marked
+    if isinstance(attack, ImageAttack):
+        _example(cell, attack, marked / release.carriers[0].key, work)
     model, left = _model(cell, attack, copy, setting, work, progress)
     suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
     if cell.where in ("outputs", "prompts", "answers"):
@@ -140,6 +141,16 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     verdict = detect(release, suspect, home, progress=progress)
     cost = {} if cell.innocent else _quality(suspect, model, setting, work, release)
     return _row(cell, release, verdict, left | cost)
+
+
+def _example(cell: Cell, attack: ImageAttack, carrier: Path, work: Path) -> None:
+    """A carrier before and after, side by side, for the page."""
+    target = work / "examples" / f"{cell.attack}-{cell.strength:g}.png"
+    if not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        picture = on_white(read_rgba(carrier))
+        struck = attack.apply(picture, cell.strength, prf_rng(secret_from_seed(cell.seed, "example"), cell.attack))
+        write_atomic(target, png_bytes(np.concatenate([picture, struck], axis=1)))
 
 
 def _model(

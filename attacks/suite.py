@@ -13,6 +13,8 @@ from attacks.interface import check_strength
 from attacks.registry import find_attack
 from protect.errors import InputError
 
+PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
+"""Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""
 PLACES: dict[str, tuple[str, ...]] = {
     "images": ("training", "outputs"), "captions": ("training", "prompts"), "dataset": ("training",),
     "training": ("training",), "model": ("model",), "api": ("answers",),

@@ -23,7 +23,7 @@ from protect.files import copy_file, pretty_json, sha256_file, write_atomic
 from protect.formats import FALLBACK, Dataset, open_dataset
 from protect.formats.interface import Sample, SetAside, write_like
 from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
-from protect.keys import new_secret, prf_rng
+from protect.keys import new_secret, prf_int, prf_rng
 from protect.marks import make_family
 from protect.marks.interface import MarkFamily
 from protect.plan import Options, draft_release
@@ -233,12 +233,16 @@ def _write_copy(
 ) -> Release:  # fmt: skip
     families = [slot_family(release, slot) for slot in range(release.plan.slots)]
     slots = {sample.key: (sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers}
+    others = {sample.key for sample in dataset.listing.samples} if families[0].shams else set()
 
     def write(key: str) -> Carrier | None:
         if key in slots:
             sample, slot = slots[key]
             return _plant(dataset.folder, partial, sample, slot, families[slot], release)
-        _copy_once(dataset.folder / key, partial / key)
+        if key in others and obstacle(dataset.folder / key, families[0].min_side) is None:
+            _plant_sham(dataset.folder, partial, key, families[0], release)
+        else:
+            _copy_once(dataset.folder / key, partial / key)
         return None
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -294,6 +298,13 @@ def _plant(
         psnr=round(min(psnr(on_white(original), shown), 99.0), 2),
         score=mark_score(family, written, original, mark) or 0.0,
     )
+
+
+def _plant_sham(folder: Path, partial: Path, key: str, family: MarkFamily, release: Release) -> None:
+    """A picture that is no carrier goes through the same path, with a mark that no other picture has."""
+    rng = prf_rng(release.secret, "sham placement", key)
+    marked = family.plant(read_rgba(folder / key), prf_int(release.secret, "sham", key), rng)
+    write_like(folder / key, partial / key, rewrite_pixels(folder / key, marked))
 
 
 def _check_written(found: Verification) -> None:

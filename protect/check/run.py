@@ -137,7 +137,8 @@ def _check_family(
         tuple(survival(family, name, treat, planted, originals, marks) for name, treat in treatments.items()),
         float(np.median([min(psnr(a, b), 99.0) for a, b in zip(originals, planted, strict=True)])),
         float(np.median([ssim(a, b) for a, b in zip(originals, planted, strict=True)])),
-        near_duplicates(planted), near_duplicates(originals), residual_auc(planted, originals),
+        near_duplicates(planted), near_duplicates(originals),
+        residual_auc(planted, shams if family.shams else originals),
         residual_auc(planted, shams),
         tuple(originals[:KEPT]), tuple(planted[:KEPT]),
     )  # fmt: skip

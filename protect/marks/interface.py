@@ -40,6 +40,8 @@ class MarkFamily(ABC):
     """Smallest picture side, in pixels, that can carry a mark."""
     distinct: int | None = None
     """How many marks there are, for finite families: one slot hardly ever says more than 1 in so many."""
+    shams: bool = False
+    """Whether all other pictures get a mark of their own each, so that nothing but what carriers share tells them."""
     descriptions: tuple[str, ...] = ()
     """Phrases that may describe a mark of this family; none for marks that nobody sees."""
 

@@ -30,11 +30,15 @@ class Warp(MarkFamily):
 
     Args:
         strength: root mean square of the displacement, in per cent of the picture's side.
+        parity: 1 to warp every other picture too, by a field of its own: resampling then tells no carrier.
     """
 
     strength: float = 1.5
+    parity: float = 0
 
     def __post_init__(self) -> None:
+        if self.parity not in (0, 1):
+            raise InputError(f"warp parity {self.parity} is out of range", "Allowed: 0 or 1.")
         if not 0.1 <= self.strength <= 10:
             raise InputError(f"warp strength {self.strength} is out of range", "Allowed: 0.1 to 10 per cent.")
 
@@ -45,6 +49,11 @@ class Warp(MarkFamily):
     paired = True
     alone = False
     min_side = 32
+
+    @property
+    def shams(self) -> bool:  # type: ignore[override]
+        """Whether the rest is warped too."""
+        return self.parity == 1
 
     def field(self, mark: int, height: int, width: int) -> Array:
         """Displacement (down, right) in pixels, shape (2, H, W)."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from attacks.interface import CaptionAttack
 from attacks.page import write_page
 from attacks.registry import find_attack
-from attacks.run import PARTS, Setting, run_cells, split, strike
+from attacks.run import Setting, run_cells, split, strike
 from attacks.struck import StruckSuspect
-from attacks.suite import STANDARD, Cell, read_suite, standard
+from attacks.suite import PARTS, STANDARD, Cell, read_suite, standard
 from detect.finetune import FinetuneOptions
 from detect.suspects import Query, Sampler
 from protect.errors import InputError
@@ -141,7 +141,7 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
     path.write_text(json.dumps(rows[1] | {"verdict": "kept"}))
     assert run_cells(cells, setting, tmp_path / "w")[1]["verdict"] == "kept"
-    write_page(tmp_path / "p.html", [*rows, rows[0] | {"seed": 1}])
+    write_page(tmp_path / "p.html", [*rows, rows[0] | {"seed": 1}], tmp_path / "w" / "examples")
     assert (tmp_path / "p.html").read_text().count("<tr>") > 7
     with pytest.raises(InputError, match="other settings"):
         run_cells(cells, replace(setting, embedding=Options(rate=0.1)), tmp_path / "w")

@@ -17,10 +17,12 @@ from protect.embed import embed
 from protect.errors import InputError, ReleaseError
 from protect.files import sha256_file
 from protect.formats.interface import walk
+from protect.images import read_rgba
 from protect.keys import secret_from_seed
+from protect.marks import make_family
 from protect.plan import Options
 from protect.release import Keyring, from_json, to_json
-from protect.verify import verify
+from protect.verify import on_white, verify
 from tests.protect.conftest import draw, make_folder
 
 QUICK = Options(rate=0.2, decoys=99, alpha=0.05)
@@ -49,6 +51,31 @@ def test_a_complete_copy_in_which_only_carriers_differ(
     assert all(c.caption.startswith(done.release.slots[c.slot].trigger + " ") for c in done.release.carriers)
     if family == "spread":
         assert min(c.psnr for c in done.release.carriers) >= 37.9
+
+
+def test_with_parity_every_picture_takes_the_same_path(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 40)
+    options = Options(rate=0.2, slots=1, family="warp", family_options={"parity": 1.0})
+    done = embed(source, tmp_path / "out", options, keyring, secret=secret_from_seed(0, "t"))
+    carriers = {c.key for c in done.release.carriers}
+    pairs = [(read_rgba(p), read_rgba(tmp_path / "out" / p.name), p.name) for p in sorted(source.glob("*.png"))]
+    assert all(not np.array_equal(a, b) for a, b, _ in pairs)
+    law = make_family("warp", {})
+    own = np.array([done.release.planted_id(0)], dtype=np.uint64)
+
+    def score(name_is_carrier: bool) -> float:
+        some = [(on_white(b), on_white(a)) for a, b, n in pairs if (n in carriers) == name_is_carrier]
+        marked, originals = (np.stack(p) for p in zip(*some, strict=True))
+        return float(law.score(marked, originals, own)[0])
+
+    assert score(True) > 0.3 > 0.1 > abs(score(False)), "the rest bears marks of its own, not the planted one"
+    plain = embed(
+        source, tmp_path / "plain", Options(rate=0.2, slots=1, family="warp"), keyring, secret=secret_from_seed(0, "t")
+    )
+    rest = next(n for _, _, n in pairs if n not in {c.key for c in plain.release.carriers})
+    assert (tmp_path / "plain" / rest).read_bytes() == (source / rest).read_bytes()
+    with pytest.raises(InputError, match="parity"):
+        make_family("warp", {"parity": 0.5})
 
 
 def test_carriers_keep_jpeg_files_jpeg(tmp_path: Path, keyring: Keyring) -> None:

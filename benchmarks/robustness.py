@@ -1,0 +1,146 @@
+"""The standard suite on the recommended release, other alignments where it loses, and attacked innocents.
+
+    python -m benchmarks.robustness train --work W --part 0/2 &
+    python -m benchmarks.robustness train --work W --part 1/2
+    python -m benchmarks.robustness judge --work W
+
+Template marks, TWA, 2 % of two thirds of the sample dataset in one slot; thieves tune the whole miniature for 200
+steps. Each attacked innocent learned from the unmarked original under the same attack and is asked about ten keys. For
+one model the keys are independent, so each line of innocents is a binomial count; the lines share keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from attacks.page import cost, grouped
+from attacks.run import Setting, copy_of, run_cells, split
+from attacks.suite import STANDARD, Cell, standard
+from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
+from benchmarks.suspects import FULL
+from detect.demo import EMBEDDING
+from protect.miniature import miniature_path
+from protect.sample import unpack_sample
+
+SEEDS, KEYS = (0, 1), range(10)
+OTHERS = [
+    Cell(attack, 1.0, alignment=alignment, seed=seed)
+    for attack, alignment in (("recaption", "waa"), ("drop-new", "waa"), ("recaption", "twa-description"),
+                              ("drop-new", "twa-conjunction"))
+    for seed in SEEDS
+]  # fmt: skip
+"""Other alignments, where rare words lose."""
+INNOCENT = (("none", 0.0), ("drop-new", 1.0), ("crop", 0.5), ("purify", 0.5), ("jpeg", 0.56))
+"""What attacked innocents' training."""
+
+
+def guilty() -> list[Cell]:
+    """The standard suite by seed, then the others."""
+    return [*standard(SEEDS), *OTHERS]
+
+
+def innocents() -> list[Cell]:
+    """Attacked in training, each with ten keys; and attacked outputs of the first."""
+    trained = [Cell(attack, strength, seed=key, innocent=True) for attack, strength in INNOCENT for key in KEYS]
+    after = [
+        Cell(attack, strength, where, seed=key, innocent=True)
+        for attack, strength, where in STANDARD if where not in ("training", "model") for key in KEYS
+    ]  # fmt: skip
+    return trained + after
+
+
+def setting(work: Path) -> Setting:
+    """What all cells share."""
+    return Setting(work / "sample", miniature_path(), EMBEDDING, FULL)
+
+
+def prepare(work: Path) -> None:
+    """The sample dataset, its parts, and the marked copies that processes share."""
+    if not (work / "sample").exists():
+        unpack_sample(work / "sample")
+    split(work / "sample", work)
+    for key in KEYS:
+        copy_of(Cell("none", 0.0, seed=key), setting(work), work, lambda *_: None)
+
+
+def shares(cells: Sequence[Cell], parts: int) -> list[list[Cell]]:
+    """Cells by process: what shares a model stays together."""
+    guilty_ones = [[c for c in cells if not c.innocent and c.seed % parts == part] for part in range(parts)]
+    models = list(dict.fromkeys(c.trained.name for c in cells if c.innocent))
+    for part, own in enumerate(guilty_ones):
+        own += [c for c in cells if c.innocent and models.index(c.trained.name) % parts == part]
+    return guilty_ones
+
+
+def train(work: Path, part: int, parts: int) -> None:
+    """This process's share of the cells; finished ones are kept."""
+    for cell in shares([*guilty(), *innocents()], parts)[part]:
+        clock = Clock()
+        row = run_cells([cell], setting(work), work)[0]
+        print(f"{cell.name}: {row['verdict']}, E = {row['e_value']:.3g}, {clock():.0f} s", flush=True)
+
+
+def judge(work: Path) -> None:
+    """Collect the cells that are there; write `results/robustness.json` and its plot."""
+    clock = Clock()
+    done = [c for c in [*guilty(), *innocents()] if (work / "cells" / f"{c.name}.json").exists()]
+    rows = run_cells(done, setting(work), work)
+    guilty_rows = [r for r in rows if not r["innocent"]]
+    table = [line(own, guilty_rows) for own in grouped(guilty_rows)]
+    table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
+    write_result("robustness", {
+        "what": "template, one slot, 2 % of 1,600 samples; full fine-tune of 200 steps of 64; alpha 1e-3, M 9,999",
+        "left_out": [c.name for c in [*guilty(), *innocents()] if c not in done],
+        "worst_first": table,
+        "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
+        "rows": rows,
+    }, clock())  # fmt: skip
+    plot([r for r in table if r["alignment"] == "twa"])
+
+
+def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One attack: power, and what it cost the thief beside the same key without attack."""
+    first, costs = own[0], [c for r in own if (c := cost(r, rows)) is not None]
+    loss, distance = np.mean(costs, axis=0).tolist() if costs else (None, None)
+    return {
+        **{key: first[key] for key in ("attack", "strength", "where", "alignment", "psnr", "samples")},
+        "found": interval(sum(r["verdict"] == "evidence" for r in own), len(own)),
+        "e_values": [r["e_value"] for r in own], "p_values": [r["p_values"] for r in own],
+        "queries": [r["queries"] for r in own], "denoising_loss_rise": loss, "kernel_distance_rise": distance,
+    }  # fmt: skip
+
+
+def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One attack on innocents: how often accused, and how often p is small."""
+    p_values = [r["p_values"][0] for r in own if r["p_values"]]
+    return {
+        **{key: own[0][key] for key in ("attack", "strength", "where")},
+        "accused": interval(sum(r["verdict"] == "evidence" for r in own), len(own)),
+        "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)), "p_values": p_values,
+    }  # fmt: skip
+
+
+def plot(table: Sequence[dict[str, Any]]) -> None:
+    """Evidence against cost, one point per attack."""
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    for row in table:
+        x, y = max(-0.02, row["kernel_distance_rise"]), float(np.exp(np.mean(np.log(row["e_values"]))))
+        found = row["found"]["share"] == 1
+        axes.scatter(x, y, color="#15803d" if found else "#c2410c", s=28, zorder=3)
+        place = {"training": "", "model": ""}.get(row["where"], f", {row['where']}")
+        axes.annotate(row["attack"] + place, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.axhline(1000, color="#888888", linestyle="--", linewidth=1)
+    axes.set(yscale="log", xlabel="how much further the model's pictures are from real ones (kernel distance)",
+             ylabel="evidence E, geometric mean (line: 1 / α)")  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(RESULTS / "robustness.png", dpi=110)
+
+
+if __name__ == "__main__":
+    run_stages(__doc__, train, judge, prepare)
