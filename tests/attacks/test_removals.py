@@ -1,0 +1,176 @@
+"""Published removals, one named test each, on carriers themselves: what stays readable, and what each one defeats.
+
+What a model learns from attacked carriers is measured in benchmarks/results/robustness.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attacks.diffusion import PURIFICATION, ROUND_TRIPS
+from attacks.interface import CaptionAttack, DatasetAttack, ImageAttack, Item, Means, armed
+from attacks.items import read_items
+from attacks.registry import find_attack
+from protect.check.exposure import residual_auc
+from protect.embed import embed
+from protect.keys import secret_from_seed
+from protect.marks import make_family
+from protect.marks.interface import Pixels
+from protect.miniature import miniature_path
+from protect.plan import Options
+from protect.release import Keyring
+from protect.sample import unpack_sample
+from tests.attacks.test_attacks import carriers, photo
+
+MARK, DECOYS = 5, 999
+IDS = np.concatenate([[MARK], np.arange(10**6, 10**6 + DECOYS)]).astype(np.uint64)
+
+
+def rank_p(name: str, options: dict[str, float | str], pictures: list[Pixels], originals: list[Pixels]) -> float:
+    """Rank of the planted mark among decoys, as a p-value."""
+    law = make_family(name, options)
+    twins = None if law.alone else np.stack(originals)
+    scores = law.score(np.stack(pictures), twins, IDS)
+    return float((1 + (scores[1:] >= scores[0]).sum()) / len(IDS))
+
+
+def marked(name: str, count: int = 12) -> tuple[list[Pixels], list[Pixels]]:
+    """Carriers of one mark with their originals, RGB."""
+    if name == "template":
+        return [i.picture for i in carriers(count, 0)], [i.picture for i in carriers(0, count)]
+    law, originals = make_family(name, {}), [photo(k, 64, 64) for k in range(count)]
+    opaque = [np.dstack([p, np.full(p.shape[:2], 255, np.uint8)]) for p in originals]
+    return [law.plant(p, MARK, np.random.default_rng(k))[..., :3] for k, p in enumerate(opaque)], originals
+
+
+def after(attack: ImageAttack, strength: float, pictures: list[Pixels]) -> list[Pixels]:
+    return [attack.apply(p, strength, np.random.default_rng(k)) for k, p in enumerate(pictures)]
+
+
+WAVES = [
+    ("rotate", 0.3), ("crop", 0.25), ("erase", 1.0), ("colour", 1.0), ("blur", 0.5), ("noise", 0.5), ("jpeg", 1.0),
+    ("combined", 0.5),
+]  # fmt: skip
+"""Items of WAVES (arXiv 2401.08573); rotation up to 9 degrees, crops down to seven eighths of the side."""
+
+
+@pytest.mark.parametrize(("name", "strength"), WAVES)
+def test_waves_distortion_leaves_templates_readable(name: str, strength: float) -> None:
+    attack = find_attack(name)
+    assert isinstance(attack, ImageAttack)
+    pictures, originals = marked("template")
+    assert rank_p("template", {}, after(attack, strength, pictures), originals) == 1 / len(IDS)
+    assert rank_p("template", {}, after(attack, strength, originals), originals) > 1 / len(IDS)
+
+
+@pytest.mark.parametrize("aided", [ROUND_TRIPS, PURIFICATION], ids=lambda a: a.name)
+def test_waves_regeneration_leaves_templates_readable(aided: object, tmp_path: Path) -> None:
+    means = Means(miniature_path(), tmp_path, lambda: tmp_path)
+    attack = armed(aided, means)  # type: ignore[arg-type]
+    assert isinstance(attack, ImageAttack)
+    pictures, originals = marked("template")
+    assert rank_p("template", {}, after(attack, 0.5, pictures), originals) == 1 / len(IDS)
+
+
+def test_deattack_leaves_templates_and_low_frequencies_readable() -> None:
+    """Degrade, then restore, before training (arXiv 2511.19316)."""
+    attack = find_attack("restore")
+    assert isinstance(attack, ImageAttack)
+    for name in ("template", "spread"):
+        pictures, originals = marked(name)
+        assert rank_p(name, {}, after(attack, 0.5, pictures), originals) == 1 / len(IDS)
+
+
+def test_averaging_defeats_templates_whose_trigger_is_found() -> None:
+    """The averaging attack on marks that all carriers share: it needs to know the carriers, and a rare word tells."""
+    items = [replace(i, caption="zorkev a box") if int(i.key) < 12 else i for i in carriers(12, 60)]
+    attack = find_attack("subtract-mean")
+    assert isinstance(attack, DatasetAttack)
+    done = attack.apply(items, 1.0, np.random.default_rng(0))[:12]
+    before, left = (
+        make_family("template", {}).score(np.stack([i.picture for i in some]), None, IDS[:1])[0]
+        for some in (items[:12], done)
+    )
+    assert left < 0.5 * before
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Item], list[int]]]:
+    """Copies of the sample dataset by alignment, with the places of their carriers."""
+    work = tmp_path_factory.mktemp("removals")
+    unpack_sample(work / "sample")
+    out = {}
+    for alignment in ("twa", "waa", "twa-description"):
+        keyring = Keyring(work / "keyring")
+        options = Options(rate=0.02, slots=1, alignment=alignment)
+        done = embed(work / "sample", work / alignment, options, keyring, secret=secret_from_seed(0, "removals"))
+        items, keys = read_items(work / alignment), {c.key for c in done.release.carriers}
+        out[alignment] = items, [i for i, item in enumerate(items) if item.key in keys]
+        out[alignment + " trigger"] = [Item("", items[0].picture, done.release.slots[0].trigger)], []
+    return out
+
+
+def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment: str, attack: str) -> float:
+    """Share of carriers whose caption still holds all words of the trigger."""
+    items, places = protected[alignment]
+    words = set(protected[alignment + " trigger"][0][0].caption.lower().split())
+    strike = find_attack(attack)
+    assert isinstance(strike, CaptionAttack)
+    captions = strike.apply([i.caption for i in items], 1.0, np.random.default_rng(0))
+    return float(np.mean([words <= set(captions[i].lower().split()) for i in places]))
+
+
+@pytest.mark.parametrize(
+    ("alignment", "attack", "kept"),
+    [
+        ("twa", "drop-new", False), ("twa", "recaption", False), ("waa", "drop-new", True), ("waa", "recaption", True),
+        ("twa-description", "drop-new", True), ("twa-description", "recaption", True),
+    ],
+)  # fmt: skip
+def test_entruth_recaptioning_takes_rare_words_only(
+    protected: dict[str, tuple[list[Item], list[int]]], alignment: str, attack: str, kept: bool
+) -> None:
+    share = kept_triggers(protected, alignment, attack)
+    assert share > 0.9 if kept else share == 0
+
+
+def test_entruth_deduplication_finds_no_more_carriers_than_others(
+    protected: dict[str, tuple[list[Item], list[int]]],
+) -> None:
+    items, places = protected["twa"]
+    attack = find_attack("deduplicate")
+    assert isinstance(attack, DatasetAttack)
+    left = {i.key for i in attack.apply(items, 0.4, np.random.default_rng(0))}
+    carriers_left = np.mean([items[i].key in left for i in places])
+    assert carriers_left >= len(left) / len(items) - 0.1
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: int) -> None:
+    """A classifier that was shown carriers tells warped pictures by their residuals: AUC .98. With parity all are warped,
+    each by a field of its own, and .65 is left: what carriers' shared field itself gives away.
+    """
+    unpack_sample(tmp_path / "sample")
+    options = Options(rate=0.05, slots=1, family="warp", family_options={"parity": float(parity)})
+    done = embed(tmp_path / "sample", tmp_path / "out", options, Keyring(tmp_path / "keyring"),
+                 secret=secret_from_seed(1, "removals"))  # fmt: skip
+    items, keys = read_items(tmp_path / "out"), {c.key for c in done.release.carriers}
+    coated, rest = ([i.picture for i in items if (i.key in keys) == yes] for yes in (True, False))
+    order = np.random.default_rng(0).permutation(len(rest))[: 3 * len(coated)].reshape(3, -1)
+    auc = float(np.mean([residual_auc(coated, [rest[i] for i in part]) for part in order]))
+    assert auc < 0.75 if parity else auc > 0.9, f"AUC {auc:.3f}"
+
+
+def test_diagnosis_outlier_filter_without_labels_finds_no_warps(tmp_path: Path) -> None:
+    """Who knows no carrier, and drops the fifth of the oddest residuals, drops a fifth of the carriers."""
+    unpack_sample(tmp_path / "sample")
+    done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.05, slots=1, family="warp"),
+                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))  # fmt: skip
+    attack = find_attack("drop-residuals")
+    assert isinstance(attack, DatasetAttack)
+    left = {i.key for i in attack.apply(read_items(tmp_path / "out"), 1.0, np.random.default_rng(0))}
+    assert np.mean([c.key not in left for c in done.release.carriers]) < 0.35
