@@ -151,8 +151,8 @@ def test_entruth_deduplication_finds_no_more_carriers_than_others(
 
 @pytest.mark.parametrize("parity", [0, 1])
 def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: int) -> None:
-    """A classifier that was shown carriers tells warped pictures by their residuals: AUC .98. With parity all are warped,
-    each by a field of its own, and .65 is left: what carriers' shared field itself gives away.
+    """A classifier that was shown carriers tells warped pictures by their residuals: AUC .98. With parity all are
+    warped, each by a field of its own, and .65 is left: what carriers' shared field itself gives away.
     """
     unpack_sample(tmp_path / "sample")
     options = Options(rate=0.05, slots=1, family="warp", family_options={"parity": float(parity)})
