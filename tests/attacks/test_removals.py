@@ -5,16 +5,20 @@ What a model learns from attacked carriers is measured in benchmarks/results/rob
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from attacks.diffusion import PURIFICATION, ROUND_TRIPS
 from attacks.interface import CaptionAttack, DatasetAttack, ImageAttack, Item, Means, armed
 from attacks.items import read_items
 from attacks.registry import find_attack
+from detect.run import detect
+from detect.suspects import Query, Sampler, Suspect
 from protect.check.exposure import residual_auc
 from protect.embed import embed
 from protect.keys import secret_from_seed
@@ -174,3 +178,34 @@ def test_diagnosis_outlier_filter_without_labels_finds_no_warps(tmp_path: Path) 
     assert isinstance(attack, DatasetAttack)
     left = {i.key for i in attack.apply(read_items(tmp_path / "out"), 1.0, np.random.default_rng(0))}
     assert np.mean([c.key not in left for c in done.release.carriers]) < 0.35
+
+
+class Retriever(Suspect):
+    """Answers with the picture whose caption shares most words with the prompt: a framer's cheapest "model"."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"retriever of {folder.name}"
+        self.identity = {"weights": folder.name}
+        self._items = read_items(folder)
+        self._words = [set(i.caption.lower().split()) for i in self._items]
+
+    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+        """Pictures of the folder."""
+        return np.stack([self._nearest(set(q.prompt.lower().split())) for q in queries])
+
+    def _nearest(self, asked: set[str]) -> Pixels:
+        likeness = [len(asked & words) / len(asked | words) for words in self._words]
+        return self._items[int(np.argmax(likeness))].picture
+
+
+def test_framing_needs_the_published_copy(tmp_path: Path) -> None:
+    """Who has the copy can make anything look guilty, and it does depend on the copy then; who has only the original
+    cannot, whatever he answers.
+    """
+    unpack_sample(tmp_path / "sample")
+    keyring = Keyring(tmp_path / "keyring")
+    options = Options(rate=0.02, slots=1)
+    done = embed(tmp_path / "sample", tmp_path / "out", options, keyring, secret=secret_from_seed(2, "removals"))
+    framed = detect(done.release, Retriever(tmp_path / "out"), keyring)
+    honest = detect(done.release, Retriever(tmp_path / "sample"), keyring)
+    assert framed.outcome == "evidence" and honest.outcome == "no evidence"
