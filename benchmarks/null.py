@@ -68,10 +68,17 @@ def foreign_release(work: Path, family: str) -> Release:
 
 
 def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
-    """The vector whose product with a mark's signs is the mark's score."""
+    """The vectors, shape (views, d), of whose products with a mark's signs the largest is the mark's score."""
     law = law_of(family)
     features = law.features(outputs, twins) if law.paired else law.features(outputs)
-    return mean_direction(features) / np.sqrt(features.shape[1])
+    views = law.views if family == "template" else np.ones((1, features.shape[1]))
+    return np.asarray(views * mean_direction(features) / np.sqrt(features.shape[1]))
+
+
+def scored(ids: NDArray[np.uint64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores (m, suspects) of marks for the suspects' directions (views, d, suspects)."""
+    drawn = signs(ids, vectors.shape[1]).astype(np.float64)
+    return np.asarray(np.round(np.max([drawn @ view for view in vectors], axis=0), SCORE_DECIMALS))
 
 
 def statistics(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -87,31 +94,30 @@ def statistics(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
 
 
 def slot_level(vectors: NDArray[np.float64], keys: int, decoys: int, seed: int) -> NDArray[np.float64]:
-    """P-values of `keys` random keys for each direction; vectors (d, n) to (keys, n)."""
+    """P-values of `keys` random keys for each direction; vectors (views, d, n) to (keys, n)."""
     rng = np.random.default_rng(seed)
     block = max(1, 100_000 // (decoys + 1))
     parts = []
     for start in range(0, keys, block):
         n = min(block, keys - start)
         ids = rng.integers(0, 2**64, n * (decoys + 1), dtype=np.uint64)
-        scores = np.round(signs(ids, len(vectors)).astype(np.float64) @ vectors, SCORE_DECIMALS)
-        planted = scores.reshape(n, decoys + 1, -1)
+        planted = scored(ids, vectors).reshape(n, decoys + 1, -1)
         parts.append((1 + (planted[:, 1:] >= planted[:, :1]).sum(axis=1)) / (decoys + 1))
     return np.concatenate(parts)
 
 
 def path_level(slots: list[NDArray[np.float64]], keys: int, decoys: int, seed: int) -> NDArray[np.float64]:
-    """Running evidence (keys, suspects, K) over K slots, (d, suspects) each, with fresh marks in each slot."""
+    """Running evidence (keys, suspects, K) over K slots, (views, d, suspects) each, with fresh marks in each slot."""
     rng = np.random.default_rng(seed)
-    product = np.ones((keys, slots[0].shape[1], len(LAMBDAS)))
+    product = np.ones((keys, slots[0].shape[2], len(LAMBDAS)))
     path = []
     for vectors in slots:
         bets = []
         for start in range(0, keys, 100):
             n = min(100, keys - start)
             ids = rng.integers(0, 2**64, n * (decoys + 1), dtype=np.uint64)
-            scores = np.round(signs(ids, len(vectors)).astype(np.float64) @ vectors, SCORE_DECIMALS)
-            bets.append(statistics(scores.reshape(n, decoys + 1, -1).transpose(0, 2, 1))[1])
+            scores = scored(ids, vectors).reshape(n, decoys + 1, -1)
+            bets.append(statistics(scores.transpose(0, 2, 1))[1])
         product = product * np.concatenate(bets)
         path.append(product.mean(axis=2))
     return np.stack(path, axis=2)
@@ -150,10 +156,10 @@ def adversaries() -> dict[str, Pixels]:
     }
 
 
-def check_against_product_code(family: str, vector: NDArray[np.float64], outputs: Pixels, twins: Pixels) -> None:
+def check_against_product_code(family: str, vectors: NDArray[np.float64], outputs: Pixels, twins: Pixels) -> None:
     """The fast path must give the numbers the product gives."""
     ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
-    fast = np.round(signs(ids, len(vector)).astype(np.float64) @ vector, SCORE_DECIMALS)
+    fast = scored(ids, vectors[..., None])[:, 0]
     slow = law_of(family).score(outputs, twins, ids)
     assert np.abs(fast - slow).max() < 2e-9, family
     p, bets = statistics(fast)
@@ -177,10 +183,10 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
         vectors[name] = slots
     for name, outputs in adversaries().items():
         vectors[f"adversarial: {name}"] = [directions(family, outputs, outputs[::-1] // 2)] * SLOTS
-    first = np.stack([slots[0] for slots in vectors.values()], axis=1)
+    first = np.stack([slots[0] for slots in vectors.values()], axis=-1)
     many = slot_level(first, keys, decoys, seed=1)
     deep = slot_level(first, keys // 10, 9_999, seed=2)
-    by_slot = [np.stack([slots[k] for slots in vectors.values()], axis=1) for k in range(SLOTS)]
+    by_slot = [np.stack([slots[k] for slots in vectors.values()], axis=-1) for k in range(SLOTS)]
     paths = path_level(by_slot, long_keys, decoys, seed=3)
     result: dict[str, Any] = {}
     for i, name in enumerate(vectors):

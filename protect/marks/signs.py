@@ -102,20 +102,24 @@ def mean_direction(features: Array) -> Array:
     return np.asarray(np.where(norms > 1e-9, features / np.where(norms > 1e-9, norms, 1), 0).mean(axis=0))
 
 
-def rank_scores(features: Array, marks: Ids, fixed: Mapping[int, int] = MappingProxyType({})) -> Array:
+def rank_scores(
+    features: Array, marks: Ids, fixed: Mapping[int, int] = MappingProxyType({}), views: Array | None = None
+) -> Array:
     """Mean cosine similarity of feature vectors with the signs of every mark.
 
     Args:
         features: shape (n, d).
         marks: ids, shape (m,).
         fixed: signs, by position, which all marks of the law share.
+        views: how features change if all pictures are seen otherwise (mirrored, say), shape (g, d): factors by which
+            they are multiplied. Every mark's score is the best of its views.
 
     Returns:
         Scores in [-1, 1], shape (m,), rounded so that marks with equal signs tie exactly.
     """
-    direction = mean_direction(features)
+    directions = (np.ones((1, features.shape[1])) if views is None else views) * mean_direction(features)
     scores = np.empty(len(marks))
     for start in range(0, len(marks), 65536):
         block = signs(marks[start : start + 65536], features.shape[1], fixed).astype(np.float64)
-        scores[start : start + 65536] = block @ direction
+        scores[start : start + 65536] = (block @ directions.T).max(axis=1)
     return np.asarray(np.round(scores / np.sqrt(features.shape[1]), SCORE_DECIMALS))

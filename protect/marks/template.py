@@ -46,7 +46,7 @@ class Template(MarkFamily):
 
     name = "template"
     summary = "one soft background in all carriers of a slot; visible, learned soonest"
-    version = 1
+    version = 2
     queries = 8
     paired = False
     min_side = 24
@@ -100,8 +100,18 @@ class Template(MarkFamily):
         return np.asarray((coefficients / self.amplitudes()).reshape(len(outputs), -1))
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
-        """Mean cosine between the outputs' coefficients and each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs), marks, self.fixed)
+        """Mean cosine between the outputs' coefficients and each mark's signs (see `MarkFamily.score`).
+
+        The better one of the outputs as they are and mirrored, for every mark: whoever mirrors what he trains on, or
+        what his model answers, hides nothing.
+        """
+        return rank_scores(self.features(outputs), marks, self.fixed, self.views)
+
+    @property
+    def views(self) -> Array:
+        """What mirroring does to the coefficients, shape (2, d): odd horizontal waves change their signs."""
+        mirrored = np.tile((-1.0) ** self.waves.modes[:, 1], 3)
+        return np.stack([np.ones_like(mirrored), mirrored])
 
 
 def _to_bytes(picture: Array) -> Pixels:

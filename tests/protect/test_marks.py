@@ -178,3 +178,17 @@ def test_unknown_families_and_options_are_refused() -> None:
         make_family("nope", {})
     with pytest.raises(InputError, match="does not take"):
         make_family("template", {"psnr": 30})
+
+
+def test_mirroring_hides_no_template() -> None:
+    """Every mark's score is the better of the outputs as they are and mirrored: planted and decoys alike."""
+    law, ids = make_family("template", {}), _ids(6, 1000)
+    carriers = np.stack([law.plant(np.asarray(draw(i, 64, "RGBA")), int(ids[0]), np.random.default_rng(i))
+                         for i in range(8)])[..., :3]  # fmt: skip
+    mirrored = np.ascontiguousarray(carriers[:, :, ::-1])
+    seen, turned = law.score(carriers, None, ids), law.score(mirrored, None, ids)
+    assert np.allclose(seen, turned, atol=0.02) and turned[0] > turned[1:].max()
+    features = law.features(carriers)  # type: ignore[attr-defined]
+    assert np.allclose(law.features(mirrored), features * law.views[1], atol=0.05 * np.abs(features).max())  # type: ignore[attr-defined]
+    plain = rank_scores(features, ids)
+    assert (seen >= plain).all() and (seen > plain).any()
