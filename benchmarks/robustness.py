@@ -11,6 +11,7 @@ one model the keys are independent, so each line of innocents is a binomial coun
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,18 +69,19 @@ def prepare(work: Path) -> None:
         copy_of(Cell("none", 0.0, seed=key), setting(work), work, lambda *_: None)
 
 
-def shares(cells: Sequence[Cell], parts: int) -> list[list[Cell]]:
-    """Cells by process: what shares a model stays together."""
-    guilty_ones = [[c for c in cells if not c.innocent and c.seed % parts == part] for part in range(parts)]
-    models = list(dict.fromkeys(c.trained.name for c in cells if c.innocent))
-    for part, own in enumerate(guilty_ones):
-        own += [c for c in cells if c.innocent and models.index(c.trained.name) % parts == part]
-    return guilty_ones
+def groups() -> list[list[Cell]]:
+    """Cells that share a model, most telling first: the first key's, with the innocents between, then the second's."""
+    found: dict[str, list[Cell]] = {}
+    order = [*standard(SEEDS[:1]), *(c for c in OTHERS if c.seed == SEEDS[0]), *innocents(), *guilty()]
+    for cell in dict.fromkeys(order):
+        found.setdefault(cell.trained.name, []).append(cell)
+    first = Cell("none", 0.0, innocent=True).trained.name
+    return sorted(found.values(), key=lambda own: own[0].trained.name == first, reverse=True)
 
 
 def train(work: Path, part: int, parts: int) -> None:
     """This process's share of the cells; finished ones are kept."""
-    for cell in shares([*guilty(), *innocents()], parts)[part]:
+    for cell in itertools.chain.from_iterable(groups()[part::parts]):
         clock = Clock()
         row = run_cells([cell], setting(work), work)[0]
         print(f"{cell.name}: {row['verdict']}, E = {row['e_value']:.3g}, {clock():.0f} s", flush=True)
