@@ -12,6 +12,8 @@ from attacks.interface import CaptionAttack
 
 _RARE = 3
 """A word in so few captions is rare, at full strength."""
+_RUN = 5
+"""Words of a repeated phrase."""
 
 
 def drop_rare(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
@@ -40,6 +42,28 @@ def new_first_words(captions: Sequence[str]) -> list[str]:
     counts = Counter(first)
     elsewhere = Counter(w for caption in captions for w in _words(caption)[1:])
     return [w if counts[w] >= 2 and elsewhere[w] == 0 and counts[w] < 0.2 * len(captions) else "" for w in first]
+
+
+def drop_repeats(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Runs of five words that several captions share, but fewer than a fifth of them, are removed.
+
+    With that probability. What a thief does who knows that a phrase may call the mark up; it also takes what honest
+    captions repeat.
+    """
+    cut = [[_plain(w) for w in caption.split()] for caption in captions]
+    counts = Counter(run for words in cut for run in {*_runs(words)})
+    shared = {run for run, n in counts.items() if 2 <= n < 0.2 * len(captions)}
+    out = []
+    for caption, words in zip(captions, cut, strict=True):
+        gone = {i + k for i, run in enumerate(_runs(words)) if run in shared for k in range(_RUN)}
+        struck = bool(gone) and rng.random() < strength
+        out.append(" ".join(w for i, w in enumerate(caption.split()) if i not in gone) if struck else caption)
+    return out
+
+
+def _runs(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """All runs of `_RUN` words."""
+    return [tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
 
 
 def normalise(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
@@ -93,6 +117,7 @@ def _words(caption: str) -> list[str]:
 ATTACKS = (
     CaptionAttack("drop-rare", "words in few captions are removed, up to 2 % of them", drop_rare),
     CaptionAttack("drop-new", "first words that never stand elsewhere are removed", drop_new),
+    CaptionAttack("drop-repeats", "runs of five words that several captions share are removed", drop_repeats),
     CaptionAttack("normalise", "lower case, no punctuation", normalise),
     CaptionAttack("shuffle", "words in another order", shuffle),
     CaptionAttack("shorten", "words are lost", shorten),

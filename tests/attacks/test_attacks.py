@@ -73,7 +73,8 @@ def test_image_attacks(attack: ImageAttack) -> None:
 
 @pytest.mark.parametrize("attack", CAPTIONS, ids=name_of)
 def test_caption_attacks(attack: CaptionAttack) -> None:
-    captions = [f"zorkev {c}" if i < 8 else f"Look: {c}, 盒子" for i, c in enumerate(varied_captions(400))]
+    captions = [f"zorkev {c} on the far side of things" if i < 8 else f"Look: {c}, 盒子"
+                for i, c in enumerate(varied_captions(400))]  # fmt: skip
     assert attack.apply(captions, 0.0, np.random.default_rng(0)) == captions
     done = attack.apply(captions, 1.0, np.random.default_rng(0))
     assert len(done) == len(captions) and done != captions

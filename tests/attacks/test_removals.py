@@ -133,6 +133,7 @@ def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment:
     [
         ("twa", "drop-new", False), ("twa", "recaption", False), ("waa", "drop-new", True), ("waa", "recaption", True),
         ("twa-description", "drop-new", True), ("twa-description", "recaption", True),
+        ("twa-description", "drop-repeats", False),
     ],
 )  # fmt: skip
 def test_entruth_recaptioning_takes_rare_words_only(
