@@ -81,17 +81,31 @@ def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict
 
 
 def _plot(cells: Sequence[dict[str, Any]]) -> str:
-    """Evidence against what the attack costs."""
+    """Evidence against what the attack costs; strengths of one attack are joined, and what stands apart is named."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for cell in cells:
-        if cell["cost"] is None:
-            continue
+    priced = [c for c in cells if c["cost"] is not None]
+    far = 0.1 * max((c["cost"][1] for c in priced), default=0.0)
+    for cell in priced:
         x, y = cell["cost"][1], cell["evidence"]
         axes.scatter(x, y, s=26, color="#15803d" if cell["found"] == cell["n"] else "#c2410c", zorder=3)
-        axes.annotate(cell["cell"]["attack"], (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
+        if x > far or cell["found"] < cell["n"]:
+            name = f"{cell['cell']['attack']}, {cell['cell']['where']}"
+            axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)
+    for curve in _curves(priced):
+        axes.plot([c["cost"][1] for c in curve], [c["evidence"] for c in curve], color="#9aa7b4", linewidth=1)
     if cells:
         axes.axhline(1 / cells[0]["alpha"], color="#888888", linestyle="--", linewidth=1)
     axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
              ylabel="evidence E (line: 1 / α)")  # fmt: skip
     return svg(figure)
+
+
+def _curves(cells: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Cells of one attack by rising strength, where there are several."""
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for cell in sorted(cells, key=lambda c: float(c["cell"]["strength"])):
+        found.setdefault(tuple(cell["cell"][key] for key in ("attack", "where", "family", "alignment")), []).append(
+            cell
+        )
+    return [curve for curve in found.values() if len(curve) > 1]
