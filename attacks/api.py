@@ -25,8 +25,8 @@ def other_guidance(queries: Sequence[Query], sampler: Sampler, strength: float) 
 
 def other_seeds(queries: Sequence[Query], sampler: Sampler, strength: float) -> tuple[list[Query], Sampler]:
     """The seed asked for is ignored, for that share of the questions; twins lose what they have in common."""
-    share = round(strength * 1000)
-    own = [replace(q, seed=crc32(q.prompt.encode()) ^ q.seed) if q.seed % 1000 < share else q for q in queries]
+    drawn = [crc32(f"{q.seed} {q.prompt}".encode()) for q in queries]
+    own = [replace(q, seed=d) if d < strength * 2**32 else q for q, d in zip(queries, drawn, strict=True)]
     return own, sampler
 
 
@@ -39,5 +39,5 @@ ATTACKS = (
     ApiAttack("api-steps", "fewer sampling steps than asked, down to a third", fewer_steps),
     ApiAttack("api-guidance", "less guidance than asked, down to none", other_guidance),
     ApiAttack("api-seeds", "the seed asked for is ignored, with that probability", other_seeds),
-    ImageAttack("refuse", "a grey picture in place of an answer, with that probability", refuse),
+    ImageAttack("refuse", "a grey picture in place of an answer, with that probability", refuse, "outputs"),
 )

@@ -87,8 +87,8 @@ def shorten(captions: Sequence[str], strength: float, rng: np.random.Generator) 
 
 
 def lose(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
-    """Captions are emptied with that probability."""
-    return ["" if rng.random() < strength else c for c in captions]
+    """Captions are lost, and become one stock word, with that probability."""
+    return ["picture" if rng.random() < strength else c for c in captions]
 
 
 def recaption(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
@@ -121,6 +121,6 @@ ATTACKS = (
     CaptionAttack("normalise", "lower case, no punctuation", normalise),
     CaptionAttack("shuffle", "words in another order", shuffle),
     CaptionAttack("shorten", "words are lost", shorten),
-    CaptionAttack("lose", "captions are emptied", lose),
+    CaptionAttack("lose", "captions are lost, and become one stock word", lose),
     CaptionAttack("recaption", "written anew by template, without words that only begin captions", recaption),
 )

@@ -52,6 +52,7 @@ def run_command(
     trained = len({c.trained.name for c in cells})
     if dry_run:
         passes = steps * batch / (samples * len(PARTS["own"]) / 12)
+        trained += sum(c.attack == "continue" for c in cells)
         row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}
         text = f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells)} tests"
         console.answer("\n".join([*(c.name for c in cells), text]), row, as_json)

@@ -150,7 +150,7 @@ def _loss_filter(means: Means) -> Callable[[Sequence[Item], float, np.random.Gen
         if strength == 0:
             return list(items)
         pipeline = load_pipeline(means.base).to(means.device)
-        losses = denoising_losses(pipeline, [i.picture for i in items], [i.caption for i in items], draws=2)
+        losses = denoising_losses(pipeline, [i.picture for i in items], [i.caption for i in items])
         return _without(items, losses, 0.2 * strength)
 
     return apply
@@ -181,7 +181,8 @@ def _differing(means: Means) -> Callable[[Sequence[Item], float, np.random.Gener
     def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
         """Samples that differ from another recipient's copy are left out, with that probability."""
         other = {item.key: item for item in read_items(means.second())} if strength else {}
-        return [i for i in items if rng.random() >= strength or _same(i, other.get(i.key))]
+        kept = [i for i in items if rng.random() >= strength or _same(i, other.get(i.key))]
+        return kept or list(items[:1])
 
     return apply
 

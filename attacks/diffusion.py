@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from attacks.interface import AidedAttack, ImageAttack, Means
-from detect.suspects.diffusers_pipeline import load_pipeline
+from detect.suspects.diffusers_pipeline import load_pipeline, native_size
 from detect.suspects.quiet import quiet
 from protect.errors import InputError
 from protect.marks.interface import Pixels
@@ -31,6 +31,15 @@ def _fitting(picture: Pixels, multiple: int) -> Image.Image:
     height, width = (max(multiple, round(side / multiple) * multiple) for side in picture.shape[:2])
     image = Image.fromarray(picture)
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _at_home(picture: Pixels, pipeline: Any) -> Image.Image:
+    """The picture with a shorter side of the pipeline's own size, where it paints best."""
+    multiple = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
+    side = native_size(pipeline) or min(picture.shape[:2])
+    factor = side / min(picture.shape[:2])
+    height, width = (max(multiple, round(factor * s / multiple) * multiple) for s in picture.shape[:2])
+    return Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _as_before(image: Image.Image, picture: Pixels) -> Pixels:
@@ -66,9 +75,8 @@ def _purification(means: Means) -> ImageAttack:
             return picture
         if pipeline is None:
             pipeline = _img2img(means)
-        multiple = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
         generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63)))
-        done = pipeline("", image=_fitting(picture, multiple), strength=steps / _PURIFY_STEPS, guidance_scale=1.0,
+        done = pipeline("", image=_at_home(picture, pipeline), strength=steps / _PURIFY_STEPS, guidance_scale=1.0,
                         num_inference_steps=_PURIFY_STEPS, generator=generator)  # fmt: skip
         return _as_before(done.images[0], picture)
 

@@ -34,7 +34,8 @@ class ImageAttack:
     name: str
     summary: str
     apply: Callable[[Pixels, float, np.random.Generator], Pixels]
-    kind = "images"
+    kind: str = "images"
+    """Or "outputs" for what makes sense there only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ class Means:
     """Folder of captioned pictures of the same kind, which nobody marked."""
     second: Callable[[], Path]
     """Folder of another recipient's copy of the same dataset; made when first asked for."""
+    tuning: FinetuneOptions
+    """How he trains."""
     device: str = "cpu"
 
 

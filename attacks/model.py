@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from attacks.interface import AidedAttack, Means, ModelAttack
-from detect.finetune import FinetuneOptions, finetune
+from detect.finetune import finetune
 from detect.rehearse import captioned_files
 from detect.suspects import is_pipeline
 from detect.suspects.diffusers_pipeline import load_pipeline
 from detect.suspects.lora import apply_lora, find_lora, read_lora
 from detect.suspects.quiet import quiet
-
-CONTINUED = FinetuneOptions(method="full", steps=200, batch=64, learning_rate=1e-3, text_encoder=True)
-"""How a thief goes on with clean pictures at full strength."""
 
 
 def whole_pipeline(model: Path, base: Path, target: Path) -> Path:
@@ -95,20 +92,25 @@ def _towards_base(means: Means) -> ModelAttack:
 
 def _continued(means: Means) -> ModelAttack:
     def apply(model: Path, strength: float, seed: int, target: Path) -> None:
-        """Trained on, on clean pictures."""
-        steps = round(CONTINUED.steps * strength)
+        """Trained on with clean pictures, as before, for up to as many steps."""
+        steps = round(means.tuning.steps * strength)
         if steps == 0:
             _save(load_pipeline(model), target)
             return
         samples: Sequence[tuple[Path, str]] = captioned_files(means.clean)
-        finetune(model, samples, target, replace(CONTINUED, steps=steps, seed=seed), device=means.device)
+        tuning = replace(means.tuning, steps=steps, seed=seed)
+        if tuning.method == "full":
+            finetune(model, samples, target, tuning, device=means.device)
+            return
+        lora = finetune(model, samples, target.with_name(target.name + ".lora"), tuning, device=means.device)
+        whole_pipeline(lora, model, target)
 
     return ModelAttack(CONTINUED_TRAINING.name, CONTINUED_TRAINING.summary, apply)
 
 
 TOWARDS_BASE = AidedAttack("merge-base", "mixed with the base (or a smaller LoRA scale), down to a tenth",
                            _towards_base, "model")  # fmt: skip
-CONTINUED_TRAINING = AidedAttack("continue", "trained on with clean pictures, up to 200 steps of 64",
+CONTINUED_TRAINING = AidedAttack("continue", "trained on with clean pictures, for up to as many steps again",
                                  _continued, "model")  # fmt: skip
 ATTACKS = (
     TOWARDS_BASE,

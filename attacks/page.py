@@ -29,7 +29,7 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
     """
     guilty = [row for row in rows if not row["innocent"]]
     cells = [_cell(own, guilty) for own in grouped(guilty)]
-    worst_first = sorted(cells, key=lambda c: (c["found"] / c["n"], c["least"]))
+    worst_first = sorted(cells, key=lambda c: (c["found"] / max(c["n"], 1), c["least"]))
     pictures = [
         {"name": file.stem, "uri": data_uri(read_rgba(file)[..., :3])} for file in sorted(examples.glob("*.png"))
     ]
@@ -58,23 +58,24 @@ def cost(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[float, fl
     """What an attack costs the thief beside the same key without attack.
 
     Returns:
-        (relative rise of the denoising loss, rise of the kernel distance), or None if that cell was not run.
+        (relative rise of the denoising loss, rise of the kernel distance), or None if that cell was not run. The first
+        is 0 where the model itself was not struck.
     """
     same = ("family", "alignment", "seed")
     plain = [r for r in rows if r["attack"] == "none" and all(r[key] == row[key] for key in same)]
     if not plain or row["innocent"]:
         return None
-    return (
-        row["denoising_loss"] / plain[0]["denoising_loss"] - 1,
-        row["kernel_distance"] - plain[0]["kernel_distance"],
-    )
+    before = plain[0]["denoising_loss"]
+    return row.get("denoising_loss", before) / before - 1, row["kernel_distance"] - plain[0]["kernel_distance"]
 
 
 def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     costs = [c for row in own if (c := cost(row, rows)) is not None]
     mean = np.mean(costs, axis=0).tolist() if costs else None
     return {
-        "cell": own[0], "found": sum(r["verdict"] == "evidence" for r in own), "n": len(own), "cost": mean,
+        "cell": own[0], "found": sum(r["verdict"] == "evidence" for r in own), "cost": mean,
+        "n": sum(r["verdict"] != "inconclusive" for r in own),
+        "reason": next((r["reason"] for r in own if r["verdict"] == "inconclusive"), ""),
         "least": min(r["e_value"] for r in own), "alpha": own[0]["alpha"],
         "evidence": float(np.exp(np.mean([np.log(max(r["e_value"], 1e-3)) for r in own]))),
     }  # fmt: skip

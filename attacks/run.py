@@ -81,20 +81,29 @@ def run_cells(
         progress: told (stage, done, total).
 
     Raises:
-        InputError: if the folder was made with another setting.
+        InputError: if the folder was made with another setting, or a cell cannot be run in this one.
     """
+    for cell in cells:
+        if cell.attack == "lower-rank" and setting.tuning.method != "lora":
+            raise InputError("lower-rank strikes a LoRA, and thieves train fully here", "Give --method lora.")
+    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
+        raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
     (work / "cells").mkdir(parents=True, exist_ok=True)
     stamp(work / "attacks.json", {
-        "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
+        "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
         "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning),
     })  # fmt: skip
     found = []
     for done, cell in enumerate(cells):
         progress("cells", done, len(cells))
         path = work / "cells" / f"{cell.name}.json"
-        if not path.exists():
-            write_atomic(path, pretty_json(measure(cell, setting, work, progress)))
-        found.append(json.loads(path.read_bytes()))
+        if path.exists():
+            found.append(json.loads(path.read_bytes()))
+            continue
+        row = measure(cell, setting, work, progress)
+        if row["verdict"] != "inconclusive":  # what failed is tried again
+            write_atomic(path, pretty_json(row))
+        found.append(row)
     progress("cells", len(cells), len(cells))
     return found
 
@@ -118,7 +127,7 @@ def copy_of(cell: Cell, setting: Setting, work: Path, progress: Progress, recipi
     """The release of a cell's key on the owner's part, and its folder; each recipient's has a key of its own."""
     target = work / (f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else ""))
     home = Keyring((work / "keyring").absolute())
-    seed = cell.seed + 10_000 * recipient
+    seed = cell.seed + (recipient << 48)  # no other cell's
     return protected_copy(work / "own", target, setting.options(cell), seed, home, progress), target
 
 
@@ -126,7 +135,9 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     """One cell from the marked copy to the verdict; copies and suspects are shared where they are the same."""
     split(setting.dataset, work)
     release, marked = copy_of(cell, setting, work, progress)
-    means = Means(setting.base, work / "clean", lambda: copy_of(cell, setting, work, progress, 1)[1], setting.device)
+    trained = cell.trained
+    means = Means(setting.base, work / "clean", lambda: copy_of(trained, setting, work, progress, 1)[1],
+                  setting.tuning, setting.device)  # fmt: skip
     attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
     copy = work / "own" if cell.innocent else marked
     if isinstance(attack, ImageAttack):
@@ -140,12 +151,14 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     home = Keyring((work / "tests" / cell.name).absolute())
     verdict = detect(release, suspect, home, progress=progress)
     cost = {} if cell.innocent else _quality(suspect, model, setting, work, release)
+    if cell.where in ("outputs", "prompts", "answers"):
+        cost.pop("denoising_loss", None)  # that of the model which nothing struck
     return _row(cell, release, verdict, left | cost)
 
 
 def _example(cell: Cell, attack: ImageAttack, carrier: Path, work: Path) -> None:
     """A carrier before and after, side by side, for the page."""
-    target = work / "examples" / f"{cell.attack}-{cell.strength:g}.png"
+    target = work / "examples" / f"{cell.attack} {cell.strength:.2g}, {cell.family}.png"
     if not target.exists():
         target.parent.mkdir(exist_ok=True)
         picture = on_white(read_rgba(carrier))

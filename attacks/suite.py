@@ -11,13 +11,15 @@ from typing import Any
 
 from attacks.interface import check_strength
 from attacks.registry import find_attack
+from protect.alignments import make_alignment
 from protect.errors import InputError
+from protect.marks import make_family
 
 PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
 """Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""
 PLACES: dict[str, tuple[str, ...]] = {
     "images": ("training", "outputs"), "captions": ("training", "prompts"), "dataset": ("training",),
-    "training": ("training",), "model": ("model",), "api": ("answers",),
+    "training": ("training",), "model": ("model",), "api": ("answers",), "outputs": ("outputs",),
 }  # fmt: skip
 """Where in the chain attacks of each kind can strike; the first is the default."""
 
@@ -57,11 +59,24 @@ class Cell:
             InputError: naming the value and what is allowed.
         """
         check_strength(self.strength)
+        if self.attack == "none" and self.strength > 0:
+            raise InputError(f"strength {self.strength:g} of no attack", "Write strength = 0.")
+        if self.seed < 0:
+            raise InputError(f"seed {self.seed} is negative", "Allowed: 0 or more.")
+        _check_release(self.family, self.alignment)
         places = ("training",) if self.attack == "none" else PLACES[find_attack(self.attack).kind]
         if self.where not in places:
             raise InputError(
                 f"attack {self.attack!r} cannot strike where = {self.where!r}", f"Allowed: {', '.join(places)}."
             )
+
+
+def _check_release(family: str, alignment: str) -> None:
+    law, way = make_family(family, {}), make_alignment(alignment)
+    if way.for_classifiers or not (law.alone or way.twinned):
+        raise InputError(f"family {family!r} cannot be measured with alignment {alignment!r}", "See: protect ls")
+    if alignment == "twa-description" and not law.descriptions:
+        raise InputError(f"family {family!r} cannot be described", "Use another alignment.")
 
 
 def place_of(attack: str) -> str:
@@ -73,13 +88,14 @@ STANDARD: tuple[tuple[str, float, str], ...] = (
     ("none", 0, "training"), ("jpeg", 0.56, "training"), ("crop", 0.5, "training"), ("vae", 0.25, "training"),
     ("purify", 0.5, "training"), ("restore", 0.5, "training"), ("drop-new", 1, "training"),
     ("recaption", 1, "training"), ("deduplicate", 0.4, "training"), ("drop-losses", 0.5, "training"),
+    ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"), ("subtract-mean", 1, "training"),
     ("mix", 1 / 3, "training"), ("continue", 0.5, "model"), ("combined", 0.5, "outputs"),
     # Those below cost questions only: they share the first cell's model.
     ("jpeg", 0.56, "outputs"), ("crop", 0.5, "outputs"), ("flip", 1, "outputs"), ("rotate", 0.5, "outputs"),
     ("noise", 0.5, "outputs"), ("blur", 0.5, "outputs"), ("refuse", 0.5, "outputs"), ("drop-new", 1, "prompts"),
     ("shuffle", 1, "prompts"), ("normalise", 1, "prompts"), ("prune", 0.5, "model"), ("quantise-weights", 0.8, "model"),
     ("weight-noise", 0.5, "model"), ("merge-base", 0.5, "model"), ("api-steps", 0.75, "answers"),
-    ("api-guidance", 1, "answers"), ("api-seeds", 1, "answers"),
+    ("api-guidance", 1, "answers"),
 )  # fmt: skip
 """Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
 
@@ -104,15 +120,19 @@ def read_suite(path: Path) -> list[Cell]:
         raise InputError(f"{path}: {error}", "See README for a plan file.") from None
     lines = [n for n, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*cell\s*\]\]", line)]
     tables = plan.get("cell", [])
-    if not isinstance(tables, list) or not tables or set(plan) != {"cell"}:
+    if not isinstance(tables, list) or not tables or set(plan) != {"cell"} or len(lines) != len(tables):
         raise InputError(f"{path} holds {', '.join(plan) or 'nothing'}", "Write tables [[cell]] and nothing else.")
     found: list[Cell] = []
-    for table, line in zip(tables, lines, strict=False):
+    for table, line in zip(tables, lines, strict=True):
         try:
-            found += _cells(table)
+            cells = list(_cells(table))
+            if not cells:
+                raise InputError("no strength is given", "Write one, or a list of them.")
+            found += cells
         except InputError as error:
             raise InputError(f"{path}, line {line}: {error.what}", error.advice) from None
-    if doubled := sorted({c.name for c in found if found.count(c) > 1}):
+    names = [c.name for c in found]
+    if doubled := sorted({n for n in names if names.count(n) > 1}):
         raise InputError(f"{path} asks for {doubled[0]} twice", "Take one out.")
     return found
 

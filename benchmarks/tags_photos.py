@@ -65,12 +65,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     clock, work = Clock(), args.work
-    classes = sorted(p.name for p in args.train.iterdir())
+    classes = sorted(p.name for p in args.train.iterdir() if p.is_dir())
     for name in classes:
         if not (work / "pictures" / name).exists():
-            (work / "pictures" / name).mkdir(parents=True)
+            partial = work / f"{name}.partial"
+            partial.mkdir(parents=True, exist_ok=True)
             for path in sorted((args.train / name).iterdir())[:EACH]:
-                shutil.copy(path, work / "pictures" / name / path.name)
+                shutil.copy(path, partial / path.name)
+            (work / "pictures").mkdir(exist_ok=True)
+            partial.rename(work / "pictures" / name)
     test = read_set(args.test, classes, TEST, RECIPE.side)
     releases = {key: release_of(work, key) for key in KEYS}
     rows: list[dict[str, Any]] = []

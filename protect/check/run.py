@@ -43,7 +43,7 @@ class FamilyCheck:
     """Share of carriers with a near-duplicate among them; `duplicates_before` that of their originals."""
     duplicates_before: float = 0.0
     untouched_auc: float = 0.5
-    """Carriers against untouched originals: how well a residual classifier finds carriers."""
+    """Carriers against the rest as it is released: how well a residual classifier finds carriers."""
     sham_auc: float = 0.5
     """Carriers against shams that bear a mark of their own each: what the shared mark itself gives away."""
     originals: tuple[Pixels, ...] = ()

@@ -168,7 +168,7 @@ def means(tmp_path_factory: pytest.TempPathFactory) -> Means:
         (renamed / f"{item.key}").parent.mkdir(parents=True, exist_ok=True)
         (renamed / f"{item.key}.png").write_bytes((second / f"{number:06}.png").read_bytes())
         (renamed / f"{item.key}.txt").write_text("other" if item.key in {"0", "1", "2"} else item.caption)
-    return Means(build(work / "base"), clean, lambda: renamed)
+    return Means(build(work / "base"), clean, lambda: renamed, FinetuneOptions(steps=2, batch=2))
 
 
 def test_aided_image_attacks(means: Means) -> None:

@@ -17,6 +17,7 @@ from attacks.diffusion import PURIFICATION, ROUND_TRIPS
 from attacks.interface import CaptionAttack, DatasetAttack, ImageAttack, Item, Means, armed
 from attacks.items import read_items
 from attacks.registry import find_attack
+from detect.finetune import FinetuneOptions
 from detect.run import detect
 from detect.suspects import Query, Sampler, Suspect
 from protect.check.exposure import residual_auc
@@ -73,7 +74,7 @@ def test_waves_distortion_leaves_templates_readable(name: str, strength: float) 
 
 @pytest.mark.parametrize("aided", [ROUND_TRIPS, PURIFICATION], ids=lambda a: a.name)
 def test_waves_regeneration_leaves_templates_readable(aided: object, tmp_path: Path) -> None:
-    means = Means(miniature_path(), tmp_path, lambda: tmp_path)
+    means = Means(miniature_path(), tmp_path, lambda: tmp_path, FinetuneOptions())
     attack = armed(aided, means)  # type: ignore[arg-type]
     assert isinstance(attack, ImageAttack)
     pictures, originals = marked("template")

@@ -57,6 +57,16 @@ def test_a_plan_file_is_read(tmp_path: Path) -> None:
         ('[[cell]]\nattack = "subset"\nstrength = 1\nwhere = "outputs"\n', "cannot strike where = 'outputs'"),
         ('[[cell]]\nattack = "jpeg"\nstrength = 1\nwhere = "there"\n', "Allowed: training, outputs"),
         ('[[cell]]\nattack = "jpeg"\nstrength = [1, 1]\n', "twice"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = [0.33333331, 0.33333332]\n', "twice"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = []\n', "no strength"),
+        ('cell = [{attack = "jpeg", strength = 0.5}]\n', "Write tables"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nfamily = "nope"\n', "line 1: .*nope"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nalignment = "zzz"\n', "line 1: .*zzz"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nalignment = "label"\n', "cannot be measured"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nfamily = "spread"\nalignment = "twa-description"\n', "described"),
+        ('[[cell]]\nattack = "jpeg"\nstrength = 1\nseed = -1\n', "negative"),
+        ('[[cell]]\nattack = "none"\nstrength = 1\n', "of no attack"),
+        ('[[cell]]\nattack = "refuse"\nstrength = 1\nwhere = "training"\n', "Allowed: outputs"),
     ],
 )
 def test_bad_plan_files_say_where(tmp_path: Path, text: str, told: str) -> None:
@@ -135,7 +145,7 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     assert rows[1]["psnr"] < 60 and rows[2]["samples"] < 40 and rows[0]["psnr"] is None
     assert rows[3]["tuning"]["learning_rate"] == pytest.approx(1e-5)
     assert rows[6]["samples"] == 40 + 36 and rows[7]["samples"] < 40 and rows[8]["samples"] == 32
-    assert all(r["denoising_loss"] > 0 for r in rows if not r["innocent"])
+    assert all(r["denoising_loss"] > 0 for r in rows if not r["innocent"] and r["where"] in ("training", "model"))
     assert rows[0]["denoising_loss"] != rows[10]["denoising_loss"] and "kernel_distance" not in rows[14]
     assert len(list((tmp_path / "w").glob("suspect-*"))) == 10, "what strikes after training shares the suspect"
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
@@ -145,6 +155,10 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     assert (tmp_path / "p.html").read_text().count("<tr>") > 7
     with pytest.raises(InputError, match="other settings"):
         run_cells(cells, replace(setting, embedding=Options(rate=0.1)), tmp_path / "w")
+    with pytest.raises(InputError, match="not a folder of attacks"):
+        run_cells(cells, setting, dataset)
+    with pytest.raises(InputError, match="lower-rank strikes a LoRA"):
+        run_cells([Cell("lower-rank", 1.0)], setting, tmp_path / "w")
 
 
 def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
@@ -153,6 +167,7 @@ def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
         dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(steps=2, batch=4, rank=2),
     )  # fmt: skip
-    rows = run_cells([Cell("merge-base", 1.0, where="model")], setting, tmp_path / "w")
+    rows = run_cells([Cell("merge-base", 1.0, where="model"), Cell("continue", 0.5, where="model")], setting,
+                     tmp_path / "w")  # fmt: skip
     assert (tmp_path / "w" / "whole-suspect-none-0-template-twa-0" / "model_index.json").exists()
     assert rows[0]["where"] == "model"
