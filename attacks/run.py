@@ -69,6 +69,21 @@ class Setting:
         return replace(self.embedding, family=cell.family, alignment=cell.alignment)
 
 
+def bind(setting: Setting, work: Path) -> None:
+    """Make the work folder, or see that it belongs to this setting.
+
+    Raises:
+        InputError: if the folder was made with another setting, or for something else.
+    """
+    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
+        raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
+    (work / "cells").mkdir(parents=True, exist_ok=True)
+    stamp(work / "attacks.json", {
+        "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
+        "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning),
+    })  # fmt: skip
+
+
 def run_cells(
     cells: Sequence[Cell], setting: Setting, work: Path, progress: Progress = lambda *_: None
 ) -> list[dict[str, Any]]:
@@ -86,13 +101,7 @@ def run_cells(
     for cell in cells:
         if cell.attack == "lower-rank" and setting.tuning.method != "lora":
             raise InputError("lower-rank strikes a LoRA, and thieves train fully here", "Give --method lora.")
-    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
-        raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
-    (work / "cells").mkdir(parents=True, exist_ok=True)
-    stamp(work / "attacks.json", {
-        "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
-        "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning),
-    })  # fmt: skip
+    bind(setting, work)
     found = []
     for done, cell in enumerate(cells):
         progress("cells", done, len(cells))

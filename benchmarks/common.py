@@ -75,7 +75,7 @@ def run_stages(doc: str | None, train: Callable[[Path, int, int], None], judge: 
     parser.add_argument("--part", default="0/1", help="share of this process, as I/N")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    with (args.work / ".preparing").open("w") as lock:
+    with args.work.with_name(args.work.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # parts that start together must not prepare together
         prepare(args.work)
     if args.stage == "judge":

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from attacks.page import cost, grouped
-from attacks.run import Setting, copy_of, run_cells, split
+from attacks.run import Setting, bind, copy_of, run_cells, split
 from attacks.suite import STANDARD, Cell, standard
 from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
 from benchmarks.suspects import FULL
@@ -57,14 +57,16 @@ def innocents() -> list[Cell]:
 
 def setting(work: Path) -> Setting:
     """What all cells share."""
-    return Setting(work / "sample", miniature_path(), EMBEDDING, FULL)
+    return Setting(work.with_name(work.name + "-sample"), miniature_path(), EMBEDDING, FULL)
 
 
 def prepare(work: Path) -> None:
     """The sample dataset, its parts, and the marked copies that processes share."""
-    if not (work / "sample").exists():
-        unpack_sample(work / "sample")
-    split(work / "sample", work)
+    sample = work.with_name(work.name + "-sample")
+    if not sample.exists():
+        unpack_sample(sample)
+    bind(setting(work), work)
+    split(sample, work)
     for cell in [*(Cell("none", 0.0, seed=key) for key in KEYS), *OTHERS]:
         copy_of(cell, setting(work), work, lambda *_: None)
 
