@@ -1,0 +1,77 @@
+"""Which share of the carriers do a thief's filters take, and how much of the dataset? No training.
+
+    python -m benchmarks.filters --work W --photos FOLDER
+
+On the sample dataset (drawings on white, 2 % marked) and on photographs with captions (measured with 100 of them, 10 %
+marked), three keys each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attacks.interface import DatasetAttack
+from attacks.items import read_items
+from attacks.registry import find_attack
+from benchmarks.common import Clock, write_result
+from protect.embed import embed
+from protect.keys import secret_from_seed
+from protect.plan import Options
+from protect.release import Keyring
+from protect.sample import unpack_sample
+
+FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),
+           ("drop-residuals", 0.5), ("deduplicate", 0.4))  # fmt: skip
+FAMILIES, KEYS = ("template", "tint", "spread", "warp"), range(730, 733)
+
+
+def taken(source: Path, work: Path, rate: float, family: str, key: int) -> list[dict[str, Any]]:
+    """One row a filter: shares of the carriers and of all samples that it takes."""
+    target = work / f"{source.name}-{family}-{key}"
+    options, keyring = Options(rate=rate, slots=1, family=family), Keyring((work / "keyring").absolute())
+    release = (
+        keyring.load(target.name) if target.exists()
+        else embed(source, target, options, keyring, secret=secret_from_seed(key, "filters")).release
+    )  # fmt: skip
+    items, carriers = read_items(target), {c.key for c in release.carriers}
+    rows = []
+    for name, strength in FILTERS:
+        attack = find_attack(name)
+        assert isinstance(attack, DatasetAttack)
+        left = {i.key for i in attack.apply(items, strength, np.random.default_rng(key))}
+        rows.append({
+            "filter": name, "strength": strength, "of_all": 1 - len(left) / len(items),
+            "of_carriers": float(np.mean([k not in left for k in carriers])),
+        })  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, required=True)
+    args = parser.parse_args()
+    clock, work = Clock(), args.work
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "drawings").exists():
+        unpack_sample(work / "drawings")
+    table: dict[str, Any] = {}
+    for name, source, rate in (("drawings", work / "drawings", 0.02), ("photographs", args.photos, 0.1)):
+        for family in FAMILIES:
+            runs = [taken(source, work, rate, family, key) for key in KEYS]
+            table[f"{name}, {family}"] = [
+                {**rows[0], "of_all": float(np.mean([r["of_all"] for r in rows])),
+                 "of_carriers": [r["of_carriers"] for r in rows]}
+                for rows in map(list, zip(*runs, strict=True))
+            ]  # fmt: skip
+            print(name, family, table[f"{name}, {family}"], flush=True)
+    write_result("filters", {"keys": list(KEYS), "found": table}, clock())
+
+
+if __name__ == "__main__":
+    main()
