@@ -34,7 +34,7 @@ def run_command(
     as_json: Json = False,
 ) -> int:
     """Mark DATASET with throw-away keys, attack, train as a thief would, detect: one JSON file per cell."""
-    from attacks.suite import PARTS, read_suite, standard
+    from attacks.suite import LEAST, PARTS, read_suite, standard
     from detect.finetune import FinetuneOptions
     from protect.formats import open_dataset
     from protect.miniature import miniature_path
@@ -49,6 +49,8 @@ def run_command(
     embedding.check()
     if output.resolve().is_relative_to(dataset.resolve()):
         raise InputError(f"{output} lies inside the dataset", "Give --output another folder.")
+    if samples < LEAST:
+        raise InputError(f"{dataset} holds {samples} samples", f"Attacks are measured on {LEAST} or more.")
     trained = len({c.trained.name for c in cells})
     if dry_run:
         passes = steps * batch / (samples * len(PARTS["own"]) / 12)

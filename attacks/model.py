@@ -24,12 +24,19 @@ def whole_pipeline(model: Path, base: Path, target: Path) -> Path:
     """A suspect as a diffusers folder of its own: a LoRA is melted into its base."""
     if is_pipeline(model) or target.exists():
         return model if is_pipeline(model) else target
+    _save(tuned_pipeline(model, base), target)
+    return target
+
+
+def tuned_pipeline(model: Path, base: Path) -> Any:
+    """A suspect as a float32 pipeline in memory."""
+    if is_pipeline(model):
+        return load_pipeline(model)
     lora = find_lora(model)
     assert lora is not None
     pipeline = load_pipeline(base)
     apply_lora(pipeline, lora, read_lora(lora, False))
-    _save(pipeline, target)
-    return target
+    return pipeline
 
 
 def _save(pipeline: Any, target: Path) -> None:

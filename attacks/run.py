@@ -26,11 +26,11 @@ from attacks.interface import (
     armed,
 )
 from attacks.items import read_items, write_items
-from attacks.model import whole_pipeline
+from attacks.model import tuned_pipeline, whole_pipeline
 from attacks.quality import denoising_losses, features, kernel_distance
 from attacks.registry import find_attack
 from attacks.struck import StruckSuspect
-from attacks.suite import PARTS, Cell
+from attacks.suite import LEAST, PARTS, Cell
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
 from detect.query import cached_outputs
@@ -41,6 +41,7 @@ from detect.suspects.diffusers_pipeline import load_pipeline
 from protect.embed import Progress
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
+from protect.formats import open_dataset
 from protect.images import png_bytes, psnr, read_rgba
 from protect.keys import prf_rng, secret_from_seed
 from protect.plan import Options
@@ -48,8 +49,6 @@ from protect.release import Keyring, Release
 from protect.verify import on_white
 
 SCHEMA = 2
-LEAST = 48
-"""Samples without which there is nothing to split."""
 _HELD = 64
 """Held-out captions for which pictures are drawn to measure their quality."""
 
@@ -154,7 +153,7 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     model, left = _model(cell, attack, copy, setting, work, progress)
     suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
     if cell.where in ("outputs", "prompts", "answers"):
-        captions = [item.caption for item in read_items(copy)] if cell.where == "prompts" else []
+        captions = [s.caption for s in open_dataset(copy).listing.samples] if cell.where == "prompts" else []
         suspect = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
     # A ledger of its own for each cell: an experiment by itself, not one look among many.
     home = Keyring((work / "tests" / cell.name).absolute())
@@ -200,10 +199,9 @@ def _tuning(cell: Cell, attack: Plain | None, tuning: FinetuneOptions) -> Finetu
 
 def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple[Path, dict[str, Any]]:
     """The folder a thief trains on, and what is left in it; the copy itself where nothing strikes it."""
-    items = read_items(copy)
     if not isinstance(attack, (ImageAttack, CaptionAttack, DatasetAttack)):
-        return copy, {"samples": len(items), "psnr": None}
-    target = work / f"attacked-{cell.name}"
+        return copy, {"samples": len(open_dataset(copy).listing.samples), "psnr": None}
+    items, target = read_items(copy), work / f"attacked-{cell.name}"
     if not target.exists():
         write_items(strike(items, attack, cell.strength, secret_from_seed(cell.seed, f"attack {cell.name}")), target)
     left = read_items(target)
@@ -216,8 +214,7 @@ def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple
 def _quality(suspect: Suspect, model: Path, setting: Setting, work: Path, release: Release) -> dict[str, Any]:
     """How well the model serves its thief, on held-out pictures."""
     held = read_items(work / "held-out")
-    whole = whole_pipeline(model, setting.base, work / f"whole-{model.name}")
-    pipeline = load_pipeline(whole).to(setting.device)
+    pipeline = tuned_pipeline(model, setting.base).to(setting.device)
     losses = denoising_losses(pipeline, [i.picture for i in held], [i.caption for i in held])
     plan = release.plan
     sampler = Sampler(plan.steps, plan.guidance)

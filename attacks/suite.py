@@ -17,6 +17,8 @@ from protect.marks import make_family
 
 PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
 """Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""
+LEAST = 48
+"""Samples without which there is nothing to split."""
 PLACES: dict[str, tuple[str, ...]] = {
     "images": ("training", "outputs"), "captions": ("training", "prompts"), "dataset": ("training",),
     "training": ("training",), "model": ("model",), "api": ("answers",), "outputs": ("outputs",),
