@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from detect.plots import DECOY, INK, PLANTED, svg
 from detect.provenance.panel import ASSUMPTION, PanelVerdict
@@ -78,6 +79,7 @@ def batch_plot(paper: PaperVerdict) -> str:
     axes.set_xlabel({"accuracy": "accuracy", "entropy": "mean entropy", "similarity": "mean cosine within classes"}
                     [paper.variant])  # fmt: skip
     axes.set_ylabel("batches")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3, fontsize=8)
     return svg(figure)
 
@@ -88,8 +90,9 @@ def contrast_plot(ours: PanelVerdict) -> str:
     axes = figure.add_subplot()
     axes.hist(ours.references, bins=20, color=DECOY, label=f"{len(ours.references)} references")
     axes.axvline(ours.contrast, color=PLANTED, linewidth=2.5, label="suspect")
-    axes.set_xlabel("accuracy on the generator's pictures less that on controls")
+    axes.set_xlabel("accuracy: generator's pictures less controls")
     axes.set_ylabel("classifiers")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
     return svg(figure)
 
