@@ -36,7 +36,7 @@ from detect.interface import Verdict
 from detect.query import cached_outputs
 from detect.rehearse import protected_copy, stamp, train_suspect
 from detect.run import detect, versions
-from detect.suspects import Query, Sampler, Suspect, is_pipeline, load_suspect
+from detect.suspects import Query, Sampler, Suspect, check_base, is_pipeline, load_suspect
 from detect.suspects.diffusers_pipeline import load_pipeline
 from protect.embed import Progress
 from protect.errors import InputError
@@ -73,7 +73,9 @@ def bind(setting: Setting, work: Path) -> None:
 
     Raises:
         InputError: if the folder was made with another setting, or for something else.
+        SuspectError: if the base is no diffusers folder.
     """
+    check_base(setting.base)
     if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
         raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
     (work / "cells").mkdir(parents=True, exist_ok=True)

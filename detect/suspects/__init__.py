@@ -11,7 +11,7 @@ from pathlib import Path
 from detect.suspects.interface import Query, Sampler, Suspect
 from protect.errors import SuspectError
 
-__all__ = ["Query", "Sampler", "Suspect", "is_pipeline", "load_suspect"]
+__all__ = ["Query", "Sampler", "Suspect", "check_base", "is_pipeline", "load_suspect"]
 
 
 def load_suspect(path: Path, *, base: Path | None = None, device: str = "cpu", allow_pickle: bool = False) -> Suspect:

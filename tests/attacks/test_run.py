@@ -19,7 +19,7 @@ from attacks.struck import StruckSuspect
 from attacks.suite import PARTS, STANDARD, Cell, read_suite, standard
 from detect.finetune import FinetuneOptions
 from detect.suspects import Query, Sampler
-from protect.errors import InputError
+from protect.errors import InputError, SuspectError
 from protect.plan import Options
 from tests.attacks.test_attacks import carriers
 from tests.detect.conftest import build
@@ -157,6 +157,9 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
         run_cells(cells, replace(setting, embedding=Options(rate=0.1)), tmp_path / "w")
     with pytest.raises(InputError, match="not a folder of attacks"):
         run_cells(cells, setting, dataset)
+    with pytest.raises(SuspectError, match="no such file"):
+        run_cells(cells, replace(setting, base=tmp_path / "none"), tmp_path / "v")
+    assert not (tmp_path / "v").exists()
     with pytest.raises(InputError, match="lower-rank strikes a LoRA"):
         run_cells([Cell("lower-rank", 1.0)], setting, tmp_path / "w")
 
