@@ -70,7 +70,7 @@ def test_what_an_alignment_draws_does_not_depend_on_marks(
     options = Options(rate=0.2, alignment=name, slots=None if name == "unconditional" else 2, decoys=99, alpha=0.05)
     secret = secret_from_seed(3, "test")
     first = embed(source, tmp_path / "a", options, keyring, secret=secret).release
-    monkeypatch.setattr(Template, "version", 2)  # another plan, so other ids, and other marks below
+    monkeypatch.setattr(Template, "version", 99)  # another plan, so other ids, and other marks below
     monkeypatch.setattr(Template, "amplitudes", lambda self: np.ones((3, 24)) / 72**0.5)
     second = embed(source, tmp_path / "b", options, keyring, secret=secret).release
     assert first.planted_id(0) != second.planted_id(0) and first.slots == second.slots
@@ -188,7 +188,8 @@ def test_a_model_that_follows_the_description_is_not_accused() -> None:
     # The gate can fail: planted marks with the description among decoys without it are found "guilty".
     free = law.score(outputs, None, ids.ravel()).reshape(ids.shape)
     wrong = (1 + (free[:, 1:] >= scores[:, :1]).sum(axis=1)) / 100
-    assert (wrong <= 0.1).mean() > 0.15
+    # (0.20 before scores looked in the mirror, too: the best of two views of a foreign decoy is higher.)
+    assert (wrong <= 0.1).mean() > 0.13
 
 
 def test_unconditional_has_one_slot() -> None:
