@@ -141,10 +141,10 @@ def augment(items: Sequence[Item], strength: float, rng: np.random.Generator) ->
     return out
 
 
-_Aided = Callable[[Means], Callable[[Sequence[Item], float, np.random.Generator], list[Item]]]
+_Choice = Callable[[Sequence[Item], float, np.random.Generator], list[Item]]
 
 
-def _loss_filter(means: Means) -> Callable[[Sequence[Item], float, np.random.Generator], list[Item]]:
+def _loss_filter(means: Means) -> _Choice:
     def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
         """The samples that the base denoises worst are left out; up to a fifth."""
         if strength == 0:
@@ -156,7 +156,7 @@ def _loss_filter(means: Means) -> Callable[[Sequence[Item], float, np.random.Gen
     return apply
 
 
-def _mixed(means: Means) -> Callable[[Sequence[Item], float, np.random.Generator], list[Item]]:
+def _mixed(means: Means) -> _Choice:
     def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
         """Clean pictures are added, up to nine for each; a third of the strength is three for each."""
         clean = read_items(means.clean)
@@ -168,7 +168,7 @@ def _mixed(means: Means) -> Callable[[Sequence[Item], float, np.random.Generator
     return apply
 
 
-def _merged(means: Means) -> Callable[[Sequence[Item], float, np.random.Generator], list[Item]]:
+def _merged(means: Means) -> _Choice:
     def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
         """Each sample is taken from another recipient's copy; half of them at full strength."""
         other = {item.key: item for item in read_items(means.second())} if strength else {}
@@ -177,7 +177,7 @@ def _merged(means: Means) -> Callable[[Sequence[Item], float, np.random.Generato
     return apply
 
 
-def _differing(means: Means) -> Callable[[Sequence[Item], float, np.random.Generator], list[Item]]:
+def _differing(means: Means) -> _Choice:
     def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
         """Samples that differ from another recipient's copy are left out, with that probability."""
         other = {item.key: item for item in read_items(means.second())} if strength else {}
@@ -191,10 +191,6 @@ def _same(item: Item, other: Item | None) -> bool:
     return other is not None and item.caption == other.caption and np.array_equal(item.picture, other.picture)
 
 
-def _aided(name: str, summary: str, arm: _Aided) -> AidedAttack:
-    return AidedAttack(name, summary, lambda means: DatasetAttack(name, summary, arm(means)), "dataset")
-
-
 ATTACKS = (
     DatasetAttack("subset", "samples are left out at random", subset),
     DatasetAttack("deduplicate", "of near-duplicates by perceptual hash one stays; up to 20 of 64 bits", deduplicate),
@@ -203,8 +199,12 @@ ATTACKS = (
     DatasetAttack("drop-residuals", "pictures of odd noise residuals are left out, up to a fifth", drop_residuals),
     DatasetAttack("subtract-mean", "what pictures of a suspicious first word share is taken off", subtract_mean),
     DatasetAttack("augment", "mirrored, cropped, coloured versions are added, up to four", augment),
-    _aided("drop-losses", "samples that the base denoises worst are left out, up to a fifth", _loss_filter),
-    _aided("mix", "clean pictures are added, up to 9 : 1", _mixed),
-    _aided("merge-copies", "up to half of the samples come from another recipient's copy", _merged),
-    _aided("drop-differing", "samples that differ from another recipient's copy are left out", _differing),
+    AidedAttack(
+        "drop-losses", "samples that the base denoises worst are left out, up to a fifth", _loss_filter, "dataset"
+    ),
+    AidedAttack("mix", "clean pictures are added, up to 9 : 1", _mixed, "dataset"),
+    AidedAttack("merge-copies", "up to half of the samples come from another recipient's copy", _merged, "dataset"),
+    AidedAttack(
+        "drop-differing", "samples that differ from another recipient's copy are left out", _differing, "dataset"
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from attacks.interface import AidedAttack, ImageAttack, Means
+from attacks.interface import AidedAttack, Means
 from detect.suspects.diffusers_pipeline import load_pipeline, native_size
 from detect.suspects.quiet import quiet
 from protect.errors import InputError
@@ -19,6 +20,7 @@ from protect.marks.interface import Pixels
 _MULTIPLE = 16
 """Sides of pictures are made multiples of this many pixels; twice the usual factor of a VAE."""
 _PURIFY_STEPS = 20
+_Redraw = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 
 @cache
@@ -47,7 +49,7 @@ def _as_before(image: Image.Image, picture: Pixels) -> Pixels:
     return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BICUBIC))
 
 
-def _round_trips(means: Means) -> ImageAttack:
+def _round_trips(means: Means) -> _Redraw:
     @torch.inference_mode()
     def apply(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
         """Encoded and decoded, up to four times."""
@@ -61,10 +63,10 @@ def _round_trips(means: Means) -> ImageAttack:
         done = (scaled[0].permute(1, 2, 0).cpu().numpy() + 1) * 127.5
         return _as_before(Image.fromarray(np.round(done).astype(np.uint8)), picture)
 
-    return ImageAttack(ROUND_TRIPS.name, ROUND_TRIPS.summary, apply)
+    return apply
 
 
-def _purification(means: Means) -> ImageAttack:
+def _purification(means: Means) -> _Redraw:
     pipeline: Any = None
 
     def apply(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
@@ -80,7 +82,7 @@ def _purification(means: Means) -> ImageAttack:
                         num_inference_steps=_PURIFY_STEPS, generator=generator)  # fmt: skip
         return _as_before(done.images[0], picture)
 
-    return ImageAttack(PURIFICATION.name, PURIFICATION.summary, apply)
+    return apply
 
 
 def _img2img(means: Means) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,16 +113,20 @@ class AidedAttack:
 
     name: str
     summary: str
-    arm: Callable[[Means], Plain]
+    arm: Callable[[Means], Callable[..., Any]]
+    """Gives what the attacks of its kind apply."""
     kind: str
 
 
 Attack = Plain | AidedAttack
+_AIDED: dict[str, Callable[..., Plain]] = {"images": ImageAttack, "dataset": DatasetAttack, "model": ModelAttack}
 
 
 def armed(attack: Attack, means: Means) -> Plain:
     """The attack, ready to be applied."""
-    return attack.arm(means) if isinstance(attack, AidedAttack) else attack
+    if not isinstance(attack, AidedAttack):
+        return attack
+    return _AIDED[attack.kind](attack.name, attack.summary, attack.arm(means))
 
 
 def check_strength(strength: float) -> float:

@@ -19,6 +19,8 @@ from detect.suspects.diffusers_pipeline import load_pipeline
 from detect.suspects.lora import apply_lora, find_lora, read_lora
 from detect.suspects.quiet import quiet
 
+_Strike = Callable[[Path, float, int, Path], None]
+
 
 def whole_pipeline(model: Path, base: Path, target: Path) -> Path:
     """A suspect as a diffusers folder of its own: a LoRA is melted into its base."""
@@ -48,7 +50,7 @@ def _save(pipeline: Any, target: Path) -> None:
     partial.rename(target)
 
 
-def _on_weights(change: Callable[[Tensor, float, torch.Generator], Tensor]) -> Callable[[Path, float, int, Path], None]:
+def _on_weights(change: Callable[[Tensor, float, torch.Generator], Tensor]) -> _Strike:
     """A change of single weight arrays as an attack on UNet and text encoder; vectors (biases, norms) stay."""
 
     @torch.no_grad()
@@ -84,7 +86,7 @@ def add_noise(weight: Tensor, strength: float, generator: torch.Generator) -> Te
     return weight + 0.2 * strength * weight.std() * torch.randn(weight.shape, generator=generator)
 
 
-def _towards_base(means: Means) -> ModelAttack:
+def _towards_base(means: Means) -> _Strike:
     @torch.no_grad()
     def apply(model: Path, strength: float, seed: int, target: Path) -> None:
         """Mixed with the base, weight by weight, as merging or a smaller LoRA scale does; down to a tenth."""
@@ -94,10 +96,10 @@ def _towards_base(means: Means) -> ModelAttack:
                 weight.lerp_(before, 0.9 * strength)
         _save(pipeline, target)
 
-    return ModelAttack(TOWARDS_BASE.name, TOWARDS_BASE.summary, apply)
+    return apply
 
 
-def _continued(means: Means) -> ModelAttack:
+def _continued(means: Means) -> _Strike:
     def apply(model: Path, strength: float, seed: int, target: Path) -> None:
         """Trained on with clean pictures, as before, for up to as many steps."""
         steps = round(means.tuning.steps * strength)
@@ -112,16 +114,12 @@ def _continued(means: Means) -> ModelAttack:
         lora = finetune(model, samples, target.with_name(target.name + ".lora"), tuning, device=means.device)
         whole_pipeline(lora, model, target)
 
-    return ModelAttack(CONTINUED_TRAINING.name, CONTINUED_TRAINING.summary, apply)
+    return apply
 
 
-TOWARDS_BASE = AidedAttack("merge-base", "mixed with the base (or a smaller LoRA scale), down to a tenth",
-                           _towards_base, "model")  # fmt: skip
-CONTINUED_TRAINING = AidedAttack("continue", "trained on with clean pictures, for up to as many steps again",
-                                 _continued, "model")  # fmt: skip
 ATTACKS = (
-    TOWARDS_BASE,
-    CONTINUED_TRAINING,
+    AidedAttack("merge-base", "mixed with the base (or a smaller LoRA scale), down to a tenth", _towards_base, "model"),
+    AidedAttack("continue", "trained on with clean pictures, for up to as many steps again", _continued, "model"),
     ModelAttack("prune", "the smallest weights are set to 0, up to half", _on_weights(prune)),
     ModelAttack("quantise-weights", "weights of 8 down to 3 bits", _on_weights(quantise)),
     ModelAttack("weight-noise", "noise of up to a fifth of the weights' deviation", _on_weights(add_noise)),

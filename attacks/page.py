@@ -28,7 +28,7 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
         InputError: if it cannot be written.
     """
     guilty = [row for row in rows if not row["innocent"]]
-    cells = [_cell(own, guilty) for own in grouped(guilty)]
+    cells = summaries(guilty)
     worst_first = sorted(cells, key=lambda c: (c["found"] / max(c["n"], 1), c["least"]))
     pictures = [
         {"name": file.stem, "uri": data_uri(read_rgba(file)[..., :3])} for file in sorted(examples.glob("*.png"))
@@ -39,7 +39,7 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
     ]
     environment = Environment(loader=PackageLoader("attacks", "."), autoescape=select_autoescape(["j2"]))
     html = environment.get_template("page.html.j2").render(
-        cells=worst_first, pictures=pictures, innocents=innocents, plot=Markup(_plot(cells)),
+        cells=worst_first, pictures=pictures, innocents=innocents, plot=Markup(svg(cost_plot(cells))),
         found=sum(c["found"] for c in cells), n=sum(c["n"] for c in cells),
     )  # fmt: skip
     write_atomic(path, html.encode())
@@ -69,6 +69,11 @@ def cost(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[float, fl
     return row.get("denoising_loss", before) / before - 1, row["kernel_distance"] - plain[0]["kernel_distance"]
 
 
+def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the page tells about each kind of cell of guilty models."""
+    return [_cell(own, rows) for own in grouped(rows)]
+
+
 def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     costs = [c for row in own if (c := cost(row, rows)) is not None]
     mean = np.mean(costs, axis=0).tolist() if costs else None
@@ -81,7 +86,7 @@ def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict
     }  # fmt: skip
 
 
-def _plot(cells: Sequence[dict[str, Any]]) -> str:
+def cost_plot(cells: Sequence[dict[str, Any]]) -> Figure:
     """Evidence against what the attack costs; strengths of one attack are joined, and what stands apart is named."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -99,7 +104,8 @@ def _plot(cells: Sequence[dict[str, Any]]) -> str:
         axes.axhline(1 / cells[0]["alpha"], color="#888888", linestyle="--", linewidth=1)
     axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
              ylabel="evidence E (line: 1 / α)")  # fmt: skip
-    return svg(figure)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def _curves(cells: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.images import png_bytes, psnr, read_rgba
 from protect.keys import prf_rng, secret_from_seed
+from protect.marks.interface import Array
 from protect.plan import Options
 from protect.release import Keyring, Release
 from protect.verify import on_white
@@ -154,15 +156,16 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
         _example(cell, attack, marked / release.carriers[0].key, work)
     model, left = _model(cell, attack, copy, setting, work, progress)
     suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
-    if cell.where in ("outputs", "prompts", "answers"):
+    asked_as_it_is = cell.where in ("training", "model")
+    if not asked_as_it_is:
         captions = [s.caption for s in open_dataset(copy).listing.samples] if cell.where == "prompts" else []
         suspect = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
     # A ledger of its own for each cell: an experiment by itself, not one look among many.
     home = Keyring((work / "tests" / cell.name).absolute())
     verdict = detect(release, suspect, home, progress=progress)
-    cost = {} if cell.innocent else _quality(suspect, model, setting, work, release)
-    if cell.where in ("outputs", "prompts", "answers"):
-        cost.pop("denoising_loss", None)  # that of the model which nothing struck
+    cost = {} if cell.innocent else _distance(suspect, setting, work, release)
+    if asked_as_it_is and not cell.innocent:  # else the loss is that of the model which nothing struck
+        cost["denoising_loss"] = _loss(model, setting, work)
     return _row(cell, release, verdict, left | cost)
 
 
@@ -213,21 +216,28 @@ def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple
     return target, {"samples": len(left), "psnr": float(np.median(quality))}
 
 
-def _quality(suspect: Suspect, model: Path, setting: Setting, work: Path, release: Release) -> dict[str, Any]:
-    """How well the model serves its thief, on held-out pictures."""
+def _loss(model: Path, setting: Setting, work: Path) -> float:
+    """How badly the model denoises held-out pictures."""
     held = read_items(work / "held-out")
     pipeline = tuned_pipeline(model, setting.base).to(setting.device)
-    losses = denoising_losses(pipeline, [i.picture for i in held], [i.caption for i in held])
-    plan = release.plan
-    sampler = Sampler(plan.steps, plan.guidance)
-    queries = [Query(item.caption, n) for n, item in enumerate(held[:_HELD])]
+    return float(denoising_losses(pipeline, [i.picture for i in held], [i.caption for i in held]).mean())
+
+
+def _distance(suspect: Suspect, setting: Setting, work: Path, release: Release) -> dict[str, float]:
+    """How far what the suspect draws for held-out captions is from held-out pictures."""
+    captions = [s.caption for s in open_dataset(work / "held-out").listing.samples[:_HELD]]
+    queries = [Query(caption, n) for n, caption in enumerate(captions)]
+    sampler = Sampler(release.plan.steps, release.plan.guidance)
     drawn = cached_outputs(suspect, queries, sampler, work / "cache", lambda _: None)
-    base = load_pipeline(setting.base).to(setting.device)
-    real = features(base, [i.picture for i in held])
-    return {
-        "denoising_loss": float(losses.mean()),
-        "kernel_distance": kernel_distance(features(base, list(drawn)), real),
-    }
+    base, real = _judge(setting.base, setting.device, work)
+    return {"kernel_distance": kernel_distance(features(base, list(drawn)), real)}
+
+
+@cache
+def _judge(base: Path, device: str, work: Path) -> tuple[Any, Array]:
+    """The base, and its features of the held-out pictures: the same for all cells."""
+    pipeline = load_pipeline(base).to(device)
+    return pipeline, features(pipeline, [i.picture for i in read_items(work / "held-out")])
 
 
 def _row(cell: Cell, release: Release, verdict: Verdict, more: dict[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from attacks.page import cost, grouped
+from attacks.page import cost, cost_plot, grouped, summaries
 from attacks.run import Setting, bind, copy_of, run_cells, split
 from attacks.suite import STANDARD, Cell, standard
 from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
@@ -104,7 +103,8 @@ def judge(work: Path) -> None:
         "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
         "rows": rows,
     }, clock())  # fmt: skip
-    plot([r for r in table if r["alignment"] == "twa"])
+    twa = summaries([r for r in guilty_rows if r["alignment"] == "twa"])
+    cost_plot(twa).savefig(RESULTS / "robustness.png", dpi=110)
 
 
 def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -127,24 +127,6 @@ def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "accused": interval(sum(r["verdict"] == "evidence" for r in own), len(own)),
         "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)), "p_values": p_values,
     }  # fmt: skip
-
-
-def plot(table: Sequence[dict[str, Any]]) -> None:
-    """Evidence against cost, one point per attack."""
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.add_subplot()
-    for row in (r for r in table if r["kernel_distance_rise"] is not None):
-        x, y = row["kernel_distance_rise"], float(np.exp(np.mean(np.log(row["e_values"]))))
-        found = row["found"]["share"] == 1
-        axes.scatter(x, y, color="#15803d" if found else "#c2410c", s=28, zorder=3)
-        if not found or x > 10:
-            axes.annotate(f"{row['attack']}, {row['where']}", (x, y), xytext=(4, 3), textcoords="offset points",
-                          fontsize=7)  # fmt: skip
-    axes.axhline(1000, color="#888888", linestyle="--", linewidth=1)
-    axes.set(yscale="log", xlabel="how much further the model's pictures are from real ones (kernel distance)",
-             ylabel="evidence E, geometric mean (line: 1 / α)")  # fmt: skip
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(RESULTS / "robustness.png", dpi=110)
 
 
 if __name__ == "__main__":
