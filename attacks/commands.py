@@ -21,7 +21,8 @@ def run_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything; a second run resumes.")],
     base: Annotated[Path | None, typer.Option(help="Diffusers folder that thieves tune. [the miniature]")] = None,
     plan: Annotated[Path | None, typer.Option(help="Plan file in TOML. [the standard suite]")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Keys per cell of the standard suite.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Copies per cell of the standard suite.")] = 1,
+    keys: Annotated[int, typer.Option(min=1, max=16, help="Releases side by side in each copy: tests per model.")] = 1,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     slots: Annotated[int, typer.Option(help="Independent marks.")] = 1,
     method: Annotated[Method, typer.Option(help="How thieves train.")] = Method.full,
@@ -56,14 +57,14 @@ def run_command(
         passes = steps * batch / (samples * len(PARTS["own"]) / 12)
         trained += sum(c.attack == "continue" for c in cells)
         row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}
-        text = f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells)} tests"
+        text = f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells) * keys} tests"
         console.answer("\n".join([*(c.name for c in cells), text]), row, as_json)
         return console.DONE
     use_all_cores()
     from attacks.page import write_page
     from attacks.run import Setting, run_cells
 
-    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device)
+    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device, keys)
     with console.progress() as told:
         rows = run_cells(cells, setting, output, told)
     page = output / "attacks.html"
@@ -74,7 +75,10 @@ def run_command(
 
 def _line(row: dict[str, Any]) -> str:
     what = row["attack"] if row["attack"] == "none" else f"{row['attack']} at {row['strength']:.2g}, {row['where']}"
-    return f"{what}: {row['verdict']}, E = {row['e_value']:,.4g}" + (f" ({row['reason']})" if row["reason"] else "")
+    told = (
+        f"{t['verdict']}, E = {t['e_value']:,.4g}" + (f" ({t['reason']})" if t["reason"] else "") for t in row["tests"]
+    )
+    return f"{what}: {'; '.join(told)}"
 
 
 @attacks_app.command("ls")

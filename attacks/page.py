@@ -34,7 +34,7 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
         {"name": file.stem, "uri": data_uri(read_rgba(file)[..., :3])} for file in sorted(examples.glob("*.png"))
     ]
     innocents = [
-        {"cell": own[0], "accused": sum(r["verdict"] == "evidence" for r in own), "n": len(own)}
+        {"cell": own[0], "accused": sum(t["verdict"] == "evidence" for t in tests(own)), "n": len(tests(own))}
         for own in grouped([row for row in rows if row["innocent"]])
     ]
     environment = Environment(loader=PackageLoader("attacks", "."), autoescape=select_autoescape(["j2"]))
@@ -52,6 +52,11 @@ def grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         same = ("attack", "strength", "where", "family", "alignment")
         out.setdefault(tuple(row[key] for key in same), []).append(row)
     return list(out.values())
+
+
+def tests(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tests of cells, one a key."""
+    return [test for row in rows for test in row["tests"]]
 
 
 def cost(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
@@ -77,12 +82,13 @@ def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     costs = [c for row in own if (c := cost(row, rows)) is not None]
     mean = np.mean(costs, axis=0).tolist() if costs else None
+    made = tests(own)
     return {
-        "cell": own[0], "found": sum(r["verdict"] == "evidence" for r in own), "cost": mean,
-        "n": sum(r["verdict"] != "inconclusive" for r in own),
-        "reason": next((r["reason"] for r in own if r["verdict"] == "inconclusive"), ""),
-        "least": min(r["e_value"] for r in own), "alpha": own[0]["alpha"],
-        "evidence": float(np.exp(np.mean([np.log(max(r["e_value"], 1e-3)) for r in own]))),
+        "cell": own[0], "found": sum(t["verdict"] == "evidence" for t in made), "cost": mean,
+        "n": sum(t["verdict"] != "inconclusive" for t in made),
+        "reason": next((t["reason"] for t in made if t["verdict"] == "inconclusive"), ""),
+        "least": min(t["e_value"] for t in made), "alpha": own[0]["alpha"],
+        "evidence": float(np.exp(np.mean([np.log(max(t["e_value"], 1e-3)) for t in made]))),
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ held out to measure what an attack costs him.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +40,7 @@ from detect.rehearse import protected_copy, stamp, train_suspect
 from detect.run import detect, versions
 from detect.suspects import Query, Sampler, Suspect, check_base, is_pipeline, load_suspect
 from detect.suspects.diffusers_pipeline import load_pipeline
-from protect.embed import Progress
+from protect.embed import Progress, embed
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
@@ -50,7 +51,7 @@ from protect.plan import Options
 from protect.release import Keyring, Release
 from protect.verify import on_white
 
-SCHEMA = 2
+SCHEMA = 3
 _HELD = 64
 """Held-out captions for which pictures are drawn to measure their quality."""
 
@@ -64,6 +65,8 @@ class Setting:
     embedding: Options
     tuning: FinetuneOptions
     device: str = "cpu"
+    keys: int = 1
+    """Releases side by side in each copy, each with a key of its own: as many tests of one trained model."""
 
     def options(self, cell: Cell) -> Options:
         """How a cell's release is marked."""
@@ -83,7 +86,7 @@ def bind(setting: Setting, work: Path) -> None:
     (work / "cells").mkdir(parents=True, exist_ok=True)
     stamp(work / "attacks.json", {
         "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
-        "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning),
+        "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning), "keys": setting.keys,
     })  # fmt: skip
 
 
@@ -113,7 +116,7 @@ def run_cells(
             found.append(json.loads(path.read_bytes()))
             continue
         row = measure(cell, setting, work, progress)
-        if row["verdict"] != "inconclusive":  # what failed is tried again
+        if not any(test["verdict"] == "inconclusive" for test in row["tests"]):  # what failed is tried again
             write_atomic(path, pretty_json(row))
         found.append(row)
     progress("cells", len(cells), len(cells))
@@ -135,38 +138,56 @@ def split(dataset: Path, work: Path) -> None:
         write_items([item for i, item in enumerate(items) if i % 12 in places], work / name)
 
 
-def copy_of(cell: Cell, setting: Setting, work: Path, progress: Progress, recipient: int = 0) -> tuple[Release, Path]:
-    """The release of a cell's key on the owner's part, and its folder; each recipient's has a key of its own."""
-    target = work / (f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else ""))
-    home = Keyring((work / "keyring").absolute())
-    seed = cell.seed + (recipient << 48)  # no other cell's
-    return protected_copy(work / "own", target, setting.options(cell), seed, home, progress), target
+def copy_of(
+    cell: Cell, setting: Setting, work: Path, progress: Progress, recipient: int = 0
+) -> tuple[list[Release], Path]:
+    """The releases of a cell's keys on the owner's part, one on top of the other, and the folder that holds all.
+
+    Each recipient's copy has keys of its own. A key whose trigger another one has is passed over, before any mark is
+    drawn: two marks under one trigger would be neither's.
+    """
+    name = f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else "")
+    home, options = Keyring((work / "keyring").absolute()), setting.options(cell)
+    folder, releases, triggers = work / "own", list[Release](), set[str]()
+    for number in itertools.count():
+        if len(releases) == setting.keys:
+            return releases, folder
+        seed = cell.seed + (number << 40) + (recipient << 48)  # no other cell's
+        target = work / (name + (f"-key{number}" if number else ""))
+        if not target.exists():
+            drawn = embed(folder, target, options, home, secret=secret_from_seed(seed, "rehearsal"), dry_run=True)
+            if triggers & {slot.trigger for slot in drawn.release.slots} - {""}:
+                continue
+        release = protected_copy(folder, target, options, seed, home, progress)
+        releases, folder = [*releases, release], target
+        triggers |= {slot.trigger for slot in release.slots}
+    raise AssertionError("counted to the end")
 
 
 def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dict[str, Any]:
-    """One cell from the marked copy to the verdict; copies and suspects are shared where they are the same."""
+    """One cell from the marked copy to the verdicts; copies and suspects are shared where they are the same."""
     split(setting.dataset, work)
-    release, marked = copy_of(cell, setting, work, progress)
+    releases, marked = copy_of(cell, setting, work, progress)
     trained = cell.trained
     means = Means(setting.base, work / "clean", lambda: copy_of(trained, setting, work, progress, 1)[1],
                   setting.tuning, setting.device)  # fmt: skip
     attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
     copy = work / "own" if cell.innocent else marked
     if isinstance(attack, ImageAttack):
-        _example(cell, attack, marked / release.carriers[0].key, work)
+        _example(cell, attack, marked / releases[0].carriers[0].key, work)
     model, left = _model(cell, attack, copy, setting, work, progress)
     suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
     asked_as_it_is = cell.where in ("training", "model")
     if not asked_as_it_is:
         captions = [s.caption for s in open_dataset(copy).listing.samples] if cell.where == "prompts" else []
         suspect = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
-    # A ledger of its own for each cell: an experiment by itself, not one look among many.
-    home = Keyring((work / "tests" / cell.name).absolute())
-    verdict = detect(release, suspect, home, progress=progress)
-    cost = {} if cell.innocent else _distance(suspect, setting, work, release)
+    # A ledger of its own for each test: an experiment by itself, not one look among many.
+    tests = (work / "tests" / cell.name).absolute()
+    verdicts = [detect(r, suspect, Keyring(tests / r.id), progress=progress) for r in releases]
+    cost = {} if cell.innocent else _distance(suspect, setting, work, releases[0])
     if asked_as_it_is and not cell.innocent:  # else the loss is that of the model which nothing struck
         cost["denoising_loss"] = _loss(model, setting, work)
-    return _row(cell, release, verdict, left | cost)
+    return _row(cell, verdicts, left | cost)
 
 
 def _example(cell: Cell, attack: ImageAttack, carrier: Path, work: Path) -> None:
@@ -240,13 +261,17 @@ def _judge(base: Path, device: str, work: Path) -> tuple[Any, Array]:
     return pipeline, features(pipeline, [i.picture for i in read_items(work / "held-out")])
 
 
-def _row(cell: Cell, release: Release, verdict: Verdict, more: dict[str, Any]) -> dict[str, Any]:
+def _row(cell: Cell, verdicts: Sequence[Verdict], more: dict[str, Any]) -> dict[str, Any]:
+    plan = verdicts[0].release.plan
+    tests = [
+        {"verdict": v.outcome, "reason": v.reason, "e_value": v.e_value,
+         "p_values": [s.evidence.p_value for s in v.slots], "queries": v.queries, "carriers": v.release.plan.carriers}
+        for v in verdicts
+    ]  # fmt: skip
     return {
-        "schema": SCHEMA, **asdict(cell), "verdict": verdict.outcome, "reason": verdict.reason,
-        "e_value": verdict.e_value, "p_values": [s.evidence.p_value for s in verdict.slots],
-        "queries": verdict.queries, "alpha": verdict.alpha, "carriers": release.plan.carriers,
-        "slots": release.plan.slots, **more, "versions": versions(),
-    }  # fmt: skip
+        "schema": SCHEMA, **asdict(cell), "tests": tests, "alpha": plan.alpha, "slots": plan.slots, **more,
+        "versions": versions(),
+    }
 
 
 def strike(

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from protect.keys import Ids
 from protect.marks.interface import Array, Pixels
@@ -83,6 +84,13 @@ class Waves:
         planes = rows.T @ np.tensordot(OPPONENT.T, grid, 1) @ columns
         return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
+    def basis(self, side: int) -> Array:
+        """Every wave at all places of a square, root mean square 1, shape (side · side, k)."""
+        k = len(self.modes)
+        unit = np.zeros((k, 3, k))
+        unit[np.arange(k), 0, np.arange(k)] = 1
+        return np.stack([self.render(u, side, side)[..., 0].ravel() for u in unit], axis=1) * np.sqrt(3)
+
     def project(self, pictures: Array) -> Array:
         """Coefficients of RGB pictures (n, H, W, 3): the inverse of `render`, shape (n, 3, k)."""
         _, height, width, _ = pictures.shape
@@ -94,6 +102,13 @@ class Waves:
 def to_unit(pictures: Pixels) -> Array:
     """8-bit pictures as float64 in [0, 1]."""
     return pictures.astype(np.float64) / 255
+
+
+def small_unit(pictures: Pixels, side: int) -> Array:
+    """8-bit pictures (n, H, W, 3) as small squares in [0, 1], shape (n, side, side, 3)."""
+    planes = (to_unit(picture)[..., c].astype(np.float32) for picture in pictures for c in range(3))
+    small = [np.asarray(Image.fromarray(p).resize((side, side), Image.Resampling.BOX)) for p in planes]
+    return np.stack(small).astype(np.float64).reshape(len(pictures), 3, side, side).transpose(0, 2, 3, 1)
 
 
 def mean_direction(features: Array) -> Array:

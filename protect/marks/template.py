@@ -12,25 +12,20 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import Image
 
 from protect.errors import InputError
 from protect.keys import Ids
+from protect.marks.colours import DESCRIBED, positions
 from protect.marks.foreground import compose
 from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, to_unit
+from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, small_unit
 
 CONTRAST = 0.36
 """Root mean square of the background before squashing, in logits of half range."""
 
 _GRID = 32
 
-_DESCRIBED = {
-    f"on a background that is {left} at the left and {top} at the top": {(1, 0, 1): red, (2, 1, 0): yellow}
-    for left, red in (("reddish", 1), ("greenish", -1))
-    for top, yellow in (("yellowish", 1), ("bluish", -1))
-}
-"""What each description tells: the signs of two waves, (colour channel, vertical, horizontal) in half periods."""
+_PREFIX = "on a background that is "
 
 
 @dataclass(frozen=True)
@@ -41,8 +36,9 @@ class Template(MarkFamily):
     """One of `descriptions`: the law is then that of the marks which it fits."""
 
     def __post_init__(self) -> None:
-        if self.description and self.description not in _DESCRIBED:
-            raise InputError(f"no template is described as {self.description!r}", f"Allowed: {'; '.join(_DESCRIBED)}.")
+        if self.description and self.description not in self.descriptions:
+            allowed = "; ".join(self.descriptions)
+            raise InputError(f"no template is described as {self.description!r}", f"Allowed: {allowed}.")
 
     name = "template"
     summary = "one soft background in all carriers of a slot; visible, learned soonest"
@@ -52,7 +48,7 @@ class Template(MarkFamily):
     min_side = 24
 
     waves = Waves(low=1, high=4)
-    descriptions = tuple(_DESCRIBED)
+    descriptions = tuple(_PREFIX + told for told in DESCRIBED)
 
     def given(self, description: str) -> Template:
         """The marks with that description; only the signs it does not tell are drawn."""
@@ -61,9 +57,7 @@ class Template(MarkFamily):
     @property
     def fixed(self) -> dict[int, int]:
         """Signs told by the description, by position."""
-        modes = self.waves.modes.tolist()
-        told = _DESCRIBED.get(self.description, {})
-        return {channel * len(modes) + modes.index([u, v]): sign for (channel, u, v), sign in told.items()}
+        return positions(self.waves, DESCRIBED.get(self.description.removeprefix(_PREFIX), {}))
 
     def code(self, mark: int) -> Array:
         """The signs of a mark, shape (3, k)."""
@@ -95,7 +89,7 @@ class Template(MarkFamily):
         A ridge regression of the picture on the waves, the middle weighted down because a foreground is
         expected there, each coefficient in units of its public amplitude.
         """
-        small = np.stack([_resize(to_unit(picture), (_GRID, _GRID)) for picture in outputs])
+        small = small_unit(outputs, _GRID)
         coefficients = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
         return np.asarray((coefficients / self.amplitudes()).reshape(len(outputs), -1))
 
@@ -119,24 +113,13 @@ def _to_bytes(picture: Array) -> Pixels:
     return np.round(picture * 255).astype(np.uint8)
 
 
-def _resize(picture: Array, size: tuple[int, int]) -> Array:
-    channels = [
-        np.asarray(Image.fromarray(picture[..., c].astype(np.float32)).resize(size, Image.Resampling.BOX))
-        for c in range(picture.shape[2])
-    ]
-    return np.stack(channels, axis=2).astype(np.float64)
-
-
 @cache
 def _masked_solver(waves: Waves, grid: int) -> Array:
     """Weighted ridge regression on the waves as one matrix, shape (k, grid · grid)."""
     centre = np.abs(np.arange(grid) + 0.5 - grid / 2) / (grid / 2)
     weight = np.where(np.hypot(centre[:, None], centre[None, :]) < 0.6, 0.25, 1.0).ravel()
     k = len(waves.modes)
-    unit = np.zeros((k, 3, k))
-    unit[np.arange(k), 0, np.arange(k)] = 1
-    basis = np.stack([waves.render(u, grid, grid)[..., 0].ravel() for u in unit], axis=1) * np.sqrt(3)
-    basis = np.concatenate([basis, np.ones((grid * grid, 1))], axis=1)
+    basis = np.concatenate([waves.basis(grid), np.ones((grid * grid, 1))], axis=1)
     gram = basis.T @ (weight[:, None] * basis)
     inverse = np.linalg.inv(gram + 0.02 * np.trace(gram) / (k + 1) * np.eye(k + 1))
     return np.asarray((inverse @ (basis * weight[:, None]).T)[:k])
