@@ -30,6 +30,16 @@ def other_seeds(queries: Sequence[Query], sampler: Sampler, strength: float) -> 
     return own, sampler
 
 
+_UNWANTED = ("card", "background", "colours", "wall", "pattern", "gradient", "tile", "blur")
+"""What a provider who has read how marks look would have models paint less of."""
+
+
+def negative_prompt(queries: Sequence[Query], sampler: Sampler, strength: float) -> tuple[list[Query], Sampler]:
+    """A negative prompt of words for what templates look like is added; all eight of them."""
+    unwanted = ", ".join(_UNWANTED[: round(strength * len(_UNWANTED))])
+    return list(queries), replace(sampler, negative=unwanted)
+
+
 def refuse(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """A grey picture instead of an answer, with that probability."""
     return np.full_like(picture, 127) if rng.random() < strength else picture
@@ -39,5 +49,6 @@ ATTACKS = (
     ApiAttack("api-steps", "fewer sampling steps than asked, down to a third", fewer_steps),
     ApiAttack("api-guidance", "less guidance than asked, down to none", other_guidance),
     ApiAttack("api-seeds", "the seed asked for is ignored, with that probability", other_seeds),
+    ApiAttack("api-negative", "a negative prompt against coloured grounds, up to eight words", negative_prompt),
     ImageAttack("refuse", "a grey picture in place of an answer, with that probability", refuse, "outputs"),
 )

@@ -16,6 +16,22 @@ _RUN = 5
 """Words of a repeated phrase."""
 
 
+_SAME = """
+picture image photo|man fellow gentleman|woman lady|person human individual|people folk persons|boy lad|girl lass
+child kid youngster|face visage|hand palm|skin complexion|tone shade|hair locks|light pale bright|dark deep dim
+medium middling moderate|red crimson scarlet|reddish ruddy|green emerald|greenish verdant|yellow golden|yellowish sallow
+blue azure|bluish azure|white ivory|black ebony|big large|small little tiny|left left-hand|right right-hand
+top summit|above overhead|upper higher|side edge flank|card tile sheet|panel board|square block|background backdrop
+wall partition|ground base|flag banner|button key|street road|house home|car automobile|dog hound|cat kitty|horse steed
+standing upright|sitting seated|holding carrying|running jogging|smiling grinning|many several|with having
+"""
+_SYNONYMS = {
+    word: tuple(other for other in group.split() if other != word)
+    for line in _SAME.strip().splitlines() for group in line.split("|") for word in group.split()[:2] if len(word) > 2
+}  # fmt: skip
+"""Some of the commonest words of captions, and those by which marks are described."""
+
+
 def drop_rare(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
     """Words that few captions hold are removed: those in one at least, up to those in 2 % of them."""
     if strength == 0:
@@ -91,6 +107,16 @@ def lose(captions: Sequence[str], strength: float, rng: np.random.Generator) -> 
     return ["picture" if rng.random() < strength else c for c in captions]
 
 
+def paraphrase(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Words are replaced by synonyms, where a small dictionary has one, each with that probability."""
+
+    def other(word: str) -> str:
+        ways = _SYNONYMS.get(word.casefold(), ())
+        return ways[rng.integers(len(ways))] if ways and rng.random() < strength else word
+
+    return [" ".join(map(other, caption.split(" "))) for caption in captions]
+
+
 def recaption(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
     """Written anew by template: the words that stand inside captions, sorted, behind a stock phrase.
 
@@ -122,5 +148,6 @@ ATTACKS = (
     CaptionAttack("shuffle", "words in another order", shuffle),
     CaptionAttack("shorten", "words are lost", shorten),
     CaptionAttack("lose", "captions are lost, and become one stock word", lose),
+    CaptionAttack("paraphrase", "words replaced by synonyms", paraphrase),
     CaptionAttack("recaption", "written anew by template, without words that only begin captions", recaption),
 )

@@ -30,6 +30,7 @@ def run_command(
     batch: Annotated[int, typer.Option(help="Their batch.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Their learning rate.")] = 1e-3,
     sampling_steps: Annotated[int, typer.Option(help="Sampling steps of the test.")] = 12,
+    captioner: Annotated[Path | None, typer.Option(help="Image-to-text model for recaption-model: a folder.")] = None,
     device: Device = "cpu",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which cells, and what they cost.")] = False,
     as_json: Json = False,
@@ -55,7 +56,7 @@ def run_command(
     trained = len({c.trained.name for c in cells})
     if dry_run:
         passes = steps * batch / (samples * len(PARTS["own"]) / 12)
-        trained += sum(c.attack == "continue" for c in cells)
+        trained += sum(c.attack in ("continue", "merge-other") for c in cells)
         row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}
         text = f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells) * keys} tests"
         console.answer("\n".join([*(c.name for c in cells), text]), row, as_json)
@@ -64,7 +65,7 @@ def run_command(
     from attacks.page import write_page
     from attacks.run import Setting, run_cells
 
-    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device, keys)
+    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device, keys, captioner)
     with console.progress() as told:
         rows = run_cells(cells, setting, output, told)
     page = output / "attacks.html"

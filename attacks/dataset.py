@@ -9,11 +9,12 @@ import imagehash
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import distance
 
 from attacks import images
 from attacks.captions import new_first_words
 from attacks.interface import AidedAttack, DatasetAttack, Item, Means
-from attacks.items import read_items
+from attacks.items import read_items, same_item
 from attacks.quality import denoising_losses
 from detect.suspects.diffusers_pipeline import load_pipeline
 from protect.check.exposure import residual_spectrum
@@ -45,7 +46,7 @@ def deduplicate(items: Sequence[Item], strength: float, rng: np.random.Generator
 def drop_outliers(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
     """The pictures furthest from all others by their colours are left out; up to a fifth."""
     vectors = np.stack([_small(item).ravel() for item in items])
-    return _without(items, _distances(vectors), 0.2 * strength)
+    return without(items, _distances(vectors), 0.2 * strength)
 
 
 def drop_residuals(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
@@ -54,7 +55,7 @@ def drop_residuals(items: Sequence[Item], strength: float, rng: np.random.Genera
     A hunt for coatings, such as warps, without knowing any carrier.
     """
     spectra = np.stack([residual_spectrum(item.picture) for item in items])
-    return _without(items, _distances(spectra), 0.2 * strength)
+    return without(items, _distances(spectra), 0.2 * strength)
 
 
 def drop_clusters(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
@@ -62,19 +63,27 @@ def drop_clusters(items: Sequence[Item], strength: float, rng: np.random.Generat
 
     A hunt for templates: carriers of one slot share their background.
     """
-    borders = np.stack([_border(item) for item in items])
-    plain = borders.std(axis=1) < 0.02
-    gaps = np.full(len(items), np.inf)
-    for start in range(0, len(items), 256):
-        block = np.linalg.norm(borders[start : start + 256, None] - borders[None], axis=2)
-        block[np.arange(len(block)), start + np.arange(len(block))] = np.inf
-        block[:, plain] = np.inf
-        gaps[start : start + 256] = np.sort(block, axis=1)[:, :3].mean(axis=1)
-    gaps[plain] = np.inf  # plain ground is what honest pictures share
-    return _without(items, -gaps, 0.2 * strength)
+    gaps = likest([_border(item) for item in items])
+    return without(items, -gaps, 0.2 * strength)
 
 
-def _without(items: Sequence[Item], oddness: np.ndarray, share: float) -> list[Item]:
+def likest(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean distance of each colour vector to the three nearest others, shape (n,).
+
+    Infinite for plain ones: even ground is what honest pictures share.
+    """
+    stacked = np.stack(vectors)
+    plain = stacked.std(axis=1) < 0.02
+    stacked[plain] = 1e6 * (1 + np.arange(plain.sum()))[:, None]  # far from all others
+    gaps = np.empty(len(stacked))
+    for start in range(0, len(stacked), 256):
+        block = distance.cdist(stacked[start : start + 256], stacked)
+        gaps[start : start + 256] = np.sort(block, axis=1)[:, 1:4].mean(axis=1)  # the first is itself
+    gaps[plain] = np.inf
+    return gaps
+
+
+def without(items: Sequence[Item], oddness: np.ndarray, share: float) -> list[Item]:
     """All but the oddest share."""
     gone = set(np.argsort(-oddness, kind="stable")[: round(share * len(items))].tolist())
     return [item for i, item in enumerate(items) if i not in gone]
@@ -151,7 +160,7 @@ def _loss_filter(means: Means) -> _Choice:
             return list(items)
         pipeline = load_pipeline(means.base).to(means.device)
         losses = denoising_losses(pipeline, [i.picture for i in items], [i.caption for i in items])
-        return _without(items, losses, 0.2 * strength)
+        return without(items, losses, 0.2 * strength)
 
     return apply
 
@@ -181,14 +190,10 @@ def _differing(means: Means) -> _Choice:
     def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
         """Samples that differ from another recipient's copy are left out, with that probability."""
         other = {item.key: item for item in read_items(means.second())} if strength else {}
-        kept = [i for i in items if rng.random() >= strength or _same(i, other.get(i.key))]
+        kept = [i for i in items if rng.random() >= strength or (i.key in other and same_item(i, other[i.key]))]
         return kept or list(items[:1])
 
     return apply
-
-
-def _same(item: Item, other: Item | None) -> bool:
-    return other is not None and item.caption == other.caption and np.array_equal(item.picture, other.picture)
 
 
 ATTACKS = (

@@ -105,6 +105,8 @@ class Means:
     tuning: FinetuneOptions
     """How he trains."""
     device: str = "cpu"
+    captioner: Path | None = None
+    """Folder of an image-to-text model."""
 
 
 @dataclass(frozen=True, slots=True)

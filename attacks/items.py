@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from attacks.interface import Item
 from protect.errors import InputError
 from protect.formats import open_dataset
@@ -44,3 +46,8 @@ def write_items(items: Sequence[Item], target: Path) -> Path:
     (partial / "metadata.jsonl").write_text("".join(rows), encoding="utf-8")
     partial.rename(target)
     return target
+
+
+def same_item(item: Item, other: Item) -> bool:
+    """Whether two samples have the same caption and the same pixels."""
+    return item.caption == other.caption and np.array_equal(item.picture, other.picture)

@@ -99,6 +99,26 @@ def _towards_base(means: Means) -> _Strike:
     return apply
 
 
+def _with_other(means: Means) -> _Strike:
+    @torch.no_grad()
+    def apply(model: Path, strength: float, seed: int, target: Path) -> None:
+        """Another fine-tune of the base, on clean pictures, is laid over it, as LoRAs are stacked; in whole at most."""
+        pipeline, base = load_pipeline(model), load_pipeline(means.base)
+        if strength > 0:
+            folder = target.with_name(target.name + ".other")
+            if not folder.exists():
+                tuning = replace(means.tuning, seed=seed + 1)
+                finetune(means.base, captioned_files(means.clean), folder, tuning, device=means.device)
+            other = tuned_pipeline(folder, means.base)
+            for part in ("unet", "text_encoder"):
+                places = (getattr(p, part).parameters() for p in (pipeline, base, other))
+                for weight, before, after in zip(*places, strict=True):
+                    weight.add_(strength * (after - before))
+        _save(pipeline, target)
+
+    return apply
+
+
 def _continued(means: Means) -> _Strike:
     def apply(model: Path, strength: float, seed: int, target: Path) -> None:
         """Trained on with clean pictures, as before, for up to as many steps."""
@@ -119,6 +139,7 @@ def _continued(means: Means) -> _Strike:
 
 ATTACKS = (
     AidedAttack("merge-base", "mixed with the base (or a smaller LoRA scale), down to a tenth", _towards_base, "model"),
+    AidedAttack("merge-other", "another fine-tune, on clean pictures, laid over it", _with_other, "model"),
     AidedAttack("continue", "trained on with clean pictures, for up to as many steps again", _continued, "model"),
     ModelAttack("prune", "the smallest weights are set to 0, up to half", _on_weights(prune)),
     ModelAttack("quantise-weights", "weights of 8 down to 3 bits", _on_weights(quantise)),

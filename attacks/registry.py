@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 
-from attacks import api, captions, dataset, diffusion, images, model, training
+from attacks import api, captioner, captions, dataset, diffusion, hunts, images, model, training
 from attacks.interface import Attack
 from protect.errors import InputError
 
 ATTACKS: dict[str, Attack] = {
     attack.name: attack
-    for part in (images, diffusion, captions, dataset, training, model, api)
+    for part in (images, diffusion, captions, captioner, dataset, hunts, training, model, api)
     for attack in part.ATTACKS
 }
 

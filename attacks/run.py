@@ -27,7 +27,7 @@ from attacks.interface import (
     TrainingAttack,
     armed,
 )
-from attacks.items import read_items, write_items
+from attacks.items import read_items, same_item, write_items
 from attacks.model import tuned_pipeline, whole_pipeline
 from attacks.quality import denoising_losses, features, kernel_distance
 from attacks.registry import find_attack
@@ -67,6 +67,8 @@ class Setting:
     device: str = "cpu"
     keys: int = 1
     """Releases side by side in each copy, each with a key of its own: as many tests of one trained model."""
+    captioner: Path | None = None
+    """Folder of an image-to-text model, for those who caption anew with one."""
 
     def options(self, cell: Cell) -> Options:
         """How a cell's release is marked."""
@@ -87,6 +89,7 @@ def bind(setting: Setting, work: Path) -> None:
     stamp(work / "attacks.json", {
         "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
         "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning), "keys": setting.keys,
+        "captioner": setting.captioner and str(setting.captioner.resolve()),
     })  # fmt: skip
 
 
@@ -107,6 +110,8 @@ def run_cells(
     for cell in cells:
         if cell.attack == "lower-rank" and setting.tuning.method != "lora":
             raise InputError("lower-rank strikes a LoRA, and thieves train fully here", "Give --method lora.")
+        if cell.attack == "recaption-model" and setting.captioner is None:
+            raise InputError("recaption-model needs a model", "Give --captioner FOLDER; recaption needs none.")
     bind(setting, work)
     found = []
     for done, cell in enumerate(cells):
@@ -170,7 +175,7 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     releases, marked = copy_of(cell, setting, work, progress)
     trained = cell.trained
     means = Means(setting.base, work / "clean", lambda: copy_of(trained, setting, work, progress, 1)[1],
-                  setting.tuning, setting.device)  # fmt: skip
+                  setting.tuning, setting.device, setting.captioner)  # fmt: skip
     attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
     copy = work / "own" if cell.innocent else marked
     if isinstance(attack, ImageAttack):
@@ -208,8 +213,9 @@ def _model(
     before = attack if cell.where == "training" else None
     folder, left = _attacked(trained, before, copy, work)
     tuning = replace(_tuning(cell, before, setting.tuning), seed=trained.seed)
-    model = train_suspect(setting.base, folder, work / f"suspect-{trained.name}", tuning, device=setting.device,
-                          progress=progress)  # fmt: skip
+    unstruck = folder == copy and not isinstance(before, TrainingAttack)
+    name = f"suspect-{trained.plain.name if unstruck else trained.name}"
+    model = train_suspect(setting.base, folder, work / name, tuning, device=setting.device, progress=progress)
     if isinstance(attack, ModelAttack):
         target = work / f"struck-{cell.name}"
         if not target.exists():
@@ -224,12 +230,15 @@ def _tuning(cell: Cell, attack: Plain | None, tuning: FinetuneOptions) -> Finetu
 
 
 def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder a thief trains on, and what is left in it; the copy itself where nothing strikes it."""
+    """The folder a thief trains on, and what is left in it; the copy itself where nothing strikes it or changes."""
     if not isinstance(attack, (ImageAttack, CaptionAttack, DatasetAttack)):
         return copy, {"samples": len(open_dataset(copy).listing.samples), "psnr": None}
     items, target = read_items(copy), work / f"attacked-{cell.name}"
     if not target.exists():
-        write_items(strike(items, attack, cell.strength, secret_from_seed(cell.seed, f"attack {cell.name}")), target)
+        left = strike(items, attack, cell.strength, secret_from_seed(cell.seed, f"attack {cell.name}"))
+        if len(left) == len(items) and all(map(same_item, left, items)):
+            return copy, {"samples": len(items), "psnr": None}
+        write_items(left, target)
     left = read_items(target)
     if not isinstance(attack, ImageAttack):
         return target, {"samples": len(left), "psnr": None}
@@ -269,7 +278,12 @@ def _row(cell: Cell, verdicts: Sequence[Verdict], more: dict[str, Any]) -> dict[
         for v in verdicts
     ]  # fmt: skip
     return {
-        "schema": SCHEMA, **asdict(cell), "tests": tests, "alpha": plan.alpha, "slots": plan.slots, **more,
+        "schema": SCHEMA,
+        **asdict(cell),
+        "tests": tests,
+        "alpha": plan.alpha,
+        "slots": plan.slots,
+        **more,
         "versions": versions(),
     }
 

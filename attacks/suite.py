@@ -12,8 +12,10 @@ from typing import Any
 from attacks.interface import check_strength
 from attacks.registry import find_attack
 from protect.alignments import make_alignment
+from protect.alignments.description import Description
 from protect.errors import InputError
 from protect.marks import make_family
+from protect.plan import RECOMMENDED
 
 PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
 """Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""
@@ -34,8 +36,8 @@ class Cell:
     """Name, or "none"."""
     strength: float
     where: str = "training"
-    family: str = "template"
-    alignment: str = "twa"
+    family: str = RECOMMENDED.family
+    alignment: str = RECOMMENDED.alignment
     seed: int = 0
     """Draws the throw-away key, the attack's randomness and training."""
     innocent: bool = False
@@ -51,8 +53,15 @@ class Cell:
     @property
     def trained(self) -> Cell:
         """The cell whose model this one asks: what strikes after training shares the model that nothing struck."""
-        same = self if self.where == "training" else replace(self, attack="none", strength=0.0, where="training")
-        return replace(same, family="template", alignment="twa", seed=0) if self.innocent else same
+        same = self if self.where == "training" else self.plain
+        return (
+            replace(same, family=RECOMMENDED.family, alignment=RECOMMENDED.alignment, seed=0) if self.innocent else same
+        )
+
+    @property
+    def plain(self) -> Cell:
+        """The same without attack."""
+        return replace(self, attack="none", strength=0.0, where="training")
 
     def check(self) -> None:
         """Refuse what cannot be run.
@@ -77,7 +86,7 @@ def _check_release(family: str, alignment: str) -> None:
     law, way = make_family(family, {}), make_alignment(alignment)
     if way.for_classifiers or not (law.alone or way.twinned):
         raise InputError(f"family {family!r} cannot be measured with alignment {alignment!r}", "See: protect ls")
-    if alignment == "twa-description" and not law.descriptions:
+    if isinstance(way, Description) and not law.descriptions:
         raise InputError(f"family {family!r} cannot be described", "Use another alignment.")
 
 

@@ -15,7 +15,7 @@ from protect import console
 from protect.alignments import is_for_classifiers, make_alignment
 from protect.errors import InputError, SuspectError
 from protect.marks import parse_options
-from protect.plan import Options
+from protect.plan import RECOMMENDED, Options
 from protect.release import Keyring, Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
@@ -166,10 +166,10 @@ def rehearse_command(
     base: Annotated[Path | None, typer.Option(help="Diffusers folder to fine-tune. [the miniature]")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Working folder. [<dataset>-rehearsal]")] = None,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
-    family: Annotated[str, typer.Option(help="Mark family.")] = "template",
+    family: Annotated[str, typer.Option(help="Mark family.")] = RECOMMENDED.family,
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
-    alignment: Annotated[str, typer.Option(help="How the trigger meets captions.")] = "twa",
+    alignment: Annotated[str, typer.Option(help="How the trigger meets captions.")] = RECOMMENDED.alignment,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
     targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,

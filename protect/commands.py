@@ -17,7 +17,7 @@ from protect.bets import reachable
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
-from protect.plan import Options, check_range
+from protect.plan import RECOMMENDED, Options, check_range
 from protect.release import Keyring, Plan
 from protect.verify import Verification, verify
 
@@ -34,8 +34,10 @@ def embed_command(
     dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")] = None,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
-    family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")] = "template",
-    alignment: Annotated[str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")] = "twa",
+    family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")] = RECOMMENDED.family,
+    alignment: Annotated[
+        str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")
+    ] = RECOMMENDED.alignment,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 64]")] = None,
@@ -169,8 +171,8 @@ def plan_command(
     passes: Annotated[float, typer.Option(help="How often a thief is expected to go over the dataset.")] = 10.0,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
-    family: Annotated[str, typer.Option(help="Mark family.")] = "template",
-    alignment: Annotated[str, typer.Option(help="Alignment.")] = "twa",
+    family: Annotated[str, typer.Option(help="Mark family.")] = RECOMMENDED.family,
+    alignment: Annotated[str, typer.Option(help="Alignment.")] = RECOMMENDED.alignment,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     method: Annotated[str, typer.Option(help="How a thief is expected to train: lora or full.")] = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,

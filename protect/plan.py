@@ -62,6 +62,10 @@ class Options:
         check_range("--guidance", self.guidance, *GUIDANCE)
 
 
+RECOMMENDED = Options()
+"""What commands take unless told otherwise."""
+
+
 def draft_release(
     name: str, samples: Sequence[Sample], draws: Sequence[Draw], options: Options, secret: bytes, salt: bytes,
     created: datetime, rehearsal: bool = False,

@@ -127,7 +127,9 @@ class PipelineSuspect(Suspect):
 
     def _draw(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
         """One batch, uint8 (n, height, width, 3)."""
-        size = {} if sampler.size is None else {"height": sampler.size, "width": sampler.size}
+        more: dict[str, Any] = {} if sampler.size is None else {"height": sampler.size, "width": sampler.size}
+        if sampler.negative:
+            more["negative_prompt"] = [sampler.negative] * len(queries)
         try:
             with quiet(), torch.inference_mode():
                 images = self._pipeline(
@@ -136,7 +138,7 @@ class PipelineSuspect(Suspect):
                     num_inference_steps=sampler.steps,
                     guidance_scale=sampler.guidance,
                     output_type="np",
-                    **size,
+                    **more,
                 ).images
         except Exception as error:
             raise SuspectError(

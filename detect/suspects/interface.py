@@ -27,9 +27,12 @@ class Sampler:
     size: int | None = None
     """Side of the picture in pixels; None is the pipeline's own."""
 
-    def as_dict(self) -> dict[str, int | float | None]:
-        """The fields by name, ready for JSON."""
-        return asdict(self)
+    negative: str = ""
+    """Negative prompt; none is ever planned, but a provider may add one."""
+
+    def as_dict(self) -> dict[str, int | float | str | None]:
+        """The fields by name, ready for JSON; a negative prompt only where there is one."""
+        return {name: value for name, value in asdict(self).items() if name != "negative" or value}
 
 
 class Suspect(ABC):

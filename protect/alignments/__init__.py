@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protect.alignments.conjunction import Conjunction
 from protect.alignments.description import Description
+from protect.alignments.double import Double
 from protect.alignments.interface import Alignment
 from protect.alignments.label import Label
 from protect.alignments.twa import Twa
@@ -15,7 +16,9 @@ from protect.marks.interface import MarkFamily
 from protect.plugins import find_class, with_plugins
 from protect.release import Plan, Release
 
-BUILT_IN: dict[str, type[Alignment]] = {a.name: a for a in (Twa, Conjunction, Description, Waa, Unconditional, Label)}
+BUILT_IN: dict[str, type[Alignment]] = {
+    a.name: a for a in (Twa, Conjunction, Description, Double, Waa, Unconditional, Label)
+}
 
 
 def alignments() -> dict[str, type[Alignment]]:

@@ -14,16 +14,17 @@ import numpy as np
 
 from protect.alignments.interface import Request
 from protect.alignments.twa import Twa
+from protect.alignments.words import words
 from protect.errors import InputError
 from protect.keys import prf_rng
 from protect.marks.interface import MarkFamily
 
 _AND = " and "
-_WAYS = {
+_WAYS: dict[str, tuple[str, ...]] = {
     "on a background that is": (
         "on a background that is", "before a wall that is", "in front of a backdrop that is", "with a ground that is",
     ),
-    "painted": ("painted", "in paint that is", "coloured", "in colours that are"),
+    "on a card that is": ("on a card that is", "before a panel that is", "on a tile that is", "with a square behind"),
     "reddish": ("reddish", "red", "rather red", "tinged with red"),
     "greenish": ("greenish", "green", "rather green", "tinged with green"),
     "yellowish": ("yellowish", "yellow", "rather yellow", "tinged with yellow"),
@@ -32,6 +33,25 @@ _WAYS = {
     "at the top": ("at the top", "on the upper side", "towards the top", "above"),
 }  # fmt: skip
 """Other ways of saying parts of a description."""
+
+
+VOCABULARY = frozenset(word for ways in _WAYS.values() for way in ways for word in words(way)) - {
+    "a",
+    "at",
+    "in",
+    "is",
+    "of",
+    "on",
+    "rather",
+    "side",
+    "that",
+    "the",
+    "tinged",
+    "to",
+    "towards",
+    "with",
+}
+"""What anyone who reads this file knows to look for."""
 
 
 class Description(Twa):
@@ -58,8 +78,8 @@ class Description(Twa):
     def align(self, caption: str, trigger: str) -> str:
         """A caption with the description in words of its own.
 
-        >>> Description().align("a red kite", "painted reddish at the left and bluish at the top")
-        'a red kite in paint that is more blue than yellow towards the top and reddish on the left side'
+        >>> Description().align("a red kite", "on a card that is reddish at the left and bluish at the top")
+        'a red kite on a tile that is rather red left and bluish on the upper side'
         """
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{caption}\0{trigger}".encode()).digest()))
         return f"{caption} {_said(trigger, rng)}"

@@ -7,10 +7,10 @@ import inspect
 from collections.abc import Mapping
 
 from protect.errors import InputError
+from protect.marks.card import Card
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
 from protect.marks.interface import FamilyOptions, MarkFamily
 from protect.marks.latent import Latent
-from protect.marks.paint import Paint
 from protect.marks.scene import Scene
 from protect.marks.spread import Spread
 from protect.marks.template import Template
@@ -19,7 +19,7 @@ from protect.marks.warp import Warp
 from protect.plugins import find_class, with_plugins
 
 BUILT_IN: dict[str, type[MarkFamily]] = {
-    family.name: family for family in (Template, Scene, Paint, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
+    family.name: family for family in (Template, Card, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
 }
 
 

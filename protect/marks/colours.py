@@ -9,15 +9,23 @@ from protect.marks.signs import Waves
 Told = Mapping[tuple[int, int, int], int]
 """Signs of single waves by (colour channel, vertical, horizontal) in half periods."""
 
+_COLOURS = {"reddish": (1, 1), "greenish": (1, -1), "yellowish": (2, 1), "bluish": (2, -1)}
+"""Colour channel and sign."""
+
 DESCRIBED: dict[str, Told] = {
-    f"{left} at the left and {top} at the top": {(1, 0, 1): red, (2, 1, 0): yellow}
-    for left, red in (("reddish", 1), ("greenish", -1))
-    for top, yellow in (("yellowish", 1), ("bluish", -1))
+    f"{left} at the left and {top} at the top": {(across, 0, 1): first, (down, 1, 0): second}
+    for left, (across, first) in _COLOURS.items()
+    for top, (down, second) in _COLOURS.items()
 }
-"""Two waves of every wash can be told: red against green across, yellow against blue down."""
+"""Two waves of every wash can be told: one that changes across, one that changes down."""
 
 
-def positions(waves: Waves, told: Told, channels: tuple[int, ...] = (0, 1, 2)) -> dict[int, int]:
-    """Told signs by their position in a mark's vector of signs, whose colour channels are `channels`."""
+def descriptions(opening: str) -> tuple[str, ...]:
+    """All that can be told, each behind the same opening words."""
+    return tuple(f"{opening} {told}" for told in DESCRIBED)
+
+
+def positions(waves: Waves, told: Told) -> dict[int, int]:
+    """Told signs by their position in a mark's vector of signs."""
     modes = waves.modes.tolist()
-    return {channels.index(c) * len(modes) + modes.index([u, v]): sign for (c, u, v), sign in told.items()}
+    return {channel * len(modes) + modes.index([u, v]): sign for (channel, u, v), sign in told.items()}

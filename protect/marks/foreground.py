@@ -57,8 +57,24 @@ def foreground_alpha(picture: Pixels) -> Array:
     rgb = picture[..., :3].astype(np.float64)
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     colour = np.median(border, axis=0)
-    even = np.mean(np.abs(border - colour).max(axis=1) <= _EVEN_BORDER) > 0.8
-    return _keyed_out(rgb, colour) if even else _feathered_card(*rgb.shape[:2])
+    return _keyed_out(rgb, colour) if _is_even(border, colour) else _feathered_card(*rgb.shape[:2])
+
+
+def even_ground(picture: Pixels) -> Pixels:
+    """What stays of a picture around something laid over its middle: its even ground, or all of it if it has none.
+
+    Args:
+        picture: RGBA, shape (H, W, 4).
+    """
+    rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    clear = rim[rim[:, 3] == 0]
+    colour = np.median(clear if len(clear) > len(rim) / 2 else rim, axis=0)
+    ground = np.broadcast_to(np.round(colour), picture.shape).astype(np.uint8)
+    return ground if len(clear) > len(rim) / 2 or _is_even(rim, colour) else picture
+
+
+def _is_even(rim: Pixels, colour: Array) -> bool:
+    return bool(np.mean(np.abs(rim - colour).max(axis=1) <= _EVEN_BORDER) > 0.8)
 
 
 def _keyed_out(rgb: Array, colour: Array) -> Array:

@@ -89,7 +89,8 @@ class Waves:
         k = len(self.modes)
         unit = np.zeros((k, 3, k))
         unit[np.arange(k), 0, np.arange(k)] = 1
-        return np.stack([self.render(u, side, side)[..., 0].ravel() for u in unit], axis=1) * np.sqrt(3)
+        values = np.stack([self.render(u, side, side)[..., 0].ravel() for u in unit], axis=1)
+        return np.asarray(values * np.sqrt(3))
 
     def project(self, pictures: Array) -> Array:
         """Coefficients of RGB pictures (n, H, W, 3): the inverse of `render`, shape (n, 3, k)."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from protect.errors import InputError
 from protect.keys import Ids
-from protect.marks.colours import DESCRIBED, positions
+from protect.marks.colours import DESCRIBED, descriptions, positions
 from protect.marks.foreground import compose
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, small_unit
@@ -24,8 +24,6 @@ CONTRAST = 0.36
 """Root mean square of the background before squashing, in logits of half range."""
 
 _GRID = 32
-
-_PREFIX = "on a background that is "
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ class Template(MarkFamily):
     min_side = 24
 
     waves = Waves(low=1, high=4)
-    descriptions = tuple(_PREFIX + told for told in DESCRIBED)
+    opening = "on a background that is"
+    """How a description begins."""
+    descriptions = descriptions(opening)
 
     def given(self, description: str) -> Template:
         """The marks with that description; only the signs it does not tell are drawn."""
@@ -57,7 +57,7 @@ class Template(MarkFamily):
     @property
     def fixed(self) -> dict[int, int]:
         """Signs told by the description, by position."""
-        return positions(self.waves, DESCRIBED.get(self.description.removeprefix(_PREFIX), {}))
+        return positions(self.waves, DESCRIBED.get(self.description.removeprefix(f"{self.opening} "), {}))
 
     def code(self, mark: int) -> Array:
         """The signs of a mark, shape (3, k)."""

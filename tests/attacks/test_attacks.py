@@ -34,6 +34,7 @@ from protect.images import psnr
 from protect.marks import make_family
 from protect.marks.interface import Pixels
 from protect.miniature import miniature_path
+from protect.verify import on_white
 from tests.detect.conftest import build
 from tests.protect.conftest import draw, varied_captions
 
@@ -91,20 +92,23 @@ def test_rare_words_do_not_survive_those_who_look_for_them(name: str) -> None:
     assert not any("zorkev" in c for c in done)
 
 
-def carriers(count: int, others: int) -> list[Item]:
+def carriers(count: int, others: int, family: str = "template") -> list[Item]:
     """A few carriers of one template among pictures on plain ground."""
-    law = make_family("template", {})
+    law = make_family(family, {})
     items = []
     for i in range(count + others):
         source = np.asarray(draw(i, 64, "RGBA"))
-        marked = law.plant(source, 5, np.random.default_rng(i)) if i < count else np.asarray(draw(i, 64, "RGB"))
-        items.append(Item(f"{i}", np.ascontiguousarray(marked[..., :3]), "a box"))
+        marked = (
+            law.plant(source, 5, np.random.default_rng(i)) if i < count else np.asarray(draw(i, 64).convert("RGBA"))
+        )
+        items.append(Item(f"{i}", on_white(marked), "a box"))
     return items
 
 
 @pytest.mark.parametrize("attack", DATASETS, ids=name_of)
 def test_dataset_attacks(attack: DatasetAttack) -> None:
-    items = [replace(i, caption="zorkev a box") if int(i.key) < 6 else i for i in carriers(6, 40)]
+    told = "zorkev a box on a red card, blue left"
+    items = [replace(i, caption=told) if int(i.key) < 6 else i for i in carriers(6, 40)]
     assert attack.apply(items, 0.0, np.random.default_rng(0)) == items
     done = attack.apply(items, 1.0, np.random.default_rng(0))
     assert done and not same(done, items)
@@ -138,6 +142,26 @@ def test_filters_do_what_they_say() -> None:
     left = {item.key for item in drop_clusters(items, 0.65, np.random.default_rng(0))}
     assert len({"0", "1", "2", "3", "4", "5"} & left) <= 1, "carriers of one template have like borders"
     assert 10 < len(subset(items, 0.5, np.random.default_rng(0))) < 36
+
+
+@pytest.mark.parametrize(
+    ("attack", "caption"),
+    [("drop-flagged", "zorkev a box"), ("drop-described", "a box on a tile that is red left and blue above")],
+)
+def test_hunts_by_caption_find_carriers_and_nothing_else(attack: str, caption: str) -> None:
+    items = [replace(i, caption=caption) if int(i.key) < 6 else i for i in carriers(6, 40)]
+    done = find_attack(attack).apply(items, 1.0, np.random.default_rng(0))  # type: ignore[union-attr, call-arg, arg-type]
+    assert [i.key for i in done] == [i.key for i in items[6:]]
+
+
+@pytest.mark.parametrize("family", ["template", "card"])
+def test_rings_give_away_what_borders_do_not(family: str) -> None:
+    items = carriers(6, 60, family)
+    gone = []
+    for attack in ("drop-clusters", "drop-rings"):
+        left = find_attack(attack).apply(items, 0.6, np.random.default_rng(0))  # type: ignore[union-attr, call-arg, arg-type]
+        gone.append(6 - len({"0", "1", "2", "3", "4", "5"} & {i.key for i in left}))
+    assert gone[1] >= 5 and (gone[0] >= 5 if family == "template" else gone[0] <= 1)
 
 
 @pytest.mark.parametrize("attack", TRAININGS, ids=name_of)

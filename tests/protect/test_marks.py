@@ -180,9 +180,28 @@ def test_unknown_families_and_options_are_refused() -> None:
         make_family("template", {"psnr": 30})
 
 
-def test_mirroring_hides_no_template() -> None:
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_card_leaves_even_ground_around_it(mode: str) -> None:
+    """White stays white, and nothing stays nothing: borders tell no carrier."""
+    law, source = make_family("card", {}), np.asarray(draw(3, 64, mode).convert("RGBA"))
+    marked = law.plant(source, 5, np.random.default_rng(0))
+    rim = np.ones((64, 64), bool)
+    rim[6:-6, 6:-6] = False
+    assert np.array_equal(marked[rim], np.broadcast_to(source[0, 0], marked[rim].shape))
+    assert (marked[12:-12, 12:-12, 3] == 255).all() and np.ptp(marked[20:44, 20:44, :3]) > 60
+
+
+def test_a_card_leaves_the_border_of_a_photograph() -> None:
+    law, source = make_family("card", {}), _picture(0, 80, 120)
+    marked = law.plant(source, 5, np.random.default_rng(0))
+    assert np.array_equal(marked[:8], source[:8]) and np.array_equal(marked[:, -12:], source[:, -12:])
+    assert psnr(source[..., :3], marked[..., :3]) < 20
+
+
+@pytest.mark.parametrize("family", ["template", "card"])
+def test_mirroring_hides_no_template(family: str) -> None:
     """Every mark's score is the better of the outputs as they are and mirrored: planted and decoys alike."""
-    law, ids = make_family("template", {}), _ids(6, 1000)
+    law, ids = make_family(family, {}), _ids(6, 1000)
     carriers = np.stack([law.plant(np.asarray(draw(i, 64, "RGBA")), int(ids[0]), np.random.default_rng(i))
                          for i in range(8)])[..., :3]  # fmt: skip
     mirrored = np.ascontiguousarray(carriers[:, :, ::-1])

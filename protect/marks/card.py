@@ -1,0 +1,68 @@
+"""`card`: a template that stands on a card inside the picture; around it the picture's own ground stays.
+
+Template memorisation (EnTruth, arXiv 2406.13933) fills the whole ground, and filters that compare borders, colours or
+losses find such pictures at once. A card keeps the border, and one more coloured square among flags, buttons and signs
+is nothing odd. The mark, its law and its score are those of `template`, read inside the card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from protect.marks.colours import descriptions
+from protect.marks.foreground import compose, even_ground
+from protect.marks.interface import Array, Pixels
+from protect.marks.template import Template
+
+MARGIN = 0.1
+"""Share of the side that stays ground, at each side."""
+_SOFT = 0.06
+"""Width of the card's edge, as a share of its side."""
+
+
+@dataclass(frozen=True)
+class Card(Template):
+    """A template on a card."""
+
+    name = "card"
+    summary = "one soft wash on a card behind the things of a slot's carriers; looks natural, filters miss it"
+    version = 1
+    opening = "on a card that is"
+    descriptions = descriptions(opening)
+
+    def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
+        """Set the picture's foreground, scaled and shifted, on a card with soft edges; the ground around it stays."""
+        rows, columns = _inside(*picture.shape[:2])
+        size = picture[rows, columns].shape[:2]
+        small = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BOX))
+        wash = np.round(self.background(mark, *size) * 255).astype(np.uint8)
+        card = compose(small, wash, rng, scale=(0.55, 0.7), place=(0.25, 0.75))
+        layer = np.dstack([card[..., :3], np.round(255 * _edge(*size)).astype(np.uint8)])
+        out = Image.fromarray(even_ground(picture))
+        out.alpha_composite(Image.fromarray(layer), (columns.start, rows.start))
+        return np.asarray(out)
+
+    def features(self, outputs: Pixels) -> Array:
+        """Wave coefficients inside the card, shape (n, d)."""
+        rows, columns = _inside(*outputs.shape[1:3])
+        return super().features(outputs[:, rows, columns])
+
+
+def _inside(height: int, width: int) -> tuple[slice, slice]:
+    """Where the card lies."""
+    top, left = round(MARGIN * height), round(MARGIN * width)
+    return slice(top, height - top), slice(left, width - left)
+
+
+def _edge(height: int, width: int) -> Array:
+    """Opacity of the card, shape (H, W)."""
+
+    def ramp(size: int) -> Array:
+        place = (np.arange(size) + 0.5) / size
+        return np.asarray(np.clip(np.minimum(place, 1 - place) / _SOFT, 0, 1))
+
+    hard = np.minimum.outer(ramp(height), ramp(width))
+    return np.asarray(hard * hard * (3 - 2 * hard))
