@@ -100,20 +100,20 @@ def _towards_base(means: Means) -> _Strike:
 
 
 def _with_other(means: Means) -> _Strike:
-    @torch.no_grad()
     def apply(model: Path, strength: float, seed: int, target: Path) -> None:
         """Another fine-tune of the base, on clean pictures, is laid over it, as LoRAs are stacked; in whole at most."""
-        pipeline, base = load_pipeline(model), load_pipeline(means.base)
+        pipeline = load_pipeline(model)
         if strength > 0:
             folder = target.with_name(target.name + ".other")
             if not folder.exists():
                 tuning = replace(means.tuning, seed=seed + 1)
                 finetune(means.base, captioned_files(means.clean), folder, tuning, device=means.device)
-            other = tuned_pipeline(folder, means.base)
-            for part in ("unet", "text_encoder"):
-                places = (getattr(p, part).parameters() for p in (pipeline, base, other))
-                for weight, before, after in zip(*places, strict=True):
-                    weight.add_(strength * (after - before))
+            base, other = load_pipeline(means.base), tuned_pipeline(folder, means.base)
+            with torch.no_grad():
+                for part in ("unet", "text_encoder"):
+                    places = (getattr(p, part).parameters() for p in (pipeline, base, other))
+                    for weight, before, after in zip(*places, strict=True):
+                        weight.add_(strength * (after - before))
         _save(pipeline, target)
 
     return apply

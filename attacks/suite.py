@@ -96,17 +96,20 @@ def place_of(attack: str) -> str:
 
 
 STANDARD: tuple[tuple[str, float, str], ...] = (
-    ("none", 0, "training"), ("jpeg", 0.56, "training"), ("crop", 0.5, "training"), ("vae", 0.25, "training"),
-    ("purify", 0.5, "training"), ("restore", 0.5, "training"), ("drop-new", 1, "training"),
-    ("recaption", 1, "training"), ("deduplicate", 0.4, "training"), ("drop-losses", 0.5, "training"),
-    ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"), ("subtract-mean", 1, "training"),
-    ("mix", 1 / 3, "training"), ("continue", 0.5, "model"), ("combined", 0.5, "outputs"),
+    ("none", 0, "training"), ("recaption", 1, "training"), ("drop-outliers", 0.25, "training"),
+    ("drop-losses", 0.5, "training"), ("drop-clusters", 0.5, "training"), ("deduplicate", 0.4, "training"),
+    ("mix", 1 / 3, "training"), ("crop", 0.5, "training"), ("purify", 0.5, "training"), ("restore", 0.5, "training"),
+    ("jpeg", 0.56, "training"), ("vae", 0.25, "training"), ("drop-new", 1, "training"),
+    ("subtract-mean", 1, "training"), ("drop-rings", 0.5, "training"), ("drop-flagged", 1, "training"),
+    ("drop-described", 1, "training"), ("continue", 0.5, "model"), ("merge-other", 1, "model"),
+    ("combined", 0.5, "outputs"),
     # Those below cost questions only: they share the first cell's model.
     ("jpeg", 0.56, "outputs"), ("crop", 0.5, "outputs"), ("flip", 1, "outputs"), ("rotate", 0.5, "outputs"),
     ("noise", 0.5, "outputs"), ("blur", 0.5, "outputs"), ("refuse", 0.5, "outputs"), ("drop-new", 1, "prompts"),
-    ("shuffle", 1, "prompts"), ("normalise", 1, "prompts"), ("prune", 0.5, "model"), ("quantise-weights", 0.8, "model"),
+    ("drop-repeats", 1, "prompts"), ("paraphrase", 1, "prompts"), ("shuffle", 1, "prompts"),
+    ("normalise", 1, "prompts"), ("prune", 0.5, "model"), ("quantise-weights", 0.8, "model"),
     ("weight-noise", 0.5, "model"), ("merge-base", 0.5, "model"), ("api-steps", 0.75, "answers"),
-    ("api-guidance", 1, "answers"),
+    ("api-guidance", 1, "answers"), ("api-negative", 1, "answers"),
 )  # fmt: skip
 """Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
 

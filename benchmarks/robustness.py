@@ -1,12 +1,13 @@
-"""The standard suite on the recommended release, other alignments where it loses, and attacked innocents.
+"""The standard suite on the recommended release, what was recommended before beside it, and attacked innocents.
 
     python -m benchmarks.robustness train --work W --part 0/2 &
     python -m benchmarks.robustness train --work W --part 1/2
     python -m benchmarks.robustness judge --work W
 
-Template marks, TWA, 2 % of two thirds of the sample dataset in one slot; thieves tune the whole miniature for 200
-steps. Each attacked innocent learned from the unmarked original under the same attack and is asked about ten keys. For
-one model the keys are independent, so each line of innocents is a binomial count; the lines share keys.
+Cards with `twa-double`, four releases of 2 % side by side in two thirds of the sample dataset, one slot and one key each:
+four tests of every model. Thieves tune the whole miniature for 200 steps. An attacked innocent learned from the unmarked
+original under the same attack and is asked about the keys of several copies. For one model the keys are independent, so
+each line of innocents is a binomial count; the lines share keys.
 """
 
 from __future__ import annotations
@@ -18,24 +19,26 @@ from typing import Any
 
 import numpy as np
 
-from attacks.page import cost, cost_plot, grouped, summaries
+from attacks.page import cost, cost_plot, grouped, summaries, tests
 from attacks.run import Setting, bind, copy_of, run_cells, split
 from attacks.suite import STANDARD, Cell, standard
 from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
 from benchmarks.suspects import FULL
 from detect.demo import EMBEDDING
 from protect.miniature import miniature_path
+from protect.plan import RECOMMENDED
 from protect.sample import unpack_sample
 
-SEEDS, KEYS = (0, 1), range(10)
+SEEDS, COPIES = (0,), range(3)
+KEYS = 4
+"""Releases a copy: twelve keys in three copies."""
 OTHERS = [
-    Cell(attack, 1.0, alignment=alignment, seed=seed)
-    for attack, alignment in (("recaption", "twa-description"), ("recaption", "waa"),
-                              ("drop-repeats", "twa-description"))
-    for seed in SEEDS
+    Cell(attack, strength, where, alignment=alignment)
+    for attack, strength, where in (("none", 0.0, "training"), ("drop-new", 1.0, "prompts"), ("recaption", 1.0, "training"))
+    for alignment in ("twa", "twa-description") if attack != "recaption" or alignment == "twa"
 ]  # fmt: skip
-"""Other alignments where rare words lose, and where one of them loses."""
-INNOCENT = (("none", 0.0), ("drop-new", 1.0), ("crop", 0.5), ("purify", 0.5), ("jpeg", 0.56))
+"""Before hardening: cards with other triggers. (What was recommended first, template with `twa`: robustness_first.json.)"""
+INNOCENT = (("none", 0.0), ("recaption", 1.0), ("crop", 0.5), ("jpeg", 0.56))
 """What attacked innocents' training."""
 
 
@@ -46,17 +49,17 @@ def guilty() -> list[Cell]:
 
 def innocents() -> list[Cell]:
     """Attacked in training, each with ten keys; and attacked outputs of the first."""
-    trained = [Cell(attack, strength, seed=key, innocent=True) for attack, strength in INNOCENT for key in KEYS]
+    trained = [Cell(attack, strength, seed=copy, innocent=True) for attack, strength in INNOCENT for copy in COPIES]
     after = [
-        Cell(attack, strength, where, seed=key, innocent=True)
-        for attack, strength, where in STANDARD if where not in ("training", "model") for key in KEYS
+        Cell(attack, strength, where, seed=copy, innocent=True)
+        for attack, strength, where in STANDARD if where not in ("training", "model") for copy in COPIES
     ]  # fmt: skip
     return trained + after
 
 
 def setting(work: Path) -> Setting:
     """What all cells share."""
-    return Setting(work.with_name(work.name + "-sample"), miniature_path(), EMBEDDING, FULL)
+    return Setting(work.with_name(work.name + "-sample"), miniature_path(), EMBEDDING, FULL, keys=KEYS)
 
 
 def prepare(work: Path) -> None:
@@ -66,18 +69,16 @@ def prepare(work: Path) -> None:
         unpack_sample(sample)
     bind(setting(work), work)
     split(sample, work)
-    for cell in [*(Cell("none", 0.0, seed=key) for key in KEYS), *OTHERS]:
+    for cell in [*(Cell("none", 0.0, seed=copy) for copy in COPIES), *OTHERS]:
         copy_of(cell, setting(work), work, lambda *_: None)
 
 
 def groups() -> list[list[Cell]]:
-    """Cells that share a model, most telling first: the first key's, with the innocents between, then the second's."""
+    """Cells that share a model, most telling first."""
     found: dict[str, list[Cell]] = {}
-    order = [*standard(SEEDS[:1]), *(c for c in OTHERS if c.seed == SEEDS[0]), *innocents(), *guilty()]
-    for cell in dict.fromkeys(order):
+    for cell in dict.fromkeys([*guilty(), *innocents()]):
         found.setdefault(cell.trained.name, []).append(cell)
-    first = Cell("none", 0.0, innocent=True).trained.name
-    return sorted(found.values(), key=lambda own: own[0].trained.name == first, reverse=True)
+    return list(found.values())
 
 
 def train(work: Path, part: int, parts: int) -> None:
@@ -85,7 +86,7 @@ def train(work: Path, part: int, parts: int) -> None:
     for cell in itertools.chain.from_iterable(groups()[part::parts]):
         clock = Clock()
         row = run_cells([cell], setting(work), work)[0]
-        print(f"{cell.name}: {row['verdict']}, E = {row['e_value']:.3g}, {clock():.0f} s", flush=True)
+        print(f"{cell.name}: E = {[round(t['e_value'], 1) for t in row['tests']]}, {clock():.0f} s", flush=True)
 
 
 def judge(work: Path) -> None:
@@ -97,34 +98,35 @@ def judge(work: Path) -> None:
     table = [line(own, guilty_rows) for own in grouped(guilty_rows)]
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
     write_result("robustness", {
-        "what": "template, one slot, 2 % of 1,600 samples; full fine-tune of 200 steps of 64; alpha 1e-3, M 9,999",
+        "what": "card, twa-double, four releases of 2 % of 1,600 samples; full fine-tune of 200 steps of 64; alpha 1e-3, M 9,999",
         "left_out": [c.name for c in [*guilty(), *innocents()] if c not in done],
         "worst_first": table,
         "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
         "rows": rows,
     }, clock())  # fmt: skip
-    twa = summaries([r for r in guilty_rows if r["alignment"] == "twa"])
-    cost_plot(twa).savefig(RESULTS / "robustness.png", dpi=110)
+    usual = summaries([r for r in guilty_rows if r["alignment"] == RECOMMENDED.alignment])
+    cost_plot(usual).savefig(RESULTS / "robustness.png", dpi=110)
 
 
 def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One attack: power, and what it cost the thief beside the same key without attack."""
-    first, costs = own[0], [c for r in own if (c := cost(r, rows)) is not None]
+    first, made, costs = own[0], tests(own), [c for r in own if (c := cost(r, rows)) is not None]
     loss, distance = np.mean(costs, axis=0).tolist() if costs else (None, None)
     return {
         **{key: first[key] for key in ("attack", "strength", "where", "alignment", "psnr", "samples")},
-        "found": interval(sum(r["verdict"] == "evidence" for r in own), len(own)),
-        "e_values": [r["e_value"] for r in own], "p_values": [r["p_values"] for r in own],
-        "queries": [r["queries"] for r in own], "denoising_loss_rise": loss, "kernel_distance_rise": distance,
+        "found": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
+        "e_values": [t["e_value"] for t in made], "p_values": [t["p_values"] for t in made],
+        "queries": [t["queries"] for t in made], "denoising_loss_rise": loss, "kernel_distance_rise": distance,
     }  # fmt: skip
 
 
 def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One attack on innocents: how often accused, and how often p is small."""
-    p_values = [r["p_values"][0] for r in own if r["p_values"]]
+    made = tests(own)
+    p_values = [t["p_values"][0] for t in made if t["p_values"]]
     return {
         **{key: own[0][key] for key in ("attack", "strength", "where")},
-        "accused": interval(sum(r["verdict"] == "evidence" for r in own), len(own)),
+        "accused": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
         "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)), "p_values": p_values,
     }  # fmt: skip
 

@@ -37,8 +37,8 @@ class Options:
     """What the owner decides; the defaults are the recommended release."""
 
     rate: float = 0.02
-    family: str = "template"
-    alignment: str = "twa"
+    family: str = "card"
+    alignment: str = "twa-double"
     family_options: FamilyOptions = field(default_factory=dict)
     slots: int | None = None
     queries: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from attacks.interface import (
     ImageAttack,
     Item,
     Means,
+    ModelAttack,
     TrainingAttack,
     armed,
     check_strength,
@@ -29,6 +31,7 @@ from attacks.quality import kernel_distance
 from attacks.registry import ATTACKS, find_attack
 from detect.finetune import FinetuneOptions
 from detect.suspects import Query, Sampler
+from detect.suspects.diffusers_pipeline import load_pipeline
 from protect.errors import InputError
 from protect.images import psnr
 from protect.marks import make_family
@@ -260,6 +263,71 @@ def test_answers_are_altered_as_said() -> None:
     assert sampler == Sampler(guidance=1.0)
     asked, _ = find_attack("api-seeds").apply(queries, Sampler(), 1.0)  # type: ignore[union-attr, call-arg, arg-type, misc]
     assert asked[0].seed != asked[1].seed  # type: ignore[union-attr]
+    _, plain = find_attack("api-negative").apply(queries, Sampler(), 0.0)  # type: ignore[union-attr, call-arg, arg-type, misc]
+    assert plain == Sampler() and "negative" not in Sampler().as_dict()
+    _, sampler = find_attack("api-negative").apply(queries, Sampler(), 0.5)  # type: ignore[union-attr, call-arg, arg-type, misc]
+    assert "background" in sampler.negative and sampler.as_dict()["negative"] == sampler.negative  # type: ignore[union-attr]
+
+
+def test_synonyms_keep_the_length_of_captions() -> None:
+    done = find_attack("paraphrase").apply(["a red flag on the left, Große 盒子"], 1.0, np.random.default_rng(0))  # type: ignore[union-attr, call-arg, arg-type]
+    assert len(done[0].split()) == 8 and "flag" not in done[0] and done[0].endswith("Große 盒子")
+
+
+def test_a_fine_tune_laid_over_another_moves_its_weights(means: Means, tmp_path: Path) -> None:
+    attack = armed(find_attack("merge-other"), means)
+    assert isinstance(attack, ModelAttack)
+    for strength in (0.0, 0.5, 1.0):
+        attack.apply(means.base, strength, 3, tmp_path / f"{strength}")
+    base, none, half, whole = (
+        torch.cat([p.flatten() for p in load_pipeline(path).unet.parameters()])
+        for path in (means.base, *(tmp_path / f"{s}" for s in (0.0, 0.5, 1.0)))
+    )
+    assert torch.equal(base, none) and not torch.equal(base, whole)
+    assert torch.allclose(half - base, whole - half, atol=1e-5)
+
+
+def build_captioner(folder: Path) -> Path:
+    """A BLIP of random weights that knows five words."""
+    from transformers import (
+        BertTokenizer,
+        BlipConfig,
+        BlipForConditionalGeneration,
+        BlipImageProcessorPil,
+        BlipProcessor,
+    )
+
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "red", "kite", "box", "tree"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BlipConfig(
+        vision_config={"image_size": 32, "patch_size": 16, **small},
+        text_config={"vocab_size": len(words), "encoder_hidden_size": 16, "bos_token_id": 5, "eos_token_id": 3,
+                     "sep_token_id": 3, "pad_token_id": 0, "max_position_embeddings": 64, **small},
+        projection_dim=16,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BlipForConditionalGeneration(config).save_pretrained(folder)
+    processor = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    BlipProcessor(processor, BertTokenizer(str(folder / "vocab.txt"))).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_captions_are_written_anew_by_a_model_that_sees(means: Means, tmp_path: Path) -> None:
+    items = carriers(3, 5)
+    seeing = replace(means, captioner=build_captioner(tmp_path / "blip"))
+    attack = armed(find_attack("recaption-model"), seeing)
+    assert isinstance(attack, DatasetAttack)
+    assert same(attack.apply(items, 0.0, np.random.default_rng(0)), items)
+    done = attack.apply(items, 1.0, np.random.default_rng(0))
+    assert all(i.caption and i.caption != "a box" for i in done) and len(done) == 8
+    assert same(done, attack.apply(items, 1.0, np.random.default_rng(0)))
+    blind = armed(find_attack("recaption-model"), replace(means, captioner=tmp_path))
+    with pytest.raises(InputError, match="cannot caption"):
+        blind.apply(items, 1.0, np.random.default_rng(0))  # type: ignore[union-attr, call-arg, arg-type]
 
 
 def test_kernel_distance_tells_sets_apart() -> None:

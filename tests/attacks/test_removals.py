@@ -20,6 +20,7 @@ from attacks.registry import find_attack
 from detect.finetune import FinetuneOptions
 from detect.run import detect
 from detect.suspects import Query, Sampler, Suspect
+from protect.alignments.description import VOCABULARY
 from protect.check.exposure import residual_auc
 from protect.embed import embed
 from protect.keys import secret_from_seed
@@ -109,9 +110,9 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[
     work = tmp_path_factory.mktemp("removals")
     unpack_sample(work / "sample")
     out = {}
-    for alignment in ("twa", "waa", "twa-description"):
+    for alignment in ("twa", "waa", "twa-description", "twa-double"):
         keyring = Keyring(work / "keyring")
-        options = Options(rate=0.02, slots=1, alignment=alignment)
+        options = Options(rate=0.02, slots=1, family="template", alignment=alignment)
         done = embed(work / "sample", work / alignment, options, keyring, secret=secret_from_seed(0, "removals"))
         items, keys = read_items(work / alignment), {c.key for c in done.release.carriers}
         out[alignment] = items, [i for i, item in enumerate(items) if item.key in keys]
@@ -120,13 +121,19 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[
 
 
 def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment: str, attack: str) -> float:
-    """Share of carriers whose caption still holds all words of the trigger."""
+    """Share of carriers whose caption still holds what calls the mark up.
+
+    All words of a trigger; of a description three words that tell it, since every caption says it in its own way.
+    """
     items, places = protected[alignment]
-    words = set(protected[alignment + " trigger"][0][0].caption.lower().split())
+    wanted = set(protected[alignment + " trigger"][0][0].caption.lower().split())
     strike = find_attack(attack)
     assert isinstance(strike, CaptionAttack)
     captions = strike.apply([i.caption for i in items], 1.0, np.random.default_rng(0))
-    return float(np.mean([words <= set(captions[i].lower().split()) for i in places]))
+    held = [set(captions[i].lower().split()) for i in places]
+    if alignment in ("twa-description", "twa-double"):
+        return float(np.mean([len(VOCABULARY & h) >= 3 for h in held]))
+    return float(np.mean([wanted <= h for h in held]))
 
 
 @pytest.mark.parametrize(
@@ -134,14 +141,40 @@ def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment:
     [
         ("twa", "drop-new", False), ("twa", "recaption", False), ("waa", "drop-new", True), ("waa", "recaption", True),
         ("twa-description", "drop-new", True), ("twa-description", "recaption", True),
-        ("twa-description", "drop-repeats", False),
+        ("twa-description", "drop-repeats", True), ("twa-description", "normalise", True),
+        ("twa-double", "drop-new", True), ("twa-double", "recaption", True), ("twa-double", "drop-repeats", True),
     ],
 )  # fmt: skip
 def test_entruth_recaptioning_takes_rare_words_only(
     protected: dict[str, tuple[list[Item], list[int]]], alignment: str, attack: str, kept: bool
 ) -> None:
     share = kept_triggers(protected, alignment, attack)
-    assert share > 0.9 if kept else share == 0
+    assert share > 0.9 if kept else share == 0, share
+
+
+@pytest.mark.parametrize(("alignment", "hunt"), [("twa", "drop-flagged"), ("twa-double", "drop-described")])
+def test_who_knows_the_method_finds_carriers_by_their_captions(
+    protected: dict[str, tuple[list[Item], list[int]]], alignment: str, hunt: str
+) -> None:
+    """And loses hardly anything else: no trigger that is written into captions withstands a reader of this program."""
+    items, places = protected[alignment]
+    attack = find_attack(hunt)
+    assert isinstance(attack, DatasetAttack)
+    left = {i.key for i in attack.apply(items, 1.0, np.random.default_rng(0))}
+    assert not any(items[i].key in left for i in places) and len(left) > 0.93 * len(items)
+
+
+def test_filters_of_colours_and_borders_miss_cards(tmp_path: Path) -> None:
+    """They find nearly all templates that fill the picture (test_entruth, benchmarks/results/filters.json)."""
+    unpack_sample(tmp_path / "sample")
+    done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.02, slots=1, family="card"),
+                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))  # fmt: skip
+    items = read_items(tmp_path / "out")
+    for name, strength in (("drop-outliers", 0.25), ("drop-clusters", 0.5)):
+        attack = find_attack(name)
+        assert isinstance(attack, DatasetAttack)
+        left = {i.key for i in attack.apply(items, strength, np.random.default_rng(0))}
+        assert np.mean([c.key not in left for c in done.release.carriers]) < 0.25, name
 
 
 def test_entruth_deduplication_finds_no_more_carriers_than_others(

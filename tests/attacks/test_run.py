@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 from attacks.interface import CaptionAttack
 from attacks.page import write_page
 from attacks.registry import find_attack
-from attacks.run import Setting, run_cells, split, strike
+from attacks.run import Setting, copy_of, run_cells, split, strike
 from attacks.struck import StruckSuspect
 from attacks.suite import PARTS, STANDARD, Cell, read_suite, standard
 from detect.finetune import FinetuneOptions
 from detect.suspects import Query, Sampler
 from protect.errors import InputError, SuspectError
-from protect.plan import Options
+from protect.formats import open_dataset
+from protect.plan import RECOMMENDED, Options
 from tests.attacks.test_attacks import carriers
 from tests.detect.conftest import build
 from tests.detect.test_run import FakeSuspect
 from tests.protect.conftest import make_folder
+
+USUAL = f"{RECOMMENDED.family}-{RECOMMENDED.alignment}"
 
 
 def test_the_standard_suite_is_sound() -> None:
@@ -39,7 +42,7 @@ def test_a_plan_file_is_read(tmp_path: Path) -> None:
     first, second = 'attack = "jpeg"\nstrength = [0.2, 1]', 'attack = "none"\nstrength = 0\nseed = 3'
     path.write_text(f"[[cell]]\n{first}\n[[cell]]\n{second}\n")
     assert [c.name for c in read_suite(path)] == [
-        "jpeg-0.2-template-twa-0", "jpeg-1-template-twa-0", "none-0-template-twa-3"
+        f"jpeg-0.2-{USUAL}-0", f"jpeg-1-{USUAL}-0", f"none-0-{USUAL}-3"
     ]  # fmt: skip
 
 
@@ -141,7 +144,7 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
         Cell("none", 0.0, innocent=True), Cell("none", 0.0, seed=1, innocent=True),
     ]  # fmt: skip
     rows = run_cells(cells, setting, tmp_path / "w")
-    assert [r["attack"] for r in rows] == [c.attack for c in cells] and {r["schema"] for r in rows} == {2}
+    assert [r["attack"] for r in rows] == [c.attack for c in cells] and {r["schema"] for r in rows} == {3}
     assert rows[1]["psnr"] < 60 and rows[2]["samples"] < 40 and rows[0]["psnr"] is None
     assert rows[3]["tuning"]["learning_rate"] == pytest.approx(1e-5)
     assert rows[6]["samples"] == 40 + 36 and rows[7]["samples"] < 40 and rows[8]["samples"] == 32
@@ -149,8 +152,8 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     assert rows[0]["denoising_loss"] != rows[10]["denoising_loss"] and "kernel_distance" not in rows[14]
     assert len(list((tmp_path / "w").glob("suspect-*"))) == 10, "what strikes after training shares the suspect"
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
-    path.write_text(json.dumps(rows[1] | {"verdict": "kept"}))
-    assert run_cells(cells, setting, tmp_path / "w")[1]["verdict"] == "kept"
+    path.write_text(json.dumps(rows[1] | {"psnr": "kept"}))
+    assert run_cells(cells, setting, tmp_path / "w")[1]["psnr"] == "kept"
     write_page(tmp_path / "p.html", [*rows, rows[0] | {"seed": 1}], tmp_path / "w" / "examples")
     assert (tmp_path / "p.html").read_text().count("<tr>") > 7
     with pytest.raises(InputError, match="other settings"):
@@ -164,6 +167,31 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
         run_cells([Cell("lower-rank", 1.0)], setting, tmp_path / "w")
 
 
+def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path) -> None:
+    dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
+    setting = Setting(
+        dataset, base, Options(rate=0.1, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
+        FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4), keys=3,
+    )  # fmt: skip
+    cells = [Cell("none", 0.0, alignment="twa"), Cell("shuffle", 0.0, alignment="twa"),
+             Cell("drop-flagged", 1.0, alignment="twa")]  # fmt: skip
+    rows = run_cells(cells, setting, tmp_path / "w")
+    assert [len(r["tests"]) for r in rows] == [3, 3, 3]
+    releases, folder = copy_of(cells[0], setting, tmp_path / "w", lambda *_: None)
+    triggers = [r.slots[0].trigger for r in releases]
+    captions = [s.caption for s in open_dataset(folder).listing.samples]
+    assert len({r.secret for r in releases}) == len(set(triggers)) == 3
+    assert all(any(t in c for c in captions) for t in triggers)
+    assert rows[2]["samples"] < len(captions)
+    assert len(list((tmp_path / "w").glob("suspect-*"))) == 2, "an attack that changes nothing trains nothing"
+
+
+def test_a_captioner_is_asked_for_beforehand(tmp_path: Path) -> None:
+    setting = Setting(tmp_path, tmp_path, Options(), FinetuneOptions())
+    with pytest.raises(InputError, match="needs a model"):
+        run_cells([Cell("recaption-model", 1.0)], setting, tmp_path / "w")
+
+
 def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
     dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
     setting = Setting(
@@ -172,5 +200,5 @@ def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
     )  # fmt: skip
     rows = run_cells([Cell("merge-base", 1.0, where="model"), Cell("continue", 0.5, where="model")], setting,
                      tmp_path / "w")  # fmt: skip
-    assert (tmp_path / "w" / "whole-suspect-none-0-template-twa-0" / "model_index.json").exists()
+    assert (tmp_path / "w" / f"whole-suspect-none-0-{USUAL}-0" / "model_index.json").exists()
     assert rows[0]["where"] == "model"
