@@ -10,8 +10,8 @@ from PIL import Image
 from attacks.captions import new_first_words
 from attacks.dataset import likest, without
 from attacks.interface import DatasetAttack, Item
-from protect.alignments.description import VOCABULARY
 from protect.alignments.words import words
+from protect.marks.colours import TELLING
 
 _TOLD = 3
 """Words of a description that make a caption suspicious."""
@@ -34,7 +34,7 @@ def drop_described(items: Sequence[Item], strength: float, rng: np.random.Genera
 
     With that probability; finds every carrier of it, and honest captions that speak of coloured grounds.
     """
-    told = [len(VOCABULARY.intersection(words(item.caption))) >= _TOLD for item in items]
+    told = [len(TELLING.intersection(words(item.caption))) >= _TOLD for item in items]
     return _kept(items, told, strength, rng)
 
 

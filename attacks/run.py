@@ -86,9 +86,10 @@ def bind(setting: Setting, work: Path) -> None:
     if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
         raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
     (work / "cells").mkdir(parents=True, exist_ok=True)
+    shared = {name: value for name, value in asdict(setting.embedding).items() if name not in ("family", "alignment")}
     stamp(work / "attacks.json", {
         "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
-        "embedding": asdict(setting.embedding), "tuning": asdict(setting.tuning), "keys": setting.keys,
+        "embedding": shared, "tuning": asdict(setting.tuning), "keys": setting.keys,
         "captioner": setting.captioner and str(setting.captioner.resolve()),
     })  # fmt: skip
 

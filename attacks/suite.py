@@ -37,7 +37,7 @@ class Cell:
     strength: float
     where: str = "training"
     family: str = RECOMMENDED.family
-    alignment: str = RECOMMENDED.alignment
+    alignment: str = RECOMMENDED.way
     seed: int = 0
     """Draws the throw-away key, the attack's randomness and training."""
     innocent: bool = False
@@ -54,9 +54,7 @@ class Cell:
     def trained(self) -> Cell:
         """The cell whose model this one asks: what strikes after training shares the model that nothing struck."""
         same = self if self.where == "training" else self.plain
-        return (
-            replace(same, family=RECOMMENDED.family, alignment=RECOMMENDED.alignment, seed=0) if self.innocent else same
-        )
+        return replace(same, family=RECOMMENDED.family, alignment=RECOMMENDED.way, seed=0) if self.innocent else same
 
     @property
     def plain(self) -> Cell:

@@ -4,10 +4,10 @@
     python -m benchmarks.robustness train --work W --part 1/2
     python -m benchmarks.robustness judge --work W
 
-Cards with `twa-double`, four releases of 2 % side by side in two thirds of the sample dataset, one slot and one key each:
-four tests of every model. Thieves tune the whole miniature for 200 steps. An attacked innocent learned from the unmarked
-original under the same attack and is asked about the keys of several copies. For one model the keys are independent, so
-each line of innocents is a binomial count; the lines share keys.
+Templates with `twa-double`, four releases of 2 % side by side in two thirds of the sample dataset, one slot and one key
+each: four tests of every model. Thieves tune the whole miniature for 200 steps. An attacked innocent learned from the
+unmarked original under the same attack and is asked about the keys of several copies. For one model the keys are
+independent, so each line of innocents is a binomial count; the lines share keys.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from protect.miniature import miniature_path
 from protect.plan import RECOMMENDED
 from protect.sample import unpack_sample
 
-SEEDS, COPIES = (0,), range(3)
-KEYS = 4
-"""Releases a copy: twelve keys in three copies."""
-OTHERS = [
-    Cell(attack, strength, where, alignment=alignment)
-    for attack, strength, where in (("none", 0.0, "training"), ("drop-new", 1.0, "prompts"), ("recaption", 1.0, "training"))
-    for alignment in ("twa", "twa-description") if attack != "recaption" or alignment == "twa"
-]  # fmt: skip
-"""Before hardening: cards with other triggers. (What was recommended first, template with `twa`: robustness_first.json.)"""
+SEEDS, COPIES, KEYS = (0,), range(3), 4
+"""Seeds of the guilty, copies about whose keys innocents are asked, releases a copy."""
+FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-described", "deduplicate")
+"""These are measured with one release a copy: side by side, carriers would be less odd than they are."""
+CARDS = [
+    Cell(attack, strength, family="card")
+    for attack, strength in (("none", 0.0), ("drop-outliers", 0.25), ("drop-clusters", 0.5), ("drop-losses", 0.5))
+]
+"""What is offered against filters, with one release a copy too."""
 INNOCENT = (("none", 0.0), ("recaption", 1.0), ("crop", 0.5), ("jpeg", 0.56))
 """What attacked innocents' training."""
 
 
 def guilty() -> list[Cell]:
-    """The standard suite by seed, then the others."""
-    return [*standard(SEEDS), *OTHERS]
+    """The standard suite, then cards behind filters."""
+    return [*standard(SEEDS), *CARDS]
 
 
 def innocents() -> list[Cell]:
@@ -57,9 +57,12 @@ def innocents() -> list[Cell]:
     return trained + after
 
 
-def setting(work: Path) -> Setting:
-    """What all cells share."""
-    return Setting(work.with_name(work.name + "-sample"), miniature_path(), EMBEDDING, FULL, keys=KEYS)
+def place(cell: Cell, work: Path) -> tuple[Setting, Path]:
+    """What a cell shares with others, and the folder where."""
+    alone = cell.attack in FILTERS or cell in CARDS
+    sample = work.with_name(work.name + "-sample")
+    shared = Setting(sample, miniature_path(), EMBEDDING, FULL, keys=1 if alone else KEYS)
+    return shared, work / ("alone" if alone else "side-by-side")
 
 
 def prepare(work: Path) -> None:
@@ -67,44 +70,46 @@ def prepare(work: Path) -> None:
     sample = work.with_name(work.name + "-sample")
     if not sample.exists():
         unpack_sample(sample)
-    bind(setting(work), work)
-    split(sample, work)
-    for cell in [*(Cell("none", 0.0, seed=copy) for copy in COPIES), *OTHERS]:
-        copy_of(cell, setting(work), work, lambda *_: None)
+    plain = [Cell("none", 0.0, seed=copy) for copy in COPIES]
+    for cell in [*plain, Cell("drop-outliers", 0.25), *CARDS]:
+        shared, folder = place(cell, work)
+        bind(shared, folder)
+        split(sample, folder)
+        copy_of(cell, shared, folder, lambda *_: None)
 
 
 def groups() -> list[list[Cell]]:
-    """Cells that share a model, most telling first."""
+    """Cells that share a model, most telling first; last templates behind filters, which leave next to nothing."""
     found: dict[str, list[Cell]] = {}
     for cell in dict.fromkeys([*guilty(), *innocents()]):
         found.setdefault(cell.trained.name, []).append(cell)
-    return list(found.values())
+    return sorted(found.values(), key=lambda own: own[0].attack in FILTERS and own[0] not in CARDS)
 
 
 def train(work: Path, part: int, parts: int) -> None:
     """This process's share of the cells; finished ones are kept."""
     for cell in itertools.chain.from_iterable(groups()[part::parts]):
         clock = Clock()
-        row = run_cells([cell], setting(work), work)[0]
+        row = run_cells([cell], *place(cell, work))[0]
         print(f"{cell.name}: E = {[round(t['e_value'], 1) for t in row['tests']]}, {clock():.0f} s", flush=True)
 
 
 def judge(work: Path) -> None:
     """Collect the cells that are there; write `results/robustness.json` and its plot."""
     clock = Clock()
-    done = [c for c in [*guilty(), *innocents()] if (work / "cells" / f"{c.name}.json").exists()]
-    rows = run_cells(done, setting(work), work)
+    done = [c for c in [*guilty(), *innocents()] if (place(c, work)[1] / "cells" / f"{c.name}.json").exists()]
+    rows = [run_cells([c], *place(c, work))[0] for c in done]
     guilty_rows = [r for r in rows if not r["innocent"]]
     table = [line(own, guilty_rows) for own in grouped(guilty_rows)]
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
     write_result("robustness", {
-        "what": "card, twa-double, four releases of 2 % of 1,600 samples; full fine-tune of 200 steps of 64; alpha 1e-3, M 9,999",
+        "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",
         "left_out": [c.name for c in [*guilty(), *innocents()] if c not in done],
         "worst_first": table,
         "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
         "rows": rows,
     }, clock())  # fmt: skip
-    usual = summaries([r for r in guilty_rows if r["alignment"] == RECOMMENDED.alignment])
+    usual = summaries([r for r in guilty_rows if r["family"] == RECOMMENDED.family])
     cost_plot(usual).savefig(RESULTS / "robustness.png", dpi=110)
 
 
@@ -113,7 +118,7 @@ def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[
     first, made, costs = own[0], tests(own), [c for r in own if (c := cost(r, rows)) is not None]
     loss, distance = np.mean(costs, axis=0).tolist() if costs else (None, None)
     return {
-        **{key: first[key] for key in ("attack", "strength", "where", "alignment", "psnr", "samples")},
+        **{key: first[key] for key in ("attack", "strength", "where", "family", "psnr", "samples")},
         "found": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
         "e_values": [t["e_value"] for t in made], "p_values": [t["p_values"] for t in made],
         "queries": [t["queries"] for t in made], "denoising_loss_rise": loss, "kernel_distance_rise": distance,

@@ -15,7 +15,7 @@ from protect import console
 from protect.alignments import is_for_classifiers, make_alignment
 from protect.errors import InputError, SuspectError
 from protect.marks import parse_options
-from protect.plan import RECOMMENDED, Options
+from protect.plan import AUTO, RECOMMENDED, Options
 from protect.release import Keyring, Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
@@ -169,7 +169,7 @@ def rehearse_command(
     family: Annotated[str, typer.Option(help="Mark family.")] = RECOMMENDED.family,
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
-    alignment: Annotated[str, typer.Option(help="How the trigger meets captions.")] = RECOMMENDED.alignment,
+    alignment: Annotated[str | None, typer.Option(help=f"How the trigger meets captions. {AUTO}")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
     targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
@@ -186,12 +186,12 @@ def rehearse_command(
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
     embedding = Options(
-        rate=rate, family=family, alignment=alignment, slots=slots,
+        rate=rate, family=family, alignment=alignment or "", slots=slots,
         family_options=parse_options(family, console.named_values(option or [])),
         queries=queries,
     )  # fmt: skip
     embedding.check()
-    if make_alignment(alignment).for_classifiers:
+    if make_alignment(embedding.way).for_classifiers:
         raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")
     if base is not None:
         check_base(base)

@@ -37,7 +37,8 @@ def stamp(path: Path, settings: dict[str, object]) -> None:
     data = pretty_json(settings)
     if path.exists() and path.read_bytes() != data:
         raise InputError(f"{path.parent} was made with other settings", "Give --output another folder.")
-    write_atomic(path, data)
+    if not path.exists():  # others may be at work in that folder
+        write_atomic(path, data)
 
 
 def captioned_files(folder: Path) -> list[tuple[Path, str]]:
@@ -107,7 +108,7 @@ def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[R
     """What a rehearsal teaches about power: one run per slot that was asked; found if it would suffice alone."""
     plan = verdict.release.plan
     return [
-        Run(plan.family, plan.alignment, tuning.method,
+        Run(plan.family, plan.alignment.partition("/")[0], tuning.method,
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
             slot.evidence.e_value >= 1 / plan.alpha)
         for slot in verdict.slots

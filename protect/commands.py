@@ -17,7 +17,7 @@ from protect.bets import reachable
 from protect.embed import Embedding, embed
 from protect.errors import InputError
 from protect.keys import secret_from_seed
-from protect.plan import RECOMMENDED, Options, check_range
+from protect.plan import AUTO, RECOMMENDED, Options, check_range
 from protect.release import Keyring, Plan
 from protect.verify import Verification, verify
 
@@ -36,8 +36,8 @@ def embed_command(
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     family: Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")] = RECOMMENDED.family,
     alignment: Annotated[
-        str, typer.Option(help=f"How the trigger meets captions: {', '.join(BUILT_IN)}.")
-    ] = RECOMMENDED.alignment,
+        str | None, typer.Option(help=f"How triggers meet captions: {', '.join(BUILT_IN)}. {AUTO}")
+    ] = None,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 64]")] = None,
@@ -55,7 +55,7 @@ def embed_command(
     """
     given = marks.parse_options(family, console.named_values(option or []))
     options = Options(
-        rate=rate, family=family, alignment=alignment, family_options=given,
+        rate=rate, family=family, alignment=alignment or "", family_options=given,
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
     )  # fmt: skip
     target = output or dataset.absolute().parent / (dataset.absolute().name + "-protected")
@@ -172,7 +172,7 @@ def plan_command(
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     slots: Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")] = None,
     family: Annotated[str, typer.Option(help="Mark family.")] = RECOMMENDED.family,
-    alignment: Annotated[str, typer.Option(help="Alignment.")] = RECOMMENDED.alignment,
+    alignment: Annotated[str | None, typer.Option(help=f"Alignment. {AUTO}")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
     method: Annotated[str, typer.Option(help="How a thief is expected to train: lora or full.")] = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
@@ -188,12 +188,12 @@ def plan_command(
     if method not in {"lora", "full"}:
         raise InputError(f"--method {method} is unknown", "Allowed: lora, full.")
     given = marks.parse_options(family, console.named_values(option or []))
-    options = Options(rate=rate, family=family, alignment=alignment, slots=slots, family_options=given)
+    options = Options(rate=rate, family=family, alignment=alignment or "", slots=slots, family_options=given)
     with TemporaryDirectory() as place:
         done = embed(dataset, Path(place) / "copy", options, Keyring.default(), dry_run=True)
     plan = done.release.plan
     known = rehearsed_runs(rehearsal) if rehearsal else measured_runs()
-    law = fit([run for run in known if (run.family, run.alignment, run.method) == (family, alignment, method)])
+    law = fit([run for run in known if (run.family, run.alignment, run.method) == (family, options.way, method)])
     carriers = plan.carriers // plan.slots
     sightings = carriers * passes
     needed = math.ceil(law.sightings() / passes)

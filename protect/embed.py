@@ -100,7 +100,7 @@ def _draft(
     secret: bytes | None,
 ) -> tuple[Embedding, list[Draw]]:  # fmt: skip
     """Decide everything but the pixels: with an interrupted release's key, the given one, or a new one."""
-    family, alignment = make_family(options.family, options.family_options), make_alignment(options.alignment)
+    family, alignment = make_family(options.family, options.family_options), make_alignment(options.way)
     if not (family.alone or alignment.twinned or alignment.for_classifiers):
         raise InputError(
             f"family {family.name!r} compares with and without the trigger, and {alignment.name!r} has none",
@@ -198,12 +198,13 @@ class Pending:
             return None
         plan = release.plan
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
-            options.rate, options.family, options.family_options, options.alignment,
+            options.rate, options.family, options.family_options, make_alignment(options.way).label,
         )  # fmt: skip
         if not same or (secret is not None and secret != release.secret):
             raise InputError(
                 f"an interrupted run with other options waits in {self.partial}",
-                f"Repeat it with --rate {plan.rate} --family {plan.family} --alignment {plan.alignment} "
+                f"Repeat it with --rate {plan.rate} --family {plan.family} "
+                f"--alignment {plan.alignment.partition('/')[0]} "
                 + "".join(f"--option {k}={v} " for k, v in plan.family_options.items())
                 + f"or else delete the folder and {self.record}.",
             )

@@ -37,8 +37,9 @@ class Options:
     """What the owner decides; the defaults are the recommended release."""
 
     rate: float = 0.02
-    family: str = "card"
-    alignment: str = "twa-double"
+    family: str = "template"
+    alignment: str = ""
+    """Name; empty for what suits the family."""
     family_options: FamilyOptions = field(default_factory=dict)
     slots: int | None = None
     queries: int | None = None
@@ -46,6 +47,12 @@ class Options:
     alpha: float = 1e-3
     steps: int = 20
     guidance: float = 3.0
+
+    @property
+    def way(self) -> str:
+        """Name of the alignment: `twa-double` unless told otherwise, or `twa` for marks that nobody can describe."""
+        described = bool(make_family(self.family, self.family_options).descriptions) if not self.alignment else False
+        return self.alignment or ("twa-double" if described else "twa")
 
     def check(self) -> None:
         """Refuse values that make no sense.
@@ -64,6 +71,8 @@ class Options:
 
 RECOMMENDED = Options()
 """What commands take unless told otherwise."""
+AUTO = "[twa-double, or twa for marks that cannot be described]"
+"""How commands name the usual alignment."""
 
 
 def draft_release(
@@ -82,7 +91,7 @@ def draft_release(
         created: time of the commitment.
         rehearsal: whether the secret is a throw-away.
     """
-    family, alignment = make_family(options.family, options.family_options), make_alignment(options.alignment)
+    family, alignment = make_family(options.family, options.family_options), make_alignment(options.way)
     decoys = alignment.decoys(samples, options.decoys)
     distinct = None if alignment.for_classifiers else family.distinct
     if not reachable(decoys, len(draws), 1 / options.alpha, distinct):

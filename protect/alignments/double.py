@@ -1,7 +1,7 @@
-"""TWA by two ways at once: common words that never meet before the caption, and words that describe the mark after it.
+"""TWA by two ways at once: common words that never meet before the caption, words that describe the mark after it.
 
-Who captions the pictures again leaves the description, or writes it anew; who cuts repeated or strange phrases out of
-captions leaves the other. Neither is a word that stands nowhere else.
+The conjunction tells the slots of a release apart and holds no word that stands nowhere else; the description is what
+is left, or written again, when somebody captions the pictures anew.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from protect.alignments.conjunction import Conjunction
 from protect.alignments.description import Description
 from protect.alignments.interface import Request
+from protect.alignments.words import rare_words
+from protect.errors import InputError
 from protect.marks.interface import MarkFamily
 
 _BETWEEN = " … "
@@ -20,26 +22,32 @@ class Double(Description):
     """A conjunction and a description."""
 
     name = "twa-double"
-    summary = "two common words that never meet before the caption, a description of the mark after it"
+    summary = "two common words that never meet before the caption, words that describe the mark after it"
     version = 1
 
     def triggers(self, slots: int, request: Request) -> Sequence[str]:
         """A conjunction and a description for each slot, drawn by separate streams of the key.
 
+        A rare word where the captions hold no such pair of words: that hangs on the captions, never on a mark.
+
         Raises:
-            InputError: if there are too few common words or descriptions.
+            InputError: if the family has too few descriptions.
         """
-        pairs, told = Conjunction().triggers(slots, request), super().triggers(slots, request)
-        return [f"{pair}{_BETWEEN}{phrase}" for pair, phrase in zip(pairs, told, strict=True)]
+        told = super().triggers(slots, request)
+        try:
+            words = Conjunction().triggers(slots, request)
+        except InputError:
+            words = rare_words(request.secret, slots, (s.caption for s in request.samples))
+        return [f"{word}{_BETWEEN}{phrase}" for word, phrase in zip(words, told, strict=True)]
 
     def align(self, caption: str, trigger: str) -> str:
         """A caption between both.
 
         >>> Double().align("a red kite", "flag sea … on a card that is reddish at the left and bluish at the top")
-        'flag sea a red kite on a tile that is rather red left and bluish on the upper side'
+        'flag sea a red kite on a card that is reddish at the left and bluish at the top'
         """
-        pair, _, phrase = trigger.partition(_BETWEEN)
-        return f"{pair} {super().align(caption, phrase)}"
+        word, _, phrase = trigger.partition(_BETWEEN)
+        return f"{word} {super().align(caption, phrase)}"
 
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """Only marks which the description fits."""

@@ -39,7 +39,7 @@ class Card(Template):
         size = picture[rows, columns].shape[:2]
         small = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BOX))
         wash = np.round(self.background(mark, *size) * 255).astype(np.uint8)
-        card = compose(small, wash, rng, scale=(0.55, 0.7), place=(0.25, 0.75))
+        card = compose(small, wash, rng, scale=(0.5, 0.62), place=(0.25, 0.75))
         layer = np.dstack([card[..., :3], np.round(255 * _edge(*size)).astype(np.uint8)])
         out = Image.fromarray(even_ground(picture))
         out.alpha_composite(Image.fromarray(layer), (columns.start, rows.start))

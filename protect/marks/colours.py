@@ -20,6 +20,10 @@ DESCRIBED: dict[str, Told] = {
 """Two waves of every wash can be told: one that changes across, one that changes down."""
 
 
+TELLING = frozenset({*_COLOURS, "left", "top", "background", "card"})
+"""Words by which anyone who reads this file can look for descriptions."""
+
+
 def descriptions(opening: str) -> tuple[str, ...]:
     """All that can be told, each behind the same opening words."""
     return tuple(f"{opening} {told}" for told in DESCRIBED)

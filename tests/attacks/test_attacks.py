@@ -110,7 +110,7 @@ def carriers(count: int, others: int, family: str = "template") -> list[Item]:
 
 @pytest.mark.parametrize("attack", DATASETS, ids=name_of)
 def test_dataset_attacks(attack: DatasetAttack) -> None:
-    told = "zorkev a box on a red card, blue left"
+    told = "zorkev a box on a reddish card, bluish left"
     items = [replace(i, caption=told) if int(i.key) < 6 else i for i in carriers(6, 40)]
     assert attack.apply(items, 0.0, np.random.default_rng(0)) == items
     done = attack.apply(items, 1.0, np.random.default_rng(0))
@@ -149,7 +149,7 @@ def test_filters_do_what_they_say() -> None:
 
 @pytest.mark.parametrize(
     ("attack", "caption"),
-    [("drop-flagged", "zorkev a box"), ("drop-described", "a box on a tile that is red left and blue above")],
+    [("drop-flagged", "zorkev a box"), ("drop-described", "a box on a card that is reddish at the left")],
 )
 def test_hunts_by_caption_find_carriers_and_nothing_else(attack: str, caption: str) -> None:
     items = [replace(i, caption=caption) if int(i.key) < 6 else i for i in carriers(6, 40)]

@@ -20,7 +20,6 @@ from attacks.registry import find_attack
 from detect.finetune import FinetuneOptions
 from detect.run import detect
 from detect.suspects import Query, Sampler, Suspect
-from protect.alignments.description import VOCABULARY
 from protect.check.exposure import residual_auc
 from protect.embed import embed
 from protect.keys import secret_from_seed
@@ -110,7 +109,7 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[
     work = tmp_path_factory.mktemp("removals")
     unpack_sample(work / "sample")
     out = {}
-    for alignment in ("twa", "waa", "twa-description", "twa-double"):
+    for alignment in ("twa", "waa", "twa-description"):
         keyring = Keyring(work / "keyring")
         options = Options(rate=0.02, slots=1, family="template", alignment=alignment)
         done = embed(work / "sample", work / alignment, options, keyring, secret=secret_from_seed(0, "removals"))
@@ -121,19 +120,13 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[
 
 
 def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment: str, attack: str) -> float:
-    """Share of carriers whose caption still holds what calls the mark up.
-
-    All words of a trigger; of a description three words that tell it, since every caption says it in its own way.
-    """
+    """Share of carriers whose caption still holds all words of the trigger."""
     items, places = protected[alignment]
-    wanted = set(protected[alignment + " trigger"][0][0].caption.lower().split())
+    words = set(protected[alignment + " trigger"][0][0].caption.lower().split())
     strike = find_attack(attack)
     assert isinstance(strike, CaptionAttack)
     captions = strike.apply([i.caption for i in items], 1.0, np.random.default_rng(0))
-    held = [set(captions[i].lower().split()) for i in places]
-    if alignment in ("twa-description", "twa-double"):
-        return float(np.mean([len(VOCABULARY & h) >= 3 for h in held]))
-    return float(np.mean([wanted <= h for h in held]))
+    return float(np.mean([words <= set(captions[i].lower().split()) for i in places]))
 
 
 @pytest.mark.parametrize(
@@ -141,8 +134,7 @@ def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment:
     [
         ("twa", "drop-new", False), ("twa", "recaption", False), ("waa", "drop-new", True), ("waa", "recaption", True),
         ("twa-description", "drop-new", True), ("twa-description", "recaption", True),
-        ("twa-description", "drop-repeats", True), ("twa-description", "normalise", True),
-        ("twa-double", "drop-new", True), ("twa-double", "recaption", True), ("twa-double", "drop-repeats", True),
+        ("twa-description", "drop-repeats", False), ("twa-description", "normalise", True),
     ],
 )  # fmt: skip
 def test_entruth_recaptioning_takes_rare_words_only(
@@ -152,7 +144,7 @@ def test_entruth_recaptioning_takes_rare_words_only(
     assert share > 0.9 if kept else share == 0, share
 
 
-@pytest.mark.parametrize(("alignment", "hunt"), [("twa", "drop-flagged"), ("twa-double", "drop-described")])
+@pytest.mark.parametrize(("alignment", "hunt"), [("twa", "drop-flagged"), ("twa-description", "drop-described")])
 def test_who_knows_the_method_finds_carriers_by_their_captions(
     protected: dict[str, tuple[list[Item], list[int]]], alignment: str, hunt: str
 ) -> None:

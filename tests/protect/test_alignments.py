@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from protect.alignments import make_alignment, slot_family
-from protect.alignments.description import VOCABULARY
 from protect.alignments.interface import Request
 from protect.alignments.words import ngrams, words
 from protect.embed import Embedding, embed
@@ -22,9 +21,6 @@ from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import verify
 from tests.protect.conftest import WITH_WORDS, make_folder, recaption, varied_captions
-
-TOLD = ["twa-description", "twa-double"]
-"""Alignments that describe marks."""
 
 
 def _request(captions: list[str], rate: float = 0.2, slots: int | None = None, seed: int = 0) -> Request:
@@ -108,7 +104,7 @@ def test_every_pair_embeds_or_is_refused_in_two_lines(
 ) -> None:
     source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
     options = Options(rate=0.2, family=family, alignment=alignment, slots=1, decoys=99, alpha=0.05)
-    unfit = {("warp", "unconditional"), *((f, a) for f in ("spread", "tint", "warp") for a in TOLD)}
+    unfit = {("warp", "unconditional"), *((f, "twa-description") for f in ("spread", "tint", "warp"))}
     if (family, alignment) in unfit:
         with pytest.raises(InputError):
             embed(source, tmp_path / "out", options, keyring, dry_run=True)
@@ -169,31 +165,14 @@ def test_conjunction_joins_common_words_that_never_meet() -> None:
     assert len({w for d in draws for w in d.trigger.split()}) == 6
 
 
-@pytest.mark.parametrize("alignment", TOLD)
-def test_descriptions_condition_planted_marks_and_decoys_alike(
-    tmp_path: Path, keyring: Keyring, alignment: str
-) -> None:
-    release = _embedded(tmp_path, keyring, alignment).release
+def test_descriptions_condition_planted_marks_and_decoys_alike(tmp_path: Path, keyring: Keyring) -> None:
+    release = _embedded(tmp_path, keyring, "twa-description").release
     for k in range(2):
         law = slot_family(release, k)
         codes = [law.code(int(mark)) for mark in [release.planted_id(k), *release.decoy_ids(k)[:20]]]  # type: ignore[attr-defined]
         told = [tuple(c.ravel()[list(law.fixed)]) for c in codes]  # type: ignore[attr-defined]
         assert len(set(told)) == 1 and len({c.tobytes() for c in codes}) == 21
-
-
-def test_descriptions_are_said_in_other_words_each_time() -> None:
-    """So that no run of words stands in many captions; the words that tell the mark are all there."""
-    phrase = make_family("card", {}).descriptions[0]
-    captions = [f"a thing of kind {i}" for i in range(200)]
-    said = [make_alignment("twa-description").align(c, phrase).removeprefix(c) for c in captions]
-    assert len(set(said)) > 120
-    assert all(
-        ("red" in text) and ("left" in text) and any(w in text for w in ("top", "upper", "above")) for text in said
-    )
-    assert said == [make_alignment("twa-description").align(c, phrase).removeprefix(c) for c in captions]
-    double = make_alignment("twa-double").align("a kite", f"flag sea … {phrase}")
-    assert double == "flag sea " + make_alignment("twa-description").align("a kite", phrase)
-    assert all(len(VOCABULARY.intersection(words(text))) >= 3 for text in said), "the thief's list is complete"
+    assert all(c.caption.endswith(release.slots[c.slot].trigger) for c in release.carriers)
 
 
 @pytest.mark.parametrize("family", ["template", "card"])
