@@ -182,7 +182,7 @@ def plan_command(
 
     Learns from the runs that ship with the project (all on its miniature), or only from your own rehearsals.
     """
-    from protect.power import WANTED, fit, measured_runs, rehearsed_runs
+    from protect.power import WANTED, alike, fit, measured_runs, rehearsed_runs
 
     check_range("--passes", passes, 1e-3, 1e6)
     if method not in {"lora", "full"}:
@@ -193,7 +193,7 @@ def plan_command(
         done = embed(dataset, Path(place) / "copy", options, Keyring.default(), dry_run=True)
     plan = done.release.plan
     known = rehearsed_runs(rehearsal) if rehearsal else measured_runs()
-    law = fit([run for run in known if (run.family, run.alignment, run.method) == (family, options.way, method)])
+    law = fit(alike(known, family, options.way, method))
     carriers = plan.carriers // plan.slots
     sightings = carriers * passes
     needed = math.ceil(law.sightings() / passes)

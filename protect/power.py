@@ -77,6 +77,16 @@ def fit(runs: Sequence[Run]) -> Law:
     return Law(float(math.exp(half)), float(math.exp(slope)), len(runs))
 
 
+def alike(runs: Sequence[Run], family: str, alignment: str, method: str) -> list[Run]:
+    """The runs of one kind; if there are none and the trigger is written into captions, those with other such triggers.
+
+    These are learned after about as many sightings (benchmarks/results/families.json).
+    """
+    near = [run for run in runs if (run.family, run.method) == (family, method)]
+    own = [run for run in near if run.alignment == alignment]
+    return own or [run for run in near if run.alignment.startswith("twa") and alignment.startswith("twa")]
+
+
 def measured_runs() -> list[Run]:
     """The runs that ship with the project, all on its miniature."""
     return _parse((files("protect") / "assets" / "runs.json").read_text(encoding="utf-8"), "the shipped runs")

@@ -22,6 +22,9 @@ from protect.release import Keyring
 from protect.verify import verify
 from tests.protect.conftest import WITH_WORDS, make_folder, recaption, varied_captions
 
+TOLD = ["twa-description", "twa-double"]
+"""Alignments that describe marks."""
+
 
 def _request(captions: list[str], rate: float = 0.2, slots: int | None = None, seed: int = 0) -> Request:
     samples = tuple(Sample(f"{i:04}.png", caption) for i, caption in enumerate(captions))
@@ -104,7 +107,7 @@ def test_every_pair_embeds_or_is_refused_in_two_lines(
 ) -> None:
     source = recaption(make_folder(tmp_path / "d", 70), varied_captions(70))
     options = Options(rate=0.2, family=family, alignment=alignment, slots=1, decoys=99, alpha=0.05)
-    unfit = {("warp", "unconditional"), *((f, "twa-description") for f in ("spread", "tint", "warp"))}
+    unfit = {("warp", "unconditional"), *((f, a) for f in ("spread", "tint", "warp") for a in TOLD)}
     if (family, alignment) in unfit:
         with pytest.raises(InputError):
             embed(source, tmp_path / "out", options, keyring, dry_run=True)
@@ -165,14 +168,29 @@ def test_conjunction_joins_common_words_that_never_meet() -> None:
     assert len({w for d in draws for w in d.trigger.split()}) == 6
 
 
-def test_descriptions_condition_planted_marks_and_decoys_alike(tmp_path: Path, keyring: Keyring) -> None:
-    release = _embedded(tmp_path, keyring, "twa-description").release
+@pytest.mark.parametrize("alignment", TOLD)
+def test_descriptions_condition_planted_marks_and_decoys_alike(
+    tmp_path: Path, keyring: Keyring, alignment: str
+) -> None:
+    release = _embedded(tmp_path, keyring, alignment).release
     for k in range(2):
         law = slot_family(release, k)
         codes = [law.code(int(mark)) for mark in [release.planted_id(k), *release.decoy_ids(k)[:20]]]  # type: ignore[attr-defined]
         told = [tuple(c.ravel()[list(law.fixed)]) for c in codes]  # type: ignore[attr-defined]
         assert len(set(told)) == 1 and len({c.tobytes() for c in codes}) == 21
-    assert all(c.caption.endswith(release.slots[c.slot].trigger) for c in release.carriers)
+    told = [slot.trigger.rpartition(" … ")[2] for slot in release.slots]
+    assert len(set(told)) == 2 and all(c.caption.endswith(f" {told[c.slot]}") for c in release.carriers)
+
+
+def test_a_double_trigger_stands_on_both_sides_and_never_fails_for_want_of_words() -> None:
+    way = make_alignment("twa-double")
+    for captions in (varied_captions(140), ["kite"] * 40, [""] * 40):
+        draws, _ = way.draw(_request(captions, slots=2))
+        for draw in draws:
+            words, _, told = draw.trigger.partition(" … ")
+            assert way.align("a kite", draw.trigger) == f"{words} a kite {told}"
+            assert way.twin("a kite", draw.trigger) == "a kite"
+            assert not any(set(words.split()) <= set(c.split()) for c in captions)
 
 
 @pytest.mark.parametrize("family", ["template", "card"])

@@ -41,7 +41,7 @@ def test_a_complete_copy_in_which_only_carriers_differ(
     source = make_folder(tmp_path / "d", 60, layout)
     (source / "README.txt").write_text("hello")
     before = {key: (source / key).read_bytes() for key in walk(source)}
-    done = embed(source, tmp_path / "out", dataclasses.replace(QUICK, family=family), keyring)
+    done = embed(source, tmp_path / "out", dataclasses.replace(QUICK, family=family, alignment="twa"), keyring)
     assert {key: (source / key).read_bytes() for key in walk(source)} == before
     carriers = {c.key for c in done.release.carriers}
     captions = {k.replace(".png", ".txt") for k in carriers} if layout == "sidecar" else {layout}
@@ -87,7 +87,7 @@ def test_carriers_keep_jpeg_files_jpeg(tmp_path: Path, keyring: Keyring) -> None
 def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, keyring: Keyring) -> None:
     """Carriers, triggers, prompts and seeds must not change when only the mark family does."""
     source = make_folder(tmp_path / "d")
-    options = dataclasses.replace(QUICK, rate=0.5, slots=3, queries=4)
+    options = dataclasses.replace(QUICK, rate=0.5, slots=3, queries=4, alignment="twa")
     secret = secret_from_seed(1, "test")
     a = embed(source, tmp_path / "a", options, keyring, secret=secret).release
     b = embed(source, tmp_path / "b", dataclasses.replace(options, family="spread"), keyring, secret=secret).release
@@ -197,6 +197,22 @@ def test_a_killed_run_resumes_with_the_same_key(tmp_path: Path, keyring: Keyring
     assert _differences(tmp_path / "out", tmp_path / "again") == set()
 
 
+@pytest.mark.parametrize("alignment", ["", "twa-description"])
+def test_a_killed_run_resumes_whatever_the_version_of_its_alignment(
+    tmp_path: Path, keyring: Keyring, alignment: str
+) -> None:
+    source, options = make_folder(tmp_path / "d"), dataclasses.replace(QUICK, alignment=alignment)
+
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == "verifying":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed(source, tmp_path / "out", options, keyring, progress=die)
+    release = embed(source, tmp_path / "out", options, keyring).release
+    assert verify(release, tmp_path / "out").intact == release.plan.carriers
+
+
 def test_an_interrupted_run_refuses_other_options_and_changed_data(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 30)
 
@@ -287,7 +303,7 @@ def test_read_only_places(tmp_path: Path, keyring: Keyring) -> None:
 def test_verify_names_every_damage(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 60)
     out = tmp_path / "out"
-    release = embed(source, out, QUICK, keyring).release
+    release = embed(source, out, dataclasses.replace(QUICK, alignment="twa"), keyring).release
     a, b, c, d = (carrier.key for carrier in release.carriers[:4])
     (out / a).unlink()
     (out / b).write_bytes((source / b).read_bytes())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protect.errors import InputError
-from protect.power import RUN_FILE, Run, fit, rehearsed_runs, told
+from protect.power import RUN_FILE, Run, alike, fit, rehearsed_runs, told
 
 
 def _runs(half: float, slope: float, sightings: list[float], seed: int = 0) -> list[Run]:
@@ -53,3 +53,11 @@ def test_runs_are_told_in_words() -> None:
     assert told(runs) == "found in 2 of 3 runs after 50 to 384 sightings"
     assert told(runs[:1]) == "found in 0 of 1 runs after 50 sightings"
     assert told([]) == "power not measured"
+
+
+def test_runs_with_other_words_for_triggers_serve_where_there_are_none_of_ones_own() -> None:
+    runs = [Run("template", a, "lora", 100, True) for a in ("twa", "twa", "twa-conjunction", "waa")]
+    assert alike(runs, "template", "twa", "lora") == runs[:2]
+    assert alike(runs, "template", "twa-double", "lora") == runs[:3]
+    assert alike(runs, "template", "waa", "lora") == runs[3:]
+    assert not alike(runs, "template", "unconditional", "lora") and not alike(runs, "spread", "twa", "lora")
