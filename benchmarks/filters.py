@@ -25,8 +25,9 @@ from protect.release import Keyring
 from protect.sample import unpack_sample
 
 FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),
-           ("drop-residuals", 0.5), ("deduplicate", 0.4))  # fmt: skip
-FAMILIES, KEYS = ("template", "tint", "spread", "warp"), range(730, 733)
+           ("drop-residuals", 0.5), ("deduplicate", 0.4), ("drop-rings", 0.25), ("drop-rings", 0.5),
+           ("drop-flagged", 1.0), ("drop-described", 1.0))  # fmt: skip
+FAMILIES, KEYS = ("template", "card", "tint", "spread", "warp"), range(730, 733)
 
 
 def taken(source: Path, work: Path, rate: float, family: str, key: int) -> list[dict[str, Any]]:

@@ -156,17 +156,21 @@ def test_who_knows_the_method_finds_carriers_by_their_captions(
     assert not any(items[i].key in left for i in places) and len(left) > 0.93 * len(items)
 
 
-def test_filters_of_colours_and_borders_miss_cards(tmp_path: Path) -> None:
-    """They find nearly all templates that fill the picture (test_entruth, benchmarks/results/filters.json)."""
+@pytest.mark.parametrize(("family", "most"), [("template", True), ("card", False)])
+def test_filters_of_colours_and_borders_find_templates_and_miss_most_cards(
+    tmp_path: Path, family: str, most: bool
+) -> None:
+    """Without a key, before training; for more keys see benchmarks/results/filters.json."""
     unpack_sample(tmp_path / "sample")
-    done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.02, slots=1, family="card"),
+    done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.02, slots=1, family=family),
                  Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))  # fmt: skip
     items = read_items(tmp_path / "out")
     for name, strength in (("drop-outliers", 0.25), ("drop-clusters", 0.5)):
         attack = find_attack(name)
         assert isinstance(attack, DatasetAttack)
         left = {i.key for i in attack.apply(items, strength, np.random.default_rng(0))}
-        assert np.mean([c.key not in left for c in done.release.carriers]) < 0.25, name
+        taken = np.mean([c.key not in left for c in done.release.carriers])
+        assert taken > 0.8 if most else taken < 0.5, (name, taken)
 
 
 def test_entruth_deduplication_finds_no_more_carriers_than_others(
