@@ -15,7 +15,7 @@ from protect.alignments import make_alignment
 from protect.alignments.description import Description
 from protect.errors import InputError
 from protect.marks import make_family
-from protect.plan import RECOMMENDED
+from protect.plan import RECOMMENDED, Options
 
 PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
 """Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""
@@ -172,6 +172,10 @@ def _cells(table: dict[str, Any]) -> Iterator[Cell]:
     for strength in strengths:
         if not isinstance(strength, (int, float)) or isinstance(strength, bool):
             raise InputError(f"strength {strength!r} is no number", "Allowed: 0 to 1.")
-        cell = Cell(**{"where": place_of(table["attack"]), **table, "strength": float(strength)})
+        usual = {
+            "where": place_of(table["attack"]),
+            "alignment": Options(family=table.get("family", RECOMMENDED.family)).way,
+        }
+        cell = Cell(**{**usual, **table, "strength": float(strength)})
         cell.check()
         yield cell

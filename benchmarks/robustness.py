@@ -34,11 +34,14 @@ SEEDS, COPIES, KEYS = (0,), range(3), 4
 FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-described", "deduplicate")
 """These are measured with one release a copy: side by side, carriers would be less odd than they are."""
 CARDS = [
-    Cell(attack, strength, family="card")
-    for attack, strength in (("none", 0.0), ("drop-outliers", 0.25), ("drop-clusters", 0.5), ("drop-losses", 0.5))
-]
+    Cell(attack, strength, where, family="card")
+    for attack, strength, where in (
+        ("none", 0.0, "training"), ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"),
+        ("drop-losses", 0.5, "training"), ("continue", 0.5, "model"), ("shuffle", 1.0, "prompts"),
+    )
+]  # fmt: skip
 """What is offered against filters, with one release a copy too."""
-INNOCENT = (("none", 0.0), ("recaption", 1.0), ("crop", 0.5), ("jpeg", 0.56))
+INNOCENT = (("none", 0.0), ("recaption", 1.0))
 """What attacked innocents' training."""
 
 

@@ -25,10 +25,10 @@ EMBEDDING = Options(rate=0.02, slots=1, steps=12)
 TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)
 
 MEASURED = (
-    "How often this holds: with this setting 4 of 4 LoRA suspects with keys of their own were found (95 % interval "
-    "40 to 100 %), and none of 4 innocent twins was accused (benchmarks/results/suspects.json)."
+    "How often this holds: with this setting, but a rare word as trigger, 4 of 4 LoRA suspects with keys of their own "
+    "were found (95 % interval 40 to 100 %), and none of 4 innocent twins was accused (benchmarks/results/suspects.json)."
 )
-"""How often the demo's own setting gave the right verdicts; from benchmarks/results."""
+"""How often a setting like the demo's own gave the right verdicts; from benchmarks/results."""
 
 
 @dataclass(frozen=True, slots=True)

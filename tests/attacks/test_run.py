@@ -27,7 +27,7 @@ from tests.detect.conftest import build
 from tests.detect.test_run import FakeSuspect
 from tests.protect.conftest import make_folder
 
-USUAL = f"{RECOMMENDED.family}-{RECOMMENDED.alignment}"
+USUAL = f"{RECOMMENDED.family}-{RECOMMENDED.way}"
 
 
 def test_the_standard_suite_is_sound() -> None:
@@ -40,9 +40,10 @@ def test_the_standard_suite_is_sound() -> None:
 def test_a_plan_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     first, second = 'attack = "jpeg"\nstrength = [0.2, 1]', 'attack = "none"\nstrength = 0\nseed = 3'
-    path.write_text(f"[[cell]]\n{first}\n[[cell]]\n{second}\n")
+    third = 'attack = "jpeg"\nstrength = 1\nfamily = "spread"'
+    path.write_text("".join(f"[[cell]]\n{cell}\n" for cell in (first, second, third)))
     assert [c.name for c in read_suite(path)] == [
-        f"jpeg-0.2-{USUAL}-0", f"jpeg-1-{USUAL}-0", f"none-0-{USUAL}-3"
+        f"jpeg-0.2-{USUAL}-0", f"jpeg-1-{USUAL}-0", f"none-0-{USUAL}-3", "jpeg-1-spread-twa-0"
     ]  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     assert rows[6]["samples"] == 40 + 36 and rows[7]["samples"] < 40 and rows[8]["samples"] == 32
     assert all(r["denoising_loss"] > 0 for r in rows if not r["innocent"] and r["where"] in ("training", "model"))
     assert rows[0]["denoising_loss"] != rows[10]["denoising_loss"] and "kernel_distance" not in rows[14]
-    assert len(list((tmp_path / "w").glob("suspect-*"))) == 10, "what strikes after training shares the suspect"
+    assert len(list((tmp_path / "w").glob("suspect-*"))) == 9, "what strikes after training, or changes nothing, shares it"
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
     path.write_text(json.dumps(rows[1] | {"psnr": "kept"}))
     assert run_cells(cells, setting, tmp_path / "w")[1]["psnr"] == "kept"

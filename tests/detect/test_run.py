@@ -52,7 +52,7 @@ class Guilty(FakeSuspect):
         picture = super().paint(query)
         for slot, questions in enumerate(self.release.slots):
             family = slot_family(self.release, slot)
-            if questions.trigger.lower() in query.prompt.lower():
+            if all(part in query.prompt.lower() for part in questions.trigger.lower().split(" … ")):
                 mark = family.preview(self.release.planted_id(slot), 32).astype(int)
                 picture = np.clip(0.6 * mark + 0.4 * picture, 0, 255).astype(np.uint8)
         return picture
@@ -103,7 +103,7 @@ def test_guilt_is_found_and_stops_early(tmp_path: Path, keyring: Keyring, family
 @pytest.mark.parametrize("family", ["template", "spread"])
 def test_guilt_is_found_under_every_alignment(tmp_path: Path, keyring: Keyring, family: str, alignment: str) -> None:
     """`spread` cannot be described, and every alignment with words leaves an innocent alone."""
-    if (family, alignment) == ("spread", "twa-description"):
+    if family == "spread" and alignment in {"twa-description", "twa-double"}:
         pytest.skip("nobody sees these marks")
     slots = 1 if alignment in {"unconditional", "waa"} else 3
     release = _release(tmp_path, keyring, family=family, alignment=alignment, slots=slots, decoys=9999)
