@@ -26,7 +26,7 @@ TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_r
 
 MEASURED = (
     "How often this holds: with this setting, but a rare word as trigger, 4 of 4 LoRA suspects with keys of their own "
-    "were found (95 % interval 40 to 100 %), and none of 4 innocent twins was accused (benchmarks/results/suspects.json)."
+    "were found (95 % interval 40 to 100 %), none of 4 innocent twins was accused (benchmarks/results/suspects.json)."
 )
 """How often a setting like the demo's own gave the right verdicts; from benchmarks/results."""
 

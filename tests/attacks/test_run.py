@@ -151,7 +151,7 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     assert rows[6]["samples"] == 40 + 36 and rows[7]["samples"] < 40 and rows[8]["samples"] == 32
     assert all(r["denoising_loss"] > 0 for r in rows if not r["innocent"] and r["where"] in ("training", "model"))
     assert rows[0]["denoising_loss"] != rows[10]["denoising_loss"] and "kernel_distance" not in rows[14]
-    assert len(list((tmp_path / "w").glob("suspect-*"))) == 9, "what strikes after training, or changes nothing, shares it"
+    assert len(list((tmp_path / "w").glob("suspect-*"))) == 9, "what trains nothing new shares it"
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
     path.write_text(json.dumps(rows[1] | {"psnr": "kept"}))
     assert run_cells(cells, setting, tmp_path / "w")[1]["psnr"] == "kept"
