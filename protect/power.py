@@ -78,13 +78,16 @@ def fit(runs: Sequence[Run]) -> Law:
 
 
 def alike(runs: Sequence[Run], family: str, alignment: str, method: str) -> list[Run]:
-    """The runs of one kind; if there are none and the trigger is written into captions, those with other such triggers.
+    """The runs of one kind; all triggers that are written into captions count as one.
 
-    These are learned after about as many sightings (benchmarks/results/families.json).
+    They are learned after about as many sightings (benchmarks/results/families.json).
     """
+
+    def kind(name: str) -> str:
+        return name.partition("-")[0]
+
     near = [run for run in runs if (run.family, run.method) == (family, method)]
-    own = [run for run in near if run.alignment == alignment]
-    return own or [run for run in near if run.alignment.startswith("twa") and alignment.startswith("twa")]
+    return [run for run in near if kind(run.alignment) == kind(alignment)]
 
 
 def measured_runs() -> list[Run]:

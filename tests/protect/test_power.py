@@ -55,9 +55,8 @@ def test_runs_are_told_in_words() -> None:
     assert told([]) == "power not measured"
 
 
-def test_runs_with_other_words_for_triggers_serve_where_there_are_none_of_ones_own() -> None:
+def test_triggers_that_are_written_into_captions_count_as_one_kind() -> None:
     runs = [Run("template", a, "lora", 100, True) for a in ("twa", "twa", "twa-conjunction", "waa")]
-    assert alike(runs, "template", "twa", "lora") == runs[:2]
-    assert alike(runs, "template", "twa-double", "lora") == runs[:3]
+    assert alike(runs, "template", "twa", "lora") == alike(runs, "template", "twa-double", "lora") == runs[:3]
     assert alike(runs, "template", "waa", "lora") == runs[3:]
     assert not alike(runs, "template", "unconditional", "lora") and not alike(runs, "spread", "twa", "lora")
