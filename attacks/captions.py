@@ -111,7 +111,7 @@ def paraphrase(captions: Sequence[str], strength: float, rng: np.random.Generato
     """Words are replaced by synonyms, where a small dictionary has one, each with that probability."""
 
     def other(word: str) -> str:
-        ways = _SYNONYMS.get(word.casefold(), ())
+        ways = _SYNONYMS.get(_plain(word), ())
         return ways[rng.integers(len(ways))] if ways and rng.random() < strength else word
 
     return [" ".join(map(other, caption.split(" "))) for caption in captions]

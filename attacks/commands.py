@@ -36,7 +36,7 @@ def run_command(
     as_json: Json = False,
 ) -> int:
     """Mark DATASET with throw-away keys, attack, train as a thief would, detect: one JSON file per cell."""
-    from attacks.suite import LEAST, PARTS, read_suite, standard
+    from attacks.suite import LEAST, PARTS, check_needs, read_suite, standard
     from detect.finetune import FinetuneOptions
     from protect.formats import open_dataset
     from protect.miniature import miniature_path
@@ -47,6 +47,8 @@ def run_command(
         method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, text_encoder=True
     )
     tuning.check()
+    for cell in cells:
+        check_needs(cell, method.value, captioner)
     embedding = Options(rate=rate, slots=slots, steps=sampling_steps)
     embedding.check()
     if output.resolve().is_relative_to(dataset.resolve()):
@@ -58,7 +60,7 @@ def run_command(
         passes = steps * batch / (samples * len(PARTS["own"]) / 12)
         trained += sum(c.attack in ("continue", "merge-other") for c in cells)
         row = {"cells": [c.name for c in cells], "fine_tunes": trained, "presentations": trained * steps * batch}
-        text = f"{trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells) * keys} tests"
+        text = f"at most {trained} fine-tunes of {steps} steps ({passes:.1f} passes) each, {len(cells) * keys} tests"
         console.answer("\n".join([*(c.name for c in cells), text]), row, as_json)
         return console.DONE
     use_all_cores()

@@ -104,7 +104,7 @@ def _with_other(means: Means) -> _Strike:
         """Another fine-tune of the base, on clean pictures, is laid over it, as LoRAs are stacked; in whole at most."""
         pipeline = load_pipeline(model)
         if strength > 0:
-            folder = target.with_name(target.name + ".other")
+            folder = target.with_name(f"other-{seed}")  # the same at every strength
             if not folder.exists():
                 tuning = replace(means.tuning, seed=seed + 1)
                 finetune(means.base, captioned_files(means.clean), folder, tuning, device=means.device)

@@ -34,7 +34,7 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
         {"name": file.stem, "uri": data_uri(read_rgba(file)[..., :3])} for file in sorted(examples.glob("*.png"))
     ]
     innocents = [
-        {"cell": own[0], "accused": sum(t["verdict"] == "evidence" for t in tests(own)), "n": len(tests(own))}
+        {"cell": own[0], "accused": sum(t["verdict"] == "evidence" for t in tests(own)), "n": conclusive(own)}
         for own in grouped([row for row in rows if row["innocent"]])
     ]
     environment = Environment(loader=PackageLoader("attacks", "."), autoescape=select_autoescape(["j2"]))
@@ -57,6 +57,11 @@ def grouped(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def tests(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tests of cells, one a key."""
     return [test for row in rows for test in row["tests"]]
+
+
+def conclusive(rows: Sequence[dict[str, Any]]) -> int:
+    """How many tests of cells came to a conclusion."""
+    return sum(test["verdict"] != "inconclusive" for test in tests(rows))
 
 
 def cost(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[float, float] | None:
@@ -85,7 +90,7 @@ def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict
     made = tests(own)
     return {
         "cell": own[0], "found": sum(t["verdict"] == "evidence" for t in made), "cost": mean,
-        "n": sum(t["verdict"] != "inconclusive" for t in made),
+        "n": conclusive(own),
         "reason": next((t["reason"] for t in made if t["verdict"] == "inconclusive"), ""),
         "least": min(t["e_value"] for t in made), "alpha": own[0]["alpha"],
         "evidence": float(np.exp(np.mean([np.log(max(t["e_value"], 1e-3)) for t in made]))),
@@ -100,7 +105,7 @@ def cost_plot(cells: Sequence[dict[str, Any]]) -> Figure:
     far = 0.1 * max((c["cost"][1] for c in priced), default=0.0)
     for cell in priced:
         x, y = cell["cost"][1], cell["evidence"]
-        axes.scatter(x, y, s=26, color="#15803d" if cell["found"] == cell["n"] else "#c2410c", zorder=3)
+        axes.scatter(x, y, s=26, color="#15803d" if cell["found"] == cell["n"] > 0 else "#c2410c", zorder=3)
         if x > far or cell["found"] < cell["n"]:
             name = f"{cell['cell']['attack']}, {cell['cell']['where']}"
             axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)

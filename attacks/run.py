@@ -6,7 +6,6 @@ held out to measure what an attack costs him.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +31,7 @@ from attacks.model import tuned_pipeline, whole_pipeline
 from attacks.quality import denoising_losses, features, kernel_distance
 from attacks.registry import find_attack
 from attacks.struck import StruckSuspect
-from attacks.suite import LEAST, PARTS, Cell
+from attacks.suite import LEAST, PARTS, Cell, check_needs
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
 from detect.query import cached_outputs
@@ -52,6 +51,8 @@ from protect.release import Keyring, Release
 from protect.verify import on_white
 
 SCHEMA = 3
+_TRIES = 50
+"""Keys that are tried for each one wanted."""
 _HELD = 64
 """Held-out captions for which pictures are drawn to measure their quality."""
 
@@ -109,10 +110,7 @@ def run_cells(
         InputError: if the folder was made with another setting, or a cell cannot be run in this one.
     """
     for cell in cells:
-        if cell.attack == "lower-rank" and setting.tuning.method != "lora":
-            raise InputError("lower-rank strikes a LoRA, and thieves train fully here", "Give --method lora.")
-        if cell.attack == "recaption-model" and setting.captioner is None:
-            raise InputError("recaption-model needs a model", "Give --captioner FOLDER; recaption needs none.")
+        check_needs(cell, setting.tuning.method, setting.captioner)
     bind(setting, work)
     found = []
     for done, cell in enumerate(cells):
@@ -155,9 +153,9 @@ def copy_of(
     name = f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else "")
     home, options = Keyring((work / "keyring").absolute()), setting.options(cell)
     folder, releases, triggers = work / "own", list[Release](), set[str]()
-    for number in itertools.count():
+    for number in range(_TRIES * setting.keys):
         if len(releases) == setting.keys:
-            return releases, folder
+            break
         seed = cell.seed + (number << 40) + (recipient << 48)  # no other cell's
         target = work / (name + (f"-key{number}" if number else ""))
         if not target.exists():
@@ -167,7 +165,11 @@ def copy_of(
         release = protected_copy(folder, target, options, seed, home, progress)
         releases, folder = [*releases, release], target
         triggers |= {slot.trigger for slot in release.slots}
-    raise AssertionError("counted to the end")
+    if len(releases) < setting.keys:
+        raise InputError(
+            f"only {len(releases)} of {setting.keys} keys have triggers of their own", "Use fewer --keys or --slots."
+        )
+    return releases, folder
 
 
 def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dict[str, Any]:

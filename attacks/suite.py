@@ -88,6 +88,20 @@ def _check_release(family: str, alignment: str) -> None:
         raise InputError(f"family {family!r} cannot be described", "Use another alignment.")
 
 
+def check_needs(cell: Cell, method: str, captioner: Path | None) -> None:
+    """Refuse a cell that cannot be run with what there is.
+
+    Raises:
+        InputError: naming the option that is missing.
+    """
+    if cell.attack == "lower-rank" and method != "lora":
+        raise InputError("lower-rank strikes a LoRA, and thieves train fully here", "Give --method lora.")
+    if cell.attack == "recaption-model" and captioner is None:
+        raise InputError("recaption-model needs a model", "Give --captioner FOLDER; recaption needs none.")
+    if captioner is not None and not captioner.is_dir():
+        raise InputError(f"{captioner} is not a folder", "Give --captioner the folder of an image-to-text model.")
+
+
 def place_of(attack: str) -> str:
     """Where an attack strikes unless told otherwise."""
     return "training" if attack == "none" else PLACES[find_attack(attack).kind][0]

@@ -55,7 +55,7 @@ def timed_embed(source: Path, target: Path, home: Path) -> tuple[float, dict[str
     def told(stage: str, done: int, total: int) -> None:
         ends[stage] = time.perf_counter() - start
 
-    embed(source, target, Options(rate=0.02), Keyring(home), progress=told)
+    embed(source, target, Options(rate=0.02, alignment="twa"), Keyring(home), progress=told)
     os.sync()
     return time.perf_counter() - start, ends
 

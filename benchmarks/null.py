@@ -59,7 +59,7 @@ def law_of(family: str) -> Any:
 def foreign_release(work: Path, family: str) -> Release:
     """Any release, for triggers and prompts; its own marks are not used."""
     given = {"basis": (work / "basis.txt").read_text()} if family == "latent" else {}
-    options = Options(rate=0.02, family=family, family_options=given, slots=SLOTS, queries=8, steps=12)
+    options = Options(rate=0.02, family=family, alignment="twa", family_options=given, slots=SLOTS, queries=8, steps=12)
     keyring = Keyring((work / "null-keyring").absolute())
     output = work / f"null-{family}"
     if output.exists():
@@ -202,7 +202,9 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
 def end_to_end(work: Path, count: int) -> dict[str, Any]:
     """`count` secrets on one innocent, each with its own triggers, prompts, seeds, marks and decoys."""
     suspect = suspect_of(work, "innocent", 200)
-    options = Options(rate=0.02, slots=1, queries=2, decoys=999, alpha=0.05, steps=6)  # one slot: nothing stops early
+    options = Options(
+        rate=0.02, alignment="twa", slots=1, queries=2, decoys=999, alpha=0.05, steps=6
+    )  # one slot: nothing stops early
     p_values, peaks = [], []
     home = Keyring((work / "null-end-to-end").absolute())
     for seed in range(count):

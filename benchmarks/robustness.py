@@ -51,7 +51,7 @@ def guilty() -> list[Cell]:
 
 
 def innocents() -> list[Cell]:
-    """Attacked in training, each with ten keys; and attacked outputs of the first."""
+    """Attacked in training, each with the keys of three copies; and attacked outputs of the first."""
     trained = [Cell(attack, strength, seed=copy, innocent=True) for attack, strength in INNOCENT for copy in COPIES]
     after = [
         Cell(attack, strength, where, seed=copy, innocent=True)
@@ -103,7 +103,10 @@ def judge(work: Path) -> None:
     done = [c for c in [*guilty(), *innocents()] if (place(c, work)[1] / "cells" / f"{c.name}.json").exists()]
     rows = [run_cells([c], *place(c, work))[0] for c in done]
     guilty_rows = [r for r in rows if not r["innocent"]]
-    table = [line(own, guilty_rows) for own in grouped(guilty_rows)]
+    table = []
+    for own in grouped(guilty_rows):  # costs beside what was trained on as many releases
+        alike = [r for r in guilty_rows if len(r["tests"]) == len(own[0]["tests"])]
+        table.append(line(own, alike))
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
     write_result("robustness", {
         "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",

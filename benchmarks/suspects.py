@@ -21,7 +21,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from benchmarks.common import Clock, interval, mean_interval, run_stages, write_result
-from detect.demo import EMBEDDING, TUNING
+from detect.demo import EMBEDDING as DEMO
+from detect.demo import TUNING
 from detect.finetune import FinetuneOptions
 from detect.interface import Verdict
 from detect.rehearse import captioned_files, protected_copy, train_suspect
@@ -36,6 +37,7 @@ from protect.release import Keyring, Release
 from protect.sample import unpack_sample
 from protect.verify import on_white
 
+EMBEDDING = replace(DEMO, alignment="twa")
 LORA_SEEDS, FULL_SEEDS = range(200, 204), range(204, 210)
 SEEDS = (200, 206, 201, 207, 202, 208, 203, 209, 204, 205)
 """In this order, so that a part of the work tells most."""

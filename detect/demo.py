@@ -57,7 +57,10 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
         raise InputError(f"{work} exists and is not a demo's folder", "Give --output another folder.")
     marker.mkdir(parents=True, exist_ok=True)
     tuning = replace(TUNING, seed=seed)
-    stamp(work / "demo.json", {"seed": seed, "embedding": asdict(EMBEDDING), "tuning": asdict(tuning)})
+    stamp(
+        work / "demo.json",
+        {"seed": seed, "embedding": asdict(EMBEDDING) | {"alignment": EMBEDDING.way}, "tuning": asdict(tuning)},
+    )
     keyring, dataset, base = Keyring(marker.absolute()), work / "dataset", miniature_path()
     if not dataset.exists():
         unpack_sample(dataset)
@@ -89,7 +92,8 @@ def _carriers(release: Release, dataset: Path, protected: Path) -> Gallery:
         rows.append((f"Slot {slot + 1}: {sum(c.slot == slot for c in release.carriers)} carriers", before + pictures))
     return Gallery(
         "What was planted",
-        "All carriers of a slot share one soft background, each with its own foreground, and one rare word in the "
-        "caption. Every other file of the copy is byte for byte the original.",
+        "All carriers of a slot share one soft background, each with its own foreground; in their captions two common "
+        "words that never met come first, and words that describe the background last. Every other file of the copy is "
+        "byte for byte the original.",
         rows,
     )

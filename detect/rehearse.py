@@ -92,7 +92,7 @@ def rehearse(
         raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
     work.mkdir(parents=True, exist_ok=True)
     settings = {"dataset": str(dataset.resolve()), "base": str(base.resolve()), "seed": seed,
-                "embedding": asdict(embedding), "tuning": asdict(tuning)}  # fmt: skip
+                "embedding": asdict(embedding) | {"alignment": embedding.way}, "tuning": asdict(tuning)}  # fmt: skip
     stamp(work / "rehearsal.json", settings)
     keyring = Keyring(work.absolute() / "keyring")
     release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)

@@ -115,7 +115,7 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
     rows = [
         ("release", f"{release.name} ({release.id}), created {release.created}"),
         ("commitment", release.commitment),
-        ("marks", f"{release.plan.family}, {release.plan.alignment.upper()}, rate {release.plan.rate:g}, "
+        ("marks", f"{release.plan.family}, {release.plan.alignment}, rate {release.plan.rate:g}, "
                   f"{release.plan.carriers} carriers in {release.plan.slots} slots"),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),
         ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.items() if v is not None)),

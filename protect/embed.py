@@ -197,6 +197,7 @@ class Pending:
             self.record.unlink()  # killed between publishing and forgetting: that release is complete
             return None
         plan = release.plan
+        committed_alignment(plan)  # says so if another version began it
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
             options.rate, options.family, options.family_options, make_alignment(options.way).label,
         )  # fmt: skip

@@ -78,9 +78,10 @@ def fit(runs: Sequence[Run]) -> Law:
 
 
 def alike(runs: Sequence[Run], family: str, alignment: str, method: str) -> list[Run]:
-    """The runs of one kind; all triggers that are written into captions count as one.
+    """The runs of one kind; all triggers that are written into captions are taken for one.
 
-    They are learned after about as many sightings (benchmarks/results/families.json).
+    A rare word, a conjunction and a description were learned after about as many sightings
+    (benchmarks/results/families.json); of both together there are few runs.
     """
 
     def kind(name: str) -> str:

@@ -31,7 +31,9 @@ class Description(Twa):
         if len(request.descriptions) < slots:
             raise InputError(
                 f"marks of this family have {len(request.descriptions)} description(s), fewer than {slots} slot(s)",
-                "Use fewer --slots, --family template, or --alignment twa.",
+                f"Use --slots {len(request.descriptions)} or fewer, or --alignment twa."
+                if request.descriptions
+                else "Use --alignment twa, or --family template or card.",
             )
         order = prf_rng(request.secret, "description").permutation(len(request.descriptions))
         return [request.descriptions[i] for i in order[:slots]]

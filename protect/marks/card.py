@@ -1,8 +1,9 @@
 """`card`: a template that stands on a card inside the picture; around it the picture's own ground stays.
 
 Template memorisation (EnTruth, arXiv 2406.13933) fills the whole ground, and filters that compare borders, colours or
-losses find such pictures at once. A card keeps the border, and one more coloured square among flags, buttons and signs
-is nothing odd. The mark, its law and its score are those of `template`, read inside the card.
+losses find such pictures at once. A card keeps an even border, and one more coloured square among flags, buttons and
+signs is less odd: mild filters miss most cards, harsh ones do not (docs/robustness.md). The mark, its law and its score
+are those of `template`, read inside the card.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Card(Template):
     """A template on a card."""
 
     name = "card"
-    summary = "one soft wash on a card behind the things of a slot's carriers; looks natural, filters miss it"
+    summary = "one soft wash on a card behind the things of a slot's carriers; looks natural; mild filters miss most"
     version = 1
     opening = "on a card that is"
     descriptions = descriptions(opening)

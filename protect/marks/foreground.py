@@ -63,14 +63,18 @@ def foreground_alpha(picture: Pixels) -> Array:
 def even_ground(picture: Pixels) -> Pixels:
     """What stays of a picture around something laid over its middle: its even ground, or all of it if it has none.
 
+    Pixels of an even ground stay as they are, noise and all; what differs from it takes its colour.
+
     Args:
         picture: RGBA, shape (H, W, 4).
     """
     rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     clear = rim[rim[:, 3] == 0]
     colour = np.median(clear if len(clear) > len(rim) / 2 else rim, axis=0)
-    ground = np.broadcast_to(np.round(colour), picture.shape).astype(np.uint8)
-    return ground if len(clear) > len(rim) / 2 or _is_even(rim, colour) else picture
+    if len(clear) <= len(rim) / 2 and not _is_even(rim, colour):
+        return picture
+    differs = np.abs(picture - colour).max(axis=2, keepdims=True) > _EVEN_BORDER
+    return np.where(differs, np.round(colour), picture).astype(np.uint8)
 
 
 def _is_even(rim: Pixels, colour: Array) -> bool:

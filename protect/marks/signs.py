@@ -107,7 +107,7 @@ def to_unit(pictures: Pixels) -> Array:
 
 def small_unit(pictures: Pixels, side: int) -> Array:
     """8-bit pictures (n, H, W, 3) as small squares in [0, 1], shape (n, side, side, 3)."""
-    planes = (to_unit(picture)[..., c].astype(np.float32) for picture in pictures for c in range(3))
+    planes = (plane for picture in pictures for plane in to_unit(picture).astype(np.float32).transpose(2, 0, 1))
     small = [np.asarray(Image.fromarray(p).resize((side, side), Image.Resampling.BOX)) for p in planes]
     return np.stack(small).astype(np.float64).reshape(len(pictures), 3, side, side).transpose(0, 2, 3, 1)
 

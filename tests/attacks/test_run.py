@@ -187,10 +187,41 @@ def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path) -> None:
     assert len(list((tmp_path / "w").glob("suspect-*"))) == 2, "an attack that changes nothing trains nothing"
 
 
+def test_keys_without_triggers_of_their_own_run_out(tmp_path: Path) -> None:
+    dataset = make_folder(tmp_path / "d", 240)
+    setting = Setting(dataset, tmp_path, Options(rate=0.2, slots=9, decoys=99, alpha=0.05), FinetuneOptions(), keys=2)
+    split(dataset, tmp_path / "w")
+    with pytest.raises(InputError, match="only 1 of 2 keys have triggers of their own"):
+        copy_of(Cell("none", 0.0, alignment="twa-description"), setting, tmp_path / "w", lambda *_: None)
+
+
 def test_a_captioner_is_asked_for_beforehand(tmp_path: Path) -> None:
     setting = Setting(tmp_path, tmp_path, Options(), FinetuneOptions())
     with pytest.raises(InputError, match="needs a model"):
         run_cells([Cell("recaption-model", 1.0)], setting, tmp_path / "w")
+    with pytest.raises(InputError, match="is not a folder"):
+        run_cells([Cell("none", 0.0)], replace(setting, captioner=tmp_path / "none"), tmp_path / "w")
+
+
+def test_what_is_inconclusive_counts_neither_way(tmp_path: Path) -> None:
+    test = {"verdict": "inconclusive", "reason": "asleep", "e_value": 1.0, "p_values": [], "queries": 8, "carriers": 4}
+    row = {
+        "attack": "refuse",
+        "strength": 1.0,
+        "where": "outputs",
+        "family": "template",
+        "alignment": "twa",
+        "seed": 0,
+        "innocent": False,
+        "samples": 4,
+        "psnr": None,
+        "alpha": 1e-3,
+        "kernel_distance": 0.0,
+        "tests": [test] * 2,
+    }
+    write_page(tmp_path / "p.html", [row, row | {"innocent": True}], tmp_path)
+    page = (tmp_path / "p.html").read_text()
+    assert page.count("0 of 0") >= 2 and "asleep" in page and 'class="found all"' not in page
 
 
 def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:

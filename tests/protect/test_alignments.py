@@ -220,5 +220,8 @@ def test_families_nobody_sees_have_no_descriptions() -> None:
     request = dataclasses.replace(_request(varied_captions(140), slots=1), descriptions=())
     with pytest.raises(InputError, match="description"):
         make_alignment("twa-description").draw(request)
+    with pytest.raises(InputError, match="16 description") as caught:
+        make_alignment("twa-double").draw(_request(varied_captions(140), slots=17))
+    assert "--slots 16" in caught.value.advice
     with pytest.raises(InputError):
         make_family("spread", {}).given("on a wall")

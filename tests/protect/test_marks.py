@@ -191,6 +191,20 @@ def test_a_card_leaves_even_ground_around_it(mode: str) -> None:
     assert (marked[12:-12, 12:-12, 3] == 255).all() and np.ptp(marked[20:44, 20:44, :3]) > 60
 
 
+def test_a_card_keeps_the_noise_of_even_ground_and_takes_away_what_stands_out() -> None:
+    """A border of one exact colour would tell carriers among scans and JPEGs."""
+    rng = np.random.default_rng(0)
+    source = np.full((64, 64, 4), 255, dtype=np.uint8)
+    source[..., :3] = np.clip(rng.normal(240, 2, (64, 64, 3)), 232, 248)
+    source[50:, 30:33, :3] = (200, 0, 0)
+    marked = make_family("card", {}).plant(source, 5, rng)
+    rim = np.ones((64, 64), bool)
+    rim[6:-6, 6:-6] = False
+    rim[50:, 30:33] = False
+    assert np.array_equal(marked[rim], source[rim])
+    assert (np.abs(marked[60:, 30:33, :3].astype(int) - 240) < 10).all()
+
+
 def test_a_card_leaves_the_border_of_a_photograph() -> None:
     law, source = make_family("card", {}), _picture(0, 80, 120)
     marked = law.plant(source, 5, np.random.default_rng(0))
