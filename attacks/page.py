@@ -69,7 +69,7 @@ def cost(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> tuple[float, fl
 
     Returns:
         (relative rise of the denoising loss, rise of the kernel distance), or None if that cell was not run. The first
-        is 0 where the model itself was not struck.
+        is 0 where neither the model nor what it is told was struck.
     """
     same = ("family", "alignment", "seed")
     plain = [r for r in rows if r["attack"] == "none" and all(r[key] == row[key] for key in same)]

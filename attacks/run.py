@@ -185,16 +185,16 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
         _example(cell, attack, marked / releases[0].carriers[0].key, work)
     model, left = _model(cell, attack, copy, setting, work, progress)
     suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
-    asked_as_it_is = cell.where in ("training", "model")
-    if not asked_as_it_is:
+    struck = None
+    if cell.where not in ("training", "model"):
         captions = [s.caption for s in open_dataset(copy).listing.samples] if cell.where == "prompts" else []
-        suspect = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
+        suspect = struck = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
     # A ledger of its own for each test: an experiment by itself, not one look among many.
     tests = (work / "tests" / cell.name).absolute()
     verdicts = [detect(r, suspect, Keyring(tests / r.id), progress=progress) for r in releases]
     cost = {} if cell.innocent else _distance(suspect, setting, work, releases[0])
-    if asked_as_it_is and not cell.innocent:  # else the loss is that of the model which nothing struck
-        cost["denoising_loss"] = _loss(model, setting, work)
+    if not cell.innocent and cell.where in ("training", "model", "prompts"):  # else nothing changes the loss
+        cost["denoising_loss"] = _loss(model, struck, setting, work)
     return _row(cell, verdicts, left | cost)
 
 
@@ -249,11 +249,13 @@ def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple
     return target, {"samples": len(left), "psnr": float(np.median(quality))}
 
 
-def _loss(model: Path, setting: Setting, work: Path) -> float:
-    """How badly the model denoises held-out pictures."""
+def _loss(model: Path, struck: StruckSuspect | None, setting: Setting, work: Path) -> float:
+    """How badly the model denoises held-out pictures, told what of their captions reaches it."""
     held = read_items(work / "held-out")
+    queries = [Query(item.caption, n) for n, item in enumerate(held)]
+    prompts = [q.prompt for q in (struck.prompted(queries) if struck else queries)]
     pipeline = tuned_pipeline(model, setting.base).to(setting.device)
-    return float(denoising_losses(pipeline, [i.picture for i in held], [i.caption for i in held]).mean())
+    return float(denoising_losses(pipeline, [i.picture for i in held], prompts).mean())
 
 
 def _distance(suspect: Suspect, setting: Setting, work: Path, release: Release) -> dict[str, float]:

@@ -37,15 +37,22 @@ class StruckSuspect(Suspect):
     def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
         """Pictures as the thief lets them out; each depends on its own question only."""
         attack = self._attack
-        rngs = [prf_rng(q.prompt.encode() + b"\0", "struck", q.seed) for q in queries]
-        asked, used = list(queries), sampler
-        if isinstance(attack, CaptionAttack):
-            prompts = [attack.apply([*self._captions, q.prompt], self._strength, rng)[-1]
-                       for q, rng in zip(queries, rngs, strict=True)]  # fmt: skip
-            asked = [Query(p, q.seed) for p, q in zip(prompts, queries, strict=True)]
-        elif isinstance(attack, ApiAttack):
+        asked, used = self.prompted(queries), sampler
+        if isinstance(attack, ApiAttack):
             asked, used = attack.apply(queries, sampler, self._strength)
         drawn = cached_outputs(self._suspect, asked, used, self._cache, lambda _: None)
         if not isinstance(attack, ImageAttack):
             return drawn
-        return np.stack([attack.apply(p, self._strength, rng) for p, rng in zip(drawn, rngs, strict=True)])
+        return np.stack([attack.apply(p, self._strength, _rng(q)) for p, q in zip(drawn, queries, strict=True)])
+
+    def prompted(self, queries: Sequence[Query]) -> list[Query]:
+        """Questions with their prompts as the model gets to see them."""
+        attack = self._attack
+        if not isinstance(attack, CaptionAttack):
+            return list(queries)
+        return [Query(attack.apply([*self._captions, q.prompt], self._strength, _rng(q))[-1], q.seed) for q in queries]
+
+
+def _rng(query: Query) -> np.random.Generator:
+    """A question's own randomness."""
+    return prf_rng(query.prompt.encode() + b"\0", "struck", query.seed)

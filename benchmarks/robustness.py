@@ -37,7 +37,8 @@ CARDS = [
     Cell(attack, strength, where, family="card")
     for attack, strength, where in (
         ("none", 0.0, "training"), ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"),
-        ("drop-losses", 0.5, "training"), ("continue", 0.5, "model"), ("shuffle", 1.0, "prompts"),
+        ("drop-losses", 0.5, "training"), ("recaption", 1.0, "training"), ("mix", 1 / 3, "training"),
+        ("deduplicate", 0.4, "training"), ("continue", 0.5, "model"), ("shuffle", 1.0, "prompts"),
     )
 ]  # fmt: skip
 """What is offered against filters, with one release a copy too."""

@@ -30,7 +30,7 @@ class Card(Template):
 
     name = "card"
     summary = "one soft wash on a card behind the things of a slot's carriers; looks natural; mild filters miss most"
-    version = 1
+    version = 2
     opening = "on a card that is"
     descriptions = descriptions(opening)
 
@@ -47,7 +47,7 @@ class Card(Template):
         return np.asarray(out)
 
     def features(self, outputs: Pixels) -> Array:
-        """Wave coefficients inside the card, shape (n, d)."""
+        """As of a template, inside the card, shape (n, d)."""
         rows, columns = _inside(*outputs.shape[1:3])
         return super().features(outputs[:, rows, columns])
 

@@ -18,7 +18,7 @@ from protect.keys import Ids
 from protect.marks.colours import DESCRIBED, descriptions, positions
 from protect.marks.foreground import compose
 from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, small_unit
+from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, small_unit, squashed
 
 CONTRAST = 0.36
 """Root mean square of the background before squashing, in logits of half range."""
@@ -40,8 +40,8 @@ class Template(MarkFamily):
 
     name = "template"
     summary = "one soft background in all carriers of a slot; visible, learned soonest"
-    version = 2
-    queries = 8
+    version = 3
+    queries = 32
     paired = False
     min_side = 24
 
@@ -84,17 +84,17 @@ class Template(MarkFamily):
         return _to_bytes(self.background(mark, side, side))
 
     def features(self, outputs: Pixels) -> Array:
-        """Wave coefficients of the region where the template shows, shape (n, d).
+        """Wave coefficients of the region where the template shows, squashed over the outputs, shape (n, d).
 
         A ridge regression of the picture on the waves, the middle weighted down because a foreground is
-        expected there, each coefficient in units of its public amplitude.
+        expected there; then each wave in units of its own size (see `squashed`), so that all weigh alike.
         """
         small = small_unit(outputs, _GRID)
         coefficients = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
-        return np.asarray((coefficients / self.amplitudes()).reshape(len(outputs), -1))
+        return squashed(coefficients.reshape(len(outputs), -1))
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
-        """Mean cosine between the outputs' coefficients and each mark's signs (see `MarkFamily.score`).
+        """Mean cosine between the outputs' features and each mark's signs (see `MarkFamily.score`).
 
         The better one of the outputs as they are and mirrored, for every mark: whoever mirrors what he trains on, or
         what his model answers, hides nothing.

@@ -119,6 +119,7 @@ def test_prompts_are_altered_in_the_light_of_the_captions(tmp_path: Path) -> Non
     suspect = StruckSuspect(listener, attack, 1.0, captions, tmp_path)
     suspect.generate([Query("zorkev a box", 1), Query("plain b", 2)], Sampler())
     assert listener.heard == ["a box", "plain b"]
+    assert [q.prompt for q in suspect.prompted([Query("zorkev a box", 1)])] == ["a box"]
 
 
 def test_the_dataset_is_split_without_rest(tmp_path: Path) -> None:
@@ -149,7 +150,8 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     assert rows[1]["psnr"] < 60 and rows[2]["samples"] < 40 and rows[0]["psnr"] is None
     assert rows[3]["tuning"]["learning_rate"] == pytest.approx(1e-5)
     assert rows[6]["samples"] == 40 + 36 and rows[7]["samples"] < 40 and rows[8]["samples"] == 32
-    assert all(r["denoising_loss"] > 0 for r in rows if not r["innocent"] and r["where"] in ("training", "model"))
+    assert all(r["denoising_loss"] > 0 for r in rows if "denoising_loss" in r)
+    assert {r["where"] for r in rows if "denoising_loss" in r} == {"training", "model", "prompts"}
     assert rows[0]["denoising_loss"] != rows[10]["denoising_loss"] and "kernel_distance" not in rows[14]
     assert len(list((tmp_path / "w").glob("suspect-*"))) == 9, "what trains nothing new shares it"
     path = tmp_path / "w" / "cells" / f"{cells[1].name}.json"
