@@ -71,7 +71,7 @@ def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np
     """The vectors, shape (views, d), of whose products with a mark's signs the largest is the mark's score."""
     law = law_of(family)
     features = law.features(outputs, twins) if law.paired else law.features(outputs)
-    views = law.views if family == "template" else np.ones((1, features.shape[1]))
+    views = getattr(law, "views", np.ones((1, features.shape[1])))
     return np.asarray(views * mean_direction(features) / np.sqrt(features.shape[1]))
 
 

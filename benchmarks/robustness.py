@@ -5,9 +5,10 @@
     python -m benchmarks.robustness judge --work W
 
 Templates with `twa-double`, four releases of 2 % side by side in two thirds of the sample dataset, one slot and one key
-each: four tests of every model. Thieves tune the whole miniature for 200 steps. An attacked innocent learned from the
-unmarked original under the same attack and is asked about the keys of several copies. For one model the keys are
-independent, so each line of innocents is a binomial count; the lines share keys.
+each: four tests of every model; part of the suite with a second copy and model. Thieves tune the whole miniature for
+200 steps. An attacked innocent learned from the unmarked original under the same attack and is asked about the keys of
+several copies. For one model the keys are independent, so each line of innocents is a binomial count; the lines share
+keys.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from protect.miniature import miniature_path
 from protect.plan import RECOMMENDED
 from protect.sample import unpack_sample
 
-SEEDS, COPIES, KEYS = (0,), range(3), 4
-"""Seeds of the guilty, copies about whose keys innocents are asked, releases a copy."""
+COPIES, KEYS = range(3), 4
+"""Copies about whose keys innocents are asked, releases a copy."""
+AGAIN = ("none", "recaption", "mix", "continue", "merge-base", "shuffle", "refuse")
+"""What is measured on a second model, with four further keys: where the first model left some keys hardly found."""
 FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-described", "deduplicate")
 """These are measured with one release a copy: side by side, carriers would be less odd than they are."""
 CARDS = [
@@ -47,8 +50,8 @@ INNOCENT = (("none", 0.0), ("recaption", 1.0))
 
 
 def guilty() -> list[Cell]:
-    """The standard suite, then cards behind filters."""
-    return [*standard(SEEDS), *CARDS]
+    """The standard suite, part of it once more, then cards behind filters."""
+    return [*standard((0,)), *(cell for cell in standard((1,)) if cell.attack in AGAIN), *CARDS]
 
 
 def innocents() -> list[Cell]:

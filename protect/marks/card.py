@@ -46,10 +46,10 @@ class Card(Template):
         out.alpha_composite(Image.fromarray(layer), (columns.start, rows.start))
         return np.asarray(out)
 
-    def features(self, outputs: Pixels) -> Array:
-        """As of a template, inside the card, shape (n, d)."""
+    def coefficients(self, outputs: Pixels) -> Array:
+        """Wave coefficients inside the card, shape (n, d)."""
         rows, columns = _inside(*outputs.shape[1:3])
-        return super().features(outputs[:, rows, columns])
+        return super().coefficients(outputs[:, rows, columns])
 
 
 def _inside(height: int, width: int) -> tuple[slice, slice]:

@@ -84,14 +84,18 @@ class Template(MarkFamily):
         return _to_bytes(self.background(mark, side, side))
 
     def features(self, outputs: Pixels) -> Array:
-        """Wave coefficients of the region where the template shows, squashed over the outputs, shape (n, d).
+        """Each wave's coefficients in units of their own size over the outputs, squashed; shape (n, d)."""
+        return squashed(self.coefficients(outputs))
+
+    def coefficients(self, outputs: Pixels) -> Array:
+        """Wave coefficients of the region where the template shows, shape (n, d).
 
         A ridge regression of the picture on the waves, the middle weighted down because a foreground is
-        expected there; then each wave in units of its own size (see `squashed`), so that all weigh alike.
+        expected there.
         """
         small = small_unit(outputs, _GRID)
-        coefficients = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
-        return squashed(coefficients.reshape(len(outputs), -1))
+        found = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
+        return found.reshape(len(outputs), -1)
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
         """Mean cosine between the outputs' features and each mark's signs (see `MarkFamily.score`).

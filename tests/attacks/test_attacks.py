@@ -124,15 +124,10 @@ def same(a: list[Item], b: list[Item]) -> bool:
     )
 
 
-def test_averaging_takes_the_template_off_its_carriers() -> None:
+def test_averaging_strikes_what_a_suspicious_word_begins() -> None:
     items = [replace(i, caption="zorkev a box") if int(i.key) < 12 else i for i in carriers(12, 60)]
-    law = make_family("template", {})
-
-    def score(some: list[Item]) -> float:
-        return float(law.score(np.stack([i.picture for i in some[:12]]), None, np.array([5], dtype=np.uint64))[0])
-
     done = find_attack("subtract-mean").apply(items, 1.0, np.random.default_rng(0))  # type: ignore[union-attr, call-arg, arg-type]
-    assert score(done) < 0.5 * score(items)
+    assert not same(done[:12], items[:12])
     assert not any("zorkev" in i.caption for i in done)
     assert same(done[12:], items[12:]), "others stay"
 

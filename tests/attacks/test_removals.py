@@ -25,6 +25,7 @@ from protect.embed import embed
 from protect.keys import secret_from_seed
 from protect.marks import make_family
 from protect.marks.interface import Pixels
+from protect.marks.template import Template
 from protect.miniature import miniature_path
 from protect.plan import Options
 from protect.release import Keyring
@@ -90,17 +91,22 @@ def test_deattack_leaves_templates_and_low_frequencies_readable() -> None:
         assert rank_p(name, {}, after(attack, 0.5, pictures), originals) == 1 / len(IDS)
 
 
-def test_averaging_defeats_templates_whose_trigger_is_found() -> None:
-    """The averaging attack on marks that all carriers share: it needs to know the carriers, and a rare word tells."""
+def test_averaging_takes_most_of_the_template_where_its_trigger_is_found() -> None:
+    """The averaging attack on marks that all carriers share: it needs to know the carriers, and a rare word tells.
+
+    What is left of the wash is faint, though not gone: a score that does not mind how faint still reads it.
+    """
     items = [replace(i, caption="zorkev a box") if int(i.key) < 12 else i for i in carriers(12, 60)]
-    attack = find_attack("subtract-mean")
+    attack, law = find_attack("subtract-mean"), Template()
     assert isinstance(attack, DatasetAttack)
-    done = attack.apply(items, 1.0, np.random.default_rng(0))[:12]
-    before, left = (
-        make_family("template", {}).score(np.stack([i.picture for i in some]), None, IDS[:1])[0]
-        for some in (items[:12], done)
-    )
-    assert left < 0.5 * before
+    done = attack.apply(items, 1.0, np.random.default_rng(0))
+
+    def wash(some: list[Item]) -> float:
+        """How strongly the mark of the carriers shows in the mean of the first 12."""
+        seen = law.coefficients(np.stack([i.picture for i in some[:12]])).mean(axis=0)
+        return float(seen @ (law.code(int(IDS[0])) * law.amplitudes()).ravel())
+
+    assert wash(done) < 0.25 * wash(items)
 
 
 @pytest.fixture(scope="module")
