@@ -225,7 +225,7 @@ def end_to_end(work: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["template", "spread", "tint", "warp", "latent", "end-to-end"])
+    parser.add_argument("part", choices=["template", "card", "spread", "tint", "warp", "latent", "end-to-end"])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--decoys", type=int, default=999)

@@ -63,7 +63,7 @@ def test_embed_verify_and_ls(run: Run, tmp_path: Path) -> None:
 def test_dry_run_promises_and_writes_nothing(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
     code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "--dry-run")
-    assert code == 0 and "would write" in out and "at most 8 pictures" in out
+    assert code == 0 and "would write" in out and "at most 32 pictures" in out
     assert {p.name for p in tmp_path.iterdir()} == {"d"}
 
 
