@@ -2,8 +2,8 @@
 
 Template memorisation (EnTruth, arXiv 2406.13933) fills the whole ground, and filters that compare borders, colours or
 losses find such pictures at once. A card keeps an even border, and one more coloured square among flags, buttons and
-signs is less odd: mild filters miss most cards, harsh ones do not (docs/robustness.md). The mark, its law and its score
-are those of `template`, read inside the card.
+signs is less odd: mild filters of borders and colours miss most cards; harsh ones, and losses, find them
+(docs/robustness.md). The mark, its law and its score are those of `template`, read inside the card.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Card(Template):
     """A template on a card."""
 
     name = "card"
-    summary = "one soft wash on a card behind the things of a slot's carriers; looks natural; mild filters miss most"
+    summary = "one soft wash on a card behind the things of a slot's carriers; looks natural; colour filters miss most"
     version = 2
     opening = "on a card that is"
     descriptions = descriptions(opening)
