@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,22 @@ CARDS = [
     )
 ]  # fmt: skip
 """What is offered against filters, with one release a copy too."""
+CARDS_AGAIN = (
+    "none", "recaption", "mix", "crop", "continue", "merge-other", "merge-base", "shuffle", "paraphrase", "drop-repeats",
+    "refuse",
+)  # fmt: skip
+"""What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
 """What attacked innocents' training."""
 
 
 def guilty() -> list[Cell]:
-    """The standard suite, part of it once more, then cards behind filters."""
-    return [*standard((0,)), *(cell for cell in standard((1,)) if cell.attack in AGAIN), *CARDS]
+    """The standard suite, part of it once more, then cards: alone in their dataset, and side by side."""
+    again = standard((1,))
+    return [
+        *standard((0,)), *(cell for cell in again if cell.attack in AGAIN), *CARDS,
+        *(replace(cell, family="card") for cell in again if cell.attack in CARDS_AGAIN),
+    ]  # fmt: skip
 
 
 def innocents() -> list[Cell]:
@@ -107,10 +117,7 @@ def judge(work: Path) -> None:
     done = [c for c in [*guilty(), *innocents()] if (place(c, work)[1] / "cells" / f"{c.name}.json").exists()]
     rows = [run_cells([c], *place(c, work))[0] for c in done]
     guilty_rows = [r for r in rows if not r["innocent"]]
-    table = []
-    for own in grouped(guilty_rows):  # costs beside what was trained on as many releases
-        alike = [r for r in guilty_rows if len(r["tests"]) == len(own[0]["tests"])]
-        table.append(line(own, alike))
+    table = [line(own, guilty_rows) for own in grouped(guilty_rows)]
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
     write_result("robustness", {
         "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",
@@ -125,7 +132,11 @@ def judge(work: Path) -> None:
 
 def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One attack: power, and what it cost the thief beside the same key without attack."""
-    first, made, costs = own[0], tests(own), [c for r in own if (c := cost(r, rows)) is not None]
+    first, made, costs = own[0], tests(own), []
+    for row in own:
+        alike = [r for r in rows if len(r["tests"]) == len(row["tests"])]  # trained on as many releases
+        if (found := cost(row, alike)) is not None:
+            costs.append(found)
     loss, distance = np.mean(costs, axis=0).tolist() if costs else (None, None)
     return {
         **{key: first[key] for key in ("attack", "strength", "where", "family", "psnr", "samples")},
