@@ -47,8 +47,8 @@ CARDS = [
 ]  # fmt: skip
 """What is offered against filters, with one release a copy too."""
 CARDS_AGAIN = (
-    "none", "recaption", "mix", "crop", "continue", "merge-other", "merge-base", "shuffle", "paraphrase", "drop-repeats",
-    "refuse",
+    "none", "recaption", "mix", "crop", "continue", "merge-other", "merge-base", "shuffle", "paraphrase",
+    "drop-repeats", "refuse",
 )  # fmt: skip
 """What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
