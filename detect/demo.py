@@ -59,7 +59,7 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
     tuning = replace(TUNING, seed=seed)
     stamp(
         work / "demo.json",
-        {"seed": seed, "embedding": asdict(EMBEDDING) | {"alignment": EMBEDDING.way}, "tuning": asdict(tuning)},
+        {"seed": seed, "embedding": EMBEDDING.settled(), "tuning": asdict(tuning)},
     )
     keyring, dataset, base = Keyring(marker.absolute()), work / "dataset", miniature_path()
     if not dataset.exists():

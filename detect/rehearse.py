@@ -9,6 +9,7 @@ from detect.finetune import FinetuneOptions, finetune
 from detect.interface import Verdict
 from detect.run import detect
 from detect.suspects import load_suspect
+from protect.alignments import committed_alignment
 from protect.embed import Progress, embed
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
@@ -92,7 +93,7 @@ def rehearse(
         raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
     work.mkdir(parents=True, exist_ok=True)
     settings = {"dataset": str(dataset.resolve()), "base": str(base.resolve()), "seed": seed,
-                "embedding": asdict(embedding) | {"alignment": embedding.way}, "tuning": asdict(tuning)}  # fmt: skip
+                "embedding": embedding.settled(), "tuning": asdict(tuning)}  # fmt: skip
     stamp(work / "rehearsal.json", settings)
     keyring = Keyring(work.absolute() / "keyring")
     release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
@@ -108,7 +109,7 @@ def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[R
     """What a rehearsal teaches about power: one run per slot that was asked; found if it would suffice alone."""
     plan = verdict.release.plan
     return [
-        Run(plan.family, plan.alignment.partition("/")[0], tuning.method,
+        Run(plan.family, committed_alignment(plan).name, tuning.method,
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
             slot.evidence.e_value >= 1 / plan.alpha)
         for slot in verdict.slots

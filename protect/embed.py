@@ -197,7 +197,7 @@ class Pending:
             self.record.unlink()  # killed between publishing and forgetting: that release is complete
             return None
         plan = release.plan
-        committed_alignment(plan)  # says so if another version began it
+        alignment = committed_alignment(plan)  # says so if another version began it
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
             options.rate, options.family, options.family_options, make_alignment(options.way).label,
         )  # fmt: skip
@@ -205,7 +205,7 @@ class Pending:
             raise InputError(
                 f"an interrupted run with other options waits in {self.partial}",
                 f"Repeat it with --rate {plan.rate} --family {plan.family} "
-                f"--alignment {plan.alignment.partition('/')[0]} "
+                f"--alignment {alignment.name} "
                 + "".join(f"--option {k}={v} " for k, v in plan.family_options.items())
                 + f"or else delete the folder and {self.record}.",
             )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from protect.alignments import make_alignment
 from protect.alignments.interface import Draw
@@ -53,6 +54,10 @@ class Options:
         """Name of the alignment: `twa-double` unless told otherwise, or `twa` for marks that nobody can describe."""
         described = bool(make_family(self.family, self.family_options).descriptions) if not self.alignment else False
         return self.alignment or ("twa-double" if described else "twa")
+
+    def settled(self) -> dict[str, Any]:
+        """All values by name, the alignment's written out: what a resumed run compares itself with."""
+        return asdict(self) | {"alignment": self.way}
 
     def check(self) -> None:
         """Refuse values that make no sense.
