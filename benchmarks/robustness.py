@@ -14,8 +14,9 @@ keys.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ COPIES, KEYS = range(3), 4
 """Copies about whose keys innocents are asked, releases a copy."""
 AGAIN = ("none", "recaption", "mix", "continue", "merge-base", "shuffle", "refuse")
 """What is measured on a second model, with four further keys: where the first model left some keys hardly found."""
+TELLING, FURTHER = ("none", "recaption", "mix", "continue", "merge-base", "weight-noise", "combined"), (2, 3, 4, 5)
+"""What is measured on four more models, by their seeds: what costs a thief little."""
 FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-described", "deduplicate")
 """These are measured with one release a copy: side by side, carriers would be less odd than they are."""
 CARDS = [
@@ -55,31 +58,49 @@ INNOCENT = (("none", 0.0), ("recaption", 1.0))
 """What attacked innocents' training."""
 
 
-def guilty() -> list[Cell]:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A cell, and how many releases lie side by side in its copy."""
+
+    cell: Cell
+    keys: int = KEYS
+
+    def place(self, work: Path) -> tuple[Setting, Path]:
+        """What the cell shares with others, and the folder where."""
+        sample = work.with_name(work.name + "-sample")
+        shared = Setting(sample, miniature_path(), EMBEDDING, FULL, keys=self.keys)
+        return shared, work / ("alone" if self.keys == 1 else "side-by-side")
+
+    def done(self, work: Path) -> bool:
+        """Whether it was measured."""
+        return (self.place(work)[1] / "cells" / f"{self.cell.name}.json").exists()
+
+    def measured(self, work: Path) -> dict[str, Any]:
+        """Its row, read back if it was measured before."""
+        return run_cells([self.cell], *self.place(work))[0]
+
+
+def guilty() -> list[Case]:
     """The standard suite, part of it once more, then cards: alone in their dataset, and side by side."""
-    again = standard((1,))
+    first, again = standard((0,)), standard((1,))
     return [
-        *standard((0,)), *(cell for cell in again if cell.attack in AGAIN), *CARDS,
-        *(replace(cell, family="card") for cell in again if cell.attack in CARDS_AGAIN),
-    ]  # fmt: skip
+        *(Case(cell, 1 if cell.attack in FILTERS else KEYS) for cell in first),
+        Case(Cell("none", 0.0), 1),  # beside it, the filters' cost
+        *(Case(cell) for cell in again if cell.attack in AGAIN),
+        *(Case(cell) for cell in standard(FURTHER) if cell.attack in TELLING),
+        *(Case(cell, 1) for cell in CARDS),
+        *(Case(replace(cell, family="card")) for cell in again if cell.attack in CARDS_AGAIN),
+    ]
 
 
-def innocents() -> list[Cell]:
+def innocents() -> list[Case]:
     """Attacked in training, each with the keys of three copies; and attacked outputs of the first."""
     trained = [Cell(attack, strength, seed=copy, innocent=True) for attack, strength in INNOCENT for copy in COPIES]
     after = [
         Cell(attack, strength, where, seed=copy, innocent=True)
         for attack, strength, where in STANDARD if where not in ("training", "model") for copy in COPIES
     ]  # fmt: skip
-    return trained + after
-
-
-def place(cell: Cell, work: Path) -> tuple[Setting, Path]:
-    """What a cell shares with others, and the folder where."""
-    alone = cell.attack in FILTERS or cell in CARDS
-    sample = work.with_name(work.name + "-sample")
-    shared = Setting(sample, miniature_path(), EMBEDDING, FULL, keys=1 if alone else KEYS)
-    return shared, work / ("alone" if alone else "side-by-side")
+    return [Case(cell) for cell in trained + after]
 
 
 def prepare(work: Path) -> None:
@@ -87,61 +108,76 @@ def prepare(work: Path) -> None:
     sample = work.with_name(work.name + "-sample")
     if not sample.exists():
         unpack_sample(sample)
-    plain = [Cell("none", 0.0, seed=copy) for copy in COPIES]
-    for cell in [*plain, Cell("drop-outliers", 0.25), *CARDS]:
-        shared, folder = place(cell, work)
+    plain = [Case(Cell("none", 0.0, seed=copy)) for copy in COPIES]
+    for case in [*plain, *(c for c in guilty() if c.cell.attack == "none")]:
+        shared, folder = case.place(work)
         bind(shared, folder)
         split(sample, folder)
-        copy_of(cell, shared, folder, lambda *_: None)
+        copy_of(case.cell, shared, folder, lambda *_: None)
 
 
-def groups() -> list[list[Cell]]:
-    """Cells that share a model, most telling first; last templates behind filters, which leave next to nothing."""
-    found: dict[str, list[Cell]] = {}
-    for cell in dict.fromkeys([*guilty(), *innocents()]):
-        found.setdefault(cell.trained.name, []).append(cell)
-    return sorted(found.values(), key=lambda own: own[0].attack in FILTERS and own[0] not in CARDS)
+def groups() -> list[list[Case]]:
+    """Cases that share a model, most telling first; last templates behind filters, which leave next to nothing."""
+    found: dict[tuple[str, int], list[Case]] = {}
+    for case in dict.fromkeys([*guilty(), *innocents()]):
+        found.setdefault((case.cell.trained.name, case.keys), []).append(case)
+    return sorted(found.values(), key=lambda own: own[0].cell.attack in FILTERS and own[0].cell not in CARDS)
 
 
 def train(work: Path, part: int, parts: int) -> None:
-    """This process's share of the cells; finished ones are kept."""
-    for cell in itertools.chain.from_iterable(groups()[part::parts]):
+    """This process's share of the cases; finished ones are kept."""
+    for case in itertools.chain.from_iterable(groups()[part::parts]):
         clock = Clock()
-        row = run_cells([cell], *place(cell, work))[0]
-        print(f"{cell.name}: E = {[round(t['e_value'], 1) for t in row['tests']]}, {clock():.0f} s", flush=True)
+        row = case.measured(work)
+        print(f"{case.cell.name}: E = {[round(t['e_value'], 1) for t in row['tests']]}, {clock():.0f} s", flush=True)
 
 
 def judge(work: Path) -> None:
     """Collect the cells that are there; write `results/robustness.json` and its plot."""
     clock = Clock()
-    done = [c for c in [*guilty(), *innocents()] if (place(c, work)[1] / "cells" / f"{c.name}.json").exists()]
-    rows = [run_cells([c], *place(c, work))[0] for c in done]
+    cases = dict.fromkeys([*guilty(), *innocents()])
+    rows = [case.measured(work) for case in cases if case.done(work)]
     guilty_rows = [r for r in rows if not r["innocent"]]
-    table = [line(own, guilty_rows) for own in grouped(guilty_rows)]
+    table = [line(own, guilty_rows) for own in by_keys(guilty_rows)]
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
     write_result("robustness", {
         "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",
-        "left_out": [c.name for c in [*guilty(), *innocents()] if c not in done],
+        "left_out": [case.cell.name for case in cases if not case.done(work)],
         "worst_first": table,
         "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
         "rows": rows,
     }, clock())  # fmt: skip
-    usual = summaries([r for r in guilty_rows if r["family"] == RECOMMENDED.family])
-    cost_plot(usual).savefig(RESULTS / "robustness.png", dpi=110)
+    usual = [r for r in guilty_rows if r["family"] == RECOMMENDED.family]
+    shown = [s for keys in (KEYS, 1) for s in summaries(alike(usual, keys))]
+    cost_plot(shown).savefig(RESULTS / "robustness.png", dpi=110)
+
+
+def alike(rows: Sequence[dict[str, Any]], keys: int) -> list[dict[str, Any]]:
+    """The rows with so many releases a copy."""
+    return [row for row in rows if len(row["tests"]) == keys]
+
+
+def by_keys(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows that differ in their seed only."""
+    return [own for keys in (KEYS, 1) for own in grouped(alike(rows, keys))]
 
 
 def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One attack: power, and what it cost the thief beside the same key without attack."""
-    first, made, costs = own[0], tests(own), []
-    for row in own:
-        alike = [r for r in rows if len(r["tests"]) == len(row["tests"])]  # trained on as many releases
-        if (found := cost(row, alike)) is not None:
-            costs.append(found)
+    """One attack: power, and what it cost the thief beside the same key without attack.
+
+    Keys are independent, so their e-values multiply: together they say what one release with as many slots would.
+    """
+    first, made = own[0], tests(own)
+    twins = alike(rows, len(first["tests"]))
+    costs = [found for row in own if (found := cost(row, twins)) is not None]
     loss, distance = np.mean(costs, axis=0).tolist() if costs else (None, None)
     return {
         **{key: first[key] for key in ("attack", "strength", "where", "family", "psnr", "samples")},
+        "releases_a_copy": len(first["tests"]),
         "found": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
-        "e_values": [t["e_value"] for t in made], "p_values": [t["p_values"] for t in made],
+        "e_values": [t["e_value"] for t in made],
+        "e_together": [math.prod(t["e_value"] for t in row["tests"]) for row in own],
+        "p_values": [t["p_values"] for t in made],
         "queries": [t["queries"] for t in made], "denoising_loss_rise": loss, "kernel_distance_rise": distance,
     }  # fmt: skip
 

@@ -18,7 +18,7 @@ import numpy as np
 from attacks.run import copy_of
 from attacks.suite import Cell
 from benchmarks.common import Clock, write_result
-from benchmarks.robustness import guilty, innocents, place
+from benchmarks.robustness import Case, guilty, innocents
 from detect.evidence import slot_evidence
 from detect.plan import query_plan, trigger_queries
 from detect.query import digest
@@ -67,20 +67,22 @@ def e_values(release: Release, outputs: Pixels) -> dict[str, float]:
     return found
 
 
-def line(cell: Cell, work: Path) -> dict[str, Any] | None:
+def line(case: Case, work: Path) -> dict[str, Any] | None:
     """One attack: the evidence of each key, by score and number of pictures."""
-    setting, folder = place(cell, work)
-    if not (folder / "cells" / f"{cell.name}.json").exists():
+    if not case.done(work):
         return None
+    cell, (setting, folder) = case.cell, case.place(work)
     releases, _ = copy_of(cell, setting, folder, lambda *_: None)
     drawn = [(release, answers(cell, release, folder)) for release in releases]
     found = [e_values(release, outputs) for release, outputs in drawn if outputs is not None]
-    return {"cell": cell.name, **{kind: [e[kind] for e in found] for kind in found[0]}} if found else None
+    if not found:
+        return None
+    return {"cell": cell.name, "releases_a_copy": case.keys, **{kind: [e[kind] for e in found] for kind in found[0]}}
 
 
 def totals(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How many tests are evidence; tests of one model are not independent, so no more than a count."""
-    kinds = [kind for kind in lines[0] if kind != "cell"]
+    kinds = [kind for kind in lines[0] if isinstance(lines[0][kind], list)]
     every = {kind: [e for own in lines for e in own[kind]] for kind in kinds}
     return {kind: {"k": sum(e >= LEVEL for e in found), "n": len(found)} for kind, found in every.items()}
 
@@ -90,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     work, clock = parser.parse_args().work, Clock()
-    struck, clean = ([own for cell in cells if (own := line(cell, work))] for cells in (guilty(), innocents()))
+    struck, clean = ([own for case in cases if (own := line(case, work))] for cases in (guilty(), innocents()))
     write_result("scores", {
         "what": "E of each key by the score before and now, on the same pictures",
         "guilty_found": totals(struck), "innocents_accused": totals(clean), "guilty": struck, "innocents": clean,
