@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from detect.commands import Device, Json, Method, use_all_cores
-from protect import console
+from protect import console, marks
 from protect.errors import InputError
-from protect.plan import Options
+from protect.plan import AUTO, RECOMMENDED, Options
 
 attacks_app = console.make_app("Measure what a mark survives.")
 
@@ -23,6 +23,9 @@ def run_command(
     plan: Annotated[Path | None, typer.Option(help="Plan file in TOML. [the standard suite]")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Copies per cell of the standard suite.")] = 1,
     keys: Annotated[int, typer.Option(min=1, max=16, help="Releases side by side in each copy: tests per model.")] = 1,
+    family: Annotated[str, typer.Option(help="Mark family under the standard suite.")] = RECOMMENDED.family,
+    alignment: Annotated[str | None, typer.Option(help=f"How the trigger meets captions. {AUTO}")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=VALUE; repeatable.")] = None,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
     slots: Annotated[int, typer.Option(help="Independent marks.")] = 1,
     method: Annotated[Method, typer.Option(help="How thieves train.")] = Method.full,
@@ -41,13 +44,20 @@ def run_command(
     from protect.formats import open_dataset
     from protect.miniature import miniature_path
 
-    cells = read_suite(plan) if plan else standard(tuple(range(seeds)))
+    given = marks.parse_options_of(marks.families(), console.named_values(option or []))
+    if plan and (family, alignment) != (RECOMMENDED.family, None):
+        raise InputError("--plan beside --family or --alignment", "Name them in the plan's cells.")
+    way = Options(family=family, alignment=alignment or "", family_options=given.get(family, {})).way
+    cells = read_suite(plan, given) if plan else standard(range(seeds), family, way)
+    if unused := sorted(set(given) - {cell.family for cell in cells}):
+        raise InputError(f"--option for {unused[0]}, which no cell marks with", "Take it out, or add cells.")
     samples = len(open_dataset(dataset).listing.samples)
     tuning = FinetuneOptions(
         method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, text_encoder=True
     )
     tuning.check()
     for cell in cells:
+        cell.check(given.get(cell.family, {}))
         check_needs(cell, method.value, captioner)
     embedding = Options(rate=rate, slots=slots, steps=sampling_steps)
     embedding.check()
@@ -67,7 +77,7 @@ def run_command(
     from attacks.page import write_page
     from attacks.run import Setting, run_cells
 
-    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device, keys, captioner)
+    setting = Setting(dataset, base or miniature_path(), embedding, tuning, device, keys, captioner, given)
     with console.progress() as told:
         rows = run_cells(cells, setting, output, told)
     page = output / "attacks.html"

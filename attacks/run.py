@@ -7,8 +7,8 @@ held out to measure what an attack costs him.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.images import png_bytes, psnr, read_rgba
 from protect.keys import prf_rng, secret_from_seed
-from protect.marks.interface import Array
+from protect.marks.interface import Array, FamilyOptions
 from protect.plan import Options
 from protect.release import Keyring, Release
 from protect.verify import on_white
@@ -70,10 +70,13 @@ class Setting:
     """Releases side by side in each copy, each with a key of its own: as many tests of one trained model."""
     captioner: Path | None = None
     """Folder of an image-to-text model, for those who caption anew with one."""
+    family_options: Mapping[str, FamilyOptions] = field(default_factory=dict)
+    """Options of families that take or need some."""
 
     def options(self, cell: Cell) -> Options:
         """How a cell's release is marked."""
-        return replace(self.embedding, family=cell.family, alignment=cell.alignment)
+        own = self.family_options.get(cell.family, {})
+        return replace(self.embedding, family=cell.family, alignment=cell.alignment, family_options=own)
 
 
 def bind(setting: Setting, work: Path) -> None:
@@ -87,7 +90,8 @@ def bind(setting: Setting, work: Path) -> None:
     if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
         raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
     (work / "cells").mkdir(parents=True, exist_ok=True)
-    shared = {name: value for name, value in asdict(setting.embedding).items() if name not in ("family", "alignment")}
+    shared = asdict(setting.embedding) | {"family_options": dict(setting.family_options)}
+    del shared["family"], shared["alignment"]  # each cell's own
     stamp(work / "attacks.json", {
         "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
         "embedding": shared, "tuning": asdict(setting.tuning), "keys": setting.keys,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from protect.alignments import make_alignment
 from protect.alignments.description import Description
 from protect.errors import InputError
 from protect.marks import make_family
+from protect.marks.interface import FamilyOptions
 from protect.plan import RECOMMENDED, Options
 
 PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
@@ -61,8 +62,11 @@ class Cell:
         """The same without attack."""
         return replace(self, attack="none", strength=0.0, where="training")
 
-    def check(self) -> None:
+    def check(self, options: FamilyOptions) -> None:
         """Refuse what cannot be run.
+
+        Args:
+            options: of the family.
 
         Raises:
             InputError: naming the value and what is allowed.
@@ -72,7 +76,7 @@ class Cell:
             raise InputError(f"strength {self.strength:g} of no attack", "Write strength = 0.")
         if self.seed < 0:
             raise InputError(f"seed {self.seed} is negative", "Allowed: 0 or more.")
-        _check_release(self.family, self.alignment)
+        _check_release(self.family, self.alignment, options)
         places = ("training",) if self.attack == "none" else PLACES[find_attack(self.attack).kind]
         if self.where not in places:
             raise InputError(
@@ -80,8 +84,8 @@ class Cell:
             )
 
 
-def _check_release(family: str, alignment: str) -> None:
-    law, way = make_family(family, {}), make_alignment(alignment)
+def _check_release(family: str, alignment: str, options: FamilyOptions) -> None:
+    law, way = make_family(family, options), make_alignment(alignment)
     if way.for_classifiers or not (law.alone or way.twinned):
         raise InputError(f"family {family!r} cannot be measured with alignment {alignment!r}", "See: protect ls")
     if isinstance(way, Description) and not law.descriptions:
@@ -126,13 +130,19 @@ STANDARD: tuple[tuple[str, float, str], ...] = (
 """Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
 
 
-def standard(seeds: tuple[int, ...] = (0,)) -> list[Cell]:
-    """The standard suite on the recommended release."""
-    return [Cell(attack, strength, where, seed=seed) for seed in seeds for attack, strength, where in STANDARD]
+def standard(
+    seeds: Iterable[int] = (0,), family: str = RECOMMENDED.family, alignment: str = RECOMMENDED.way
+) -> list[Cell]:
+    """The standard suite on a kind of release."""
+    return [Cell(*struck, family, alignment, seed) for seed in seeds for struck in STANDARD]
 
 
-def read_suite(path: Path) -> list[Cell]:
+def read_suite(path: Path, options: Mapping[str, FamilyOptions]) -> list[Cell]:
     """The cells of a plan file in TOML: tables `[[cell]]` with `attack`, `strength` (number or list) and more.
+
+    Args:
+        path: the file.
+        options: of families that take or need some.
 
     Raises:
         InputError: with the line, if the file is no TOML; with the cell, if a value is not allowed.
@@ -151,7 +161,7 @@ def read_suite(path: Path) -> list[Cell]:
     found: list[Cell] = []
     for table, line in zip(tables, lines, strict=True):
         try:
-            cells = list(_cells(table))
+            cells = list(_cells(table, options))
             if not cells:
                 raise InputError("no strength is given", "Write one, or a list of them.")
             found += cells
@@ -174,7 +184,7 @@ _FIELDS: dict[str, Any] = {
 }
 
 
-def _cells(table: dict[str, Any]) -> Iterator[Cell]:
+def _cells(table: dict[str, Any], options: Mapping[str, FamilyOptions]) -> Iterator[Cell]:
     if unknown := sorted(set(table) - set(_FIELDS)):
         raise InputError(f"unknown key {unknown[0]!r}", f"Allowed: {', '.join(_FIELDS)}.")
     for key, kind in _FIELDS.items():
@@ -186,10 +196,9 @@ def _cells(table: dict[str, Any]) -> Iterator[Cell]:
     for strength in strengths:
         if not isinstance(strength, (int, float)) or isinstance(strength, bool):
             raise InputError(f"strength {strength!r} is no number", "Allowed: 0 to 1.")
-        usual = {
-            "where": place_of(table["attack"]),
-            "alignment": Options(family=table.get("family", RECOMMENDED.family)).way,
-        }
+        family = table.get("family", RECOMMENDED.family)
+        own = options.get(family, {})
+        usual = {"where": place_of(table["attack"]), "alignment": Options(family=family, family_options=own).way}
         cell = Cell(**{**usual, **table, "strength": float(strength)})
-        cell.check()
+        cell.check(own)  # here, to name the line
         yield cell

@@ -105,19 +105,25 @@ HIDDEN = Chain("hidden", (
 CHAINS = (VISIBLE, HIDDEN)
 
 
-def stored_of(work: Path) -> dict[str, FamilyOptions]:
-    """What `scene` and `latent` need, made once from the owner's dataset; the keyring becomes the default."""
+def pool_of(dataset: Path, work: Path) -> FamilyOptions:
+    """What `scene` needs, drawn once from a dataset's captions; the keyring becomes the default."""
     keyring = Keyring((work / "keyring").absolute())
     os.environ["TRACEMARK_HOME"] = str(keyring.home)
-    pool, basis = work / "pool.txt", work / "basis.txt"
-    samples = open_dataset(work / "dataset").listing.samples
+    pool = work / "pool.txt"
     if not pool.exists():
-        captions = [sample.caption for sample in samples]
+        captions = [sample.caption for sample in open_dataset(dataset).listing.samples]
         pool.write_text(make_pool(miniature_path(), captions, 1000, keyring, zoom=2.0, steps=12))
+    return {"pool": pool.read_text()}
+
+
+def stored_of(work: Path) -> dict[str, FamilyOptions]:
+    """What `scene` and `latent` need, made once from the owner's dataset; the keyring becomes the default."""
+    pool, basis, keyring = pool_of(work / "dataset", work), work / "basis.txt", Keyring.default()
     if not basis.exists():
+        samples = open_dataset(work / "dataset").listing.samples
         pictures = [picture_at(on_white(read_rgba(work / "dataset" / s.key)), 64) for s in samples[::5]]
         basis.write_text(make_basis(miniature_path(), pictures, keyring, side=64))
-    return {"scene": {"pool": pool.read_text()}, "latent": {"basis": basis.read_text()}}
+    return {"scene": pool, "latent": {"basis": basis.read_text()}}
 
 
 def releases(work: Path, chain: Chain, seed: int) -> Iterator[tuple[Cell, Release, Path]]:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.filters --work W --photos FOLDER
 
-On the sample dataset (drawings on white, 2 % marked) and on photographs with captions (measured with 100 of them, 10 %
-marked), three keys each.
+On the sample dataset (drawings on white, 2 % marked; `scene` 4 % in two slots) and on photographs with captions (here
+100 of them, 10 % marked; no `scene`, as the miniature draws no photographs), three keys each.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ from typing import Any
 
 import numpy as np
 
-from attacks.interface import DatasetAttack
+from attacks.interface import DatasetAttack, Means, armed
 from attacks.items import read_items
 from attacks.registry import find_attack
 from benchmarks.common import Clock, write_result
+from benchmarks.families import pool_of
+from detect.finetune import FinetuneOptions
 from protect.embed import embed
 from protect.keys import secret_from_seed
+from protect.miniature import miniature_path
 from protect.plan import Options
 from protect.release import Keyring
 from protect.sample import unpack_sample
 
 FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),
            ("drop-residuals", 0.5), ("deduplicate", 0.4), ("drop-rings", 0.25), ("drop-rings", 0.5),
-           ("drop-flagged", 1.0), ("drop-described", 1.0))  # fmt: skip
+           ("drop-flagged", 1.0), ("drop-described", 1.0), ("drop-losses", 0.5), ("drop-losses", 1.0))  # fmt: skip
 FAMILIES, KEYS = ("template", "card", "tint", "spread", "warp"), range(730, 733)
 
 
-def taken(source: Path, work: Path, rate: float, family: str, key: int) -> list[dict[str, Any]]:
+def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str, Any]]:
     """One row a filter: shares of the carriers and of all samples that it takes."""
-    target = work / f"{source.name}-{family}-{key}"
-    options, keyring = Options(rate=rate, slots=1, family=family), Keyring((work / "keyring").absolute())
+    target, keyring = work / f"{source.name}-{options.family}-{key}", Keyring((work / "keyring").absolute())
+    means = Means(miniature_path(), source, lambda: source, FinetuneOptions())
     release = (
         keyring.load(target.name) if target.exists()
         else embed(source, target, options, keyring, secret=secret_from_seed(key, "filters")).release
@@ -41,7 +44,7 @@ def taken(source: Path, work: Path, rate: float, family: str, key: int) -> list[
     items, carriers = read_items(target), {c.key for c in release.carriers}
     rows = []
     for name, strength in FILTERS:
-        attack = find_attack(name)
+        attack = armed(find_attack(name), means)
         assert isinstance(attack, DatasetAttack)
         left = {i.key for i in attack.apply(items, strength, np.random.default_rng(key))}
         rows.append({
@@ -63,14 +66,18 @@ def main() -> None:
         unpack_sample(work / "drawings")
     table: dict[str, Any] = {}
     for name, source, rate in (("drawings", work / "drawings", 0.02), ("photographs", args.photos, 0.1)):
-        for family in FAMILIES:
-            runs = [taken(source, work, rate, family, key) for key in KEYS]
-            table[f"{name}, {family}"] = [
+        kinds = [Options(rate=rate, slots=1, family=family) for family in FAMILIES]
+        if name == "drawings":
+            pool = pool_of(source, work / "drawn")
+            kinds.append(Options(rate=0.04, slots=2, family="scene", alignment="twa-conjunction", family_options=pool))
+        for options in kinds:
+            runs = [taken(source, work, options, key) for key in KEYS]
+            table[f"{name}, {options.family}"] = [
                 {**rows[0], "of_all": float(np.mean([r["of_all"] for r in rows])),
                  "of_carriers": [r["of_carriers"] for r in rows]}
                 for rows in map(list, zip(*runs, strict=True))
             ]  # fmt: skip
-            print(name, family, table[f"{name}, {family}"], flush=True)
+            print(name, options.family, flush=True)
     write_result("filters", {"keys": list(KEYS), "found": table}, clock())
 
 

@@ -26,6 +26,7 @@ from attacks.page import cost, cost_plot, grouped, summaries, tests
 from attacks.run import Setting, bind, copy_of, run_cells, split
 from attacks.suite import STANDARD, Cell, standard
 from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
+from benchmarks.families import pool_of
 from benchmarks.suspects import FULL
 from detect.demo import EMBEDDING
 from protect.miniature import miniature_path
@@ -54,8 +55,23 @@ CARDS_AGAIN = (
     "drop-repeats", "refuse",
 )  # fmt: skip
 """What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
+SCENES = [
+    Cell(attack, strength, where, "scene", "twa-conjunction")
+    for attack, strength, where in (
+        ("none", 0.0, "training"), ("drop-losses", 0.5, "training"), ("drop-rings", 0.5, "training"),
+        ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"), ("recaption", 1.0, "training"),
+        ("mix", 1 / 3, "training"), ("deduplicate", 0.4, "training"), ("continue", 0.5, "model"),
+        ("merge-base", 0.5, "model"),
+    )
+]  # fmt: skip
+"""What base models draw themselves, offered against filters of losses: one release of two slots a copy."""
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
 """What attacked innocents' training."""
+
+
+def sample_of(work: Path) -> Path:
+    """Where the sample dataset is unpacked."""
+    return work.with_name(work.name + "-sample")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +83,11 @@ class Case:
 
     def place(self, work: Path) -> tuple[Setting, Path]:
         """What the cell shares with others, and the folder where."""
-        sample = work.with_name(work.name + "-sample")
-        shared = Setting(sample, miniature_path(), EMBEDDING, FULL, keys=self.keys)
+        shared = Setting(sample_of(work), miniature_path(), EMBEDDING, FULL, keys=self.keys)
+        if self.cell in SCENES:
+            two = replace(EMBEDDING, rate=0.04, slots=2)
+            options = {"scene": pool_of(shared.dataset, work / "drawn")}
+            return replace(shared, embedding=two, family_options=options), work / "scenes"
         return shared, work / ("alone" if self.keys == 1 else "side-by-side")
 
     def done(self, work: Path) -> bool:
@@ -81,7 +100,7 @@ class Case:
 
 
 def guilty() -> list[Case]:
-    """The standard suite, part of it once more, then cards: alone in their dataset, and side by side."""
+    """The standard suite, part of it again, cards alone in their dataset and side by side, scenes."""
     first, again = standard((0,)), standard((1,))
     return [
         *(Case(cell, 1 if cell.attack in FILTERS else KEYS) for cell in first),
@@ -90,6 +109,7 @@ def guilty() -> list[Case]:
         *(Case(cell) for cell in standard(FURTHER) if cell.attack in TELLING),
         *(Case(cell, 1) for cell in CARDS),
         *(Case(replace(cell, family="card")) for cell in again if cell.attack in CARDS_AGAIN),
+        *(Case(cell, 1) for cell in SCENES),
     ]
 
 
@@ -105,7 +125,7 @@ def innocents() -> list[Case]:
 
 def prepare(work: Path) -> None:
     """The sample dataset, its parts, and the marked copies that processes share."""
-    sample = work.with_name(work.name + "-sample")
+    sample = sample_of(work)
     if not sample.exists():
         unpack_sample(sample)
     plain = [Case(Cell("none", 0.0, seed=copy)) for copy in COPIES]
@@ -121,7 +141,9 @@ def groups() -> list[list[Case]]:
     found: dict[tuple[str, int], list[Case]] = {}
     for case in dict.fromkeys([*guilty(), *innocents()]):
         found.setdefault((case.cell.trained.name, case.keys), []).append(case)
-    return sorted(found.values(), key=lambda own: own[0].cell.attack in FILTERS and own[0].cell not in CARDS)
+    return sorted(
+        found.values(), key=lambda own: own[0].cell.attack in FILTERS and own[0].cell.family == RECOMMENDED.family
+    )
 
 
 def train(work: Path, part: int, parts: int) -> None:

@@ -91,15 +91,11 @@ def check_command(
     console.check_target("--report", report)
     if choices:
         console.check_target("--choices", choices, [report])
-    given: dict[str, dict[str, str]] = {}
-    for text, value in console.named_values(option or []).items():
-        name, _, inner = text.partition(".")
-        given.setdefault(name, {})[inner] = value
-    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene" not in given, "latent": "latent" not in given}
+    given = console.named_values(option or [])
+    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene.pool" not in given,
+               "latent": "latent.basis" not in given}  # fmt: skip
     names = family or [name for name in marks.families() if not lacking.get(name)]
-    if stray := sorted(set(given) - set(names)):
-        raise InputError(f"--option for {', '.join(stray)}, which is not checked", "Write it as FAMILY.NAME=VALUE.")
-    options = {name: marks.parse_options(name, values) for name, values in given.items()}
+    options = marks.parse_options_of(names, given)
     secret = secret_from_seed(seed, "check")
     with console.progress() as told:
         found = check(

@@ -6,12 +6,13 @@ import base64
 import io
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
-from protect.marks.interface import Pixels
+if TYPE_CHECKING:  # some families need this module
+    from protect.marks.interface import Pixels
 
 _MODES = frozenset({"L", "LA", "RGB", "RGBA"})
 _ORIENTATION = 0x0112

@@ -15,6 +15,7 @@ import pytest
 import typer
 
 import cli
+from attacks.suite import STANDARD
 from protect.errors import InputError
 from tests.protect.conftest import make_folder
 
@@ -153,6 +154,13 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
         ("detect", "provenance", "nope"),
         ("detect", "rehearse", "d", "--rate", "0.2", "--alignment", "label", "--dry-run"),
         ("attacks", "nope"),
+        ("attacks", "run", "d", "-o", "w", "--family", "tmplate", "--dry-run"),
+        ("attacks", "run", "d", "-o", "w", "--family", "scene", "--dry-run"),
+        ("attacks", "run", "d", "-o", "w", "--family", "spread", "--alignment", "twa-double", "--dry-run"),
+        ("attacks", "run", "d", "-o", "w", "--option", "spread.psnr=30", "--dry-run"),
+        ("attacks", "run", "d", "-o", "w", "--option", "template.psnr=30", "--dry-run"),
+        ("attacks", "run", "d", "-o", "w", "--plan", "p.toml", "--family", "spread", "--dry-run"),
+        ("protect", "check", "d", "--option", "spraed.psnr=30"),
     ],
 )
 def test_mistakes_get_two_lines_and_code_2(run: Run, tmp_path: Path, args: tuple[str, ...]) -> None:
@@ -283,6 +291,28 @@ def test_every_option_in_the_readme_exists(run: Run) -> None:
     helps = "".join(run(*words, "--help")[1] for words in asked)
     options = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", readme))
     assert len(options) > 8 and {o for o in options if o not in helps} == set()
+
+
+def test_the_standard_suite_takes_any_family(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    asked = ("--family", "spread", "--alignment", "twa-conjunction", "--option", "spread.psnr=30", "--dry-run")
+    code, out, _ = run("attacks", "run", "d", "-o", "w", *asked, "--json")
+    cells = json.loads(out)["cells"]
+    assert code == 0 and len(cells) == len(STANDARD) and all("spread-twa-conjunction" in cell for cell in cells)
+
+
+def test_every_module_can_be_imported_first() -> None:
+    code = """
+import importlib, pkgutil, sys
+import attacks, detect, protect
+packages = (attacks, detect, protect)
+for name in [m.name for p in packages for m in pkgutil.walk_packages(p.__path__, p.__name__ + ".")]:
+    for loaded in [m for m in sys.modules if m.partition(".")[0] in ("attacks", "detect", "protect")]:
+        del sys.modules[loaded]
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_cli_stays_thin() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from protect.errors import InputError
 from protect.marks.card import Card
@@ -62,3 +62,22 @@ def parse_options(name: str, given: Mapping[str, str]) -> FamilyOptions:
         except ValueError:
             raise InputError(f"{option}={text} of family {name!r} is not a number", "Change the option.") from None
     return options
+
+
+def parse_options_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, FamilyOptions]:
+    """Options of several families as they were written: FAMILY.NAME and a value.
+
+    Args:
+        names: the families that there are options for.
+        given: values by FAMILY.NAME.
+
+    Raises:
+        InputError: if one is for another family, or a number cannot be read.
+    """
+    known, apart = set(names), dict[str, dict[str, str]]()
+    for text, value in given.items():
+        name, _, option = text.partition(".")
+        if name not in known:
+            raise InputError(f"--option {text} is for no family in use", "Write it as FAMILY.NAME=VALUE.")
+        apart.setdefault(name, {})[option] = value
+    return {name: parse_options(name, own) for name, own in apart.items()}

@@ -21,11 +21,13 @@ from detect.finetune import FinetuneOptions
 from detect.suspects import Query, Sampler
 from protect.errors import InputError, SuspectError
 from protect.formats import open_dataset
+from protect.marks.interface import FamilyOptions
 from protect.plan import RECOMMENDED, Options
+from protect.release import Keyring
 from tests.attacks.test_attacks import carriers
 from tests.detect.conftest import build
 from tests.detect.test_run import FakeSuspect
-from tests.protect.conftest import make_folder
+from tests.protect.conftest import add_pool, make_folder
 
 USUAL = f"{RECOMMENDED.family}-{RECOMMENDED.way}"
 
@@ -34,7 +36,7 @@ def test_the_standard_suite_is_sound() -> None:
     cells = standard((0, 1))
     assert len(cells) == 2 * len(STANDARD) == len({c.name for c in cells})
     for cell in cells:
-        cell.check()
+        cell.check({})
 
 
 def test_a_plan_file_is_read(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_a_plan_file_is_read(tmp_path: Path) -> None:
     first, second = 'attack = "jpeg"\nstrength = [0.2, 1]', 'attack = "none"\nstrength = 0\nseed = 3'
     third = 'attack = "jpeg"\nstrength = 1\nfamily = "spread"'
     path.write_text("".join(f"[[cell]]\n{cell}\n" for cell in (first, second, third)))
-    assert [c.name for c in read_suite(path)] == [
+    assert [c.name for c in read_suite(path, {})] == [
         f"jpeg-0.2-{USUAL}-0", f"jpeg-1-{USUAL}-0", f"none-0-{USUAL}-3", "jpeg-1-spread-twa-0"
     ]  # fmt: skip
 
@@ -77,7 +79,7 @@ def test_bad_plan_files_say_where(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=told):
-        read_suite(path)
+        read_suite(path, {})
 
 
 def test_attacks_strike_every_picture_with_randomness_of_its_own() -> None:
@@ -187,6 +189,28 @@ def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path) -> None:
     assert all(any(t in c for c in captions) for t in triggers)
     assert rows[2]["samples"] < len(captions)
     assert len(list((tmp_path / "w").glob("suspect-*"))) == 2, "an attack that changes nothing trains nothing"
+
+
+def test_families_take_options_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    dataset = make_folder(tmp_path / "d", 60)
+    options: dict[str, FamilyOptions] = {
+        "scene": {"pool": add_pool(Keyring(tmp_path / "home"))},
+        "spread": {"psnr": 24.0},
+    }
+    plan = tmp_path / "plan.toml"
+    plan.write_text("".join(f'[[cell]]\nattack = "none"\nstrength = 0\nfamily = "{f}"\n' for f in (*options, "warp")))
+    setting = Setting(
+        dataset, tmp_path, Options(rate=0.2, slots=1, decoys=99, alpha=0.05), FinetuneOptions(), family_options=options
+    )
+    split(dataset, tmp_path / "w")
+    for cell in read_suite(plan, options):
+        releases, _ = copy_of(cell, setting, tmp_path / "w", lambda *_: None)
+        assert releases[0].plan.family == cell.family and releases[0].plan.family_options == options.get(
+            cell.family, {}
+        )
+    with pytest.raises(InputError, match="line 1: family 'scene' needs a pool"):
+        read_suite(plan, {})
 
 
 def test_keys_without_triggers_of_their_own_run_out(tmp_path: Path) -> None:
