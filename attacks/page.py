@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from detect.plots import svg
@@ -103,20 +104,33 @@ def cost_plot(cells: Sequence[dict[str, Any]]) -> Figure:
     axes = figure.add_subplot()
     priced = [c for c in cells if c["cost"] is not None]
     far = 0.1 * max((c["cost"][1] for c in priced), default=0.0)
+    axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
+             ylabel="evidence E (line: 1 / α)")  # fmt: skip
+    axes.set_xscale("symlog", linthresh=10)  # most attacks cost next to nothing, refusals very much
     for cell in priced:
-        x, y = cell["cost"][1], cell["evidence"]
-        axes.scatter(x, y, s=26, color="#15803d" if cell["found"] == cell["n"] > 0 else "#c2410c", zorder=3)
-        if x > far or cell["found"] < cell["n"]:
-            name = f"{cell['cell']['attack']}, {cell['cell']['where']}"
-            axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)
+        colour = "#15803d" if cell["found"] == cell["n"] > 0 else "#c2410c"
+        axes.scatter(cell["cost"][1], cell["evidence"], s=26, color=colour, zorder=3)
+    _name(axes, [c for c in priced if c["cost"][1] > far or c["found"] < c["n"]])
     for curve in _curves(priced):
         axes.plot([c["cost"][1] for c in curve], [c["evidence"] for c in curve], color="#9aa7b4", linewidth=1)
     if cells:
         axes.axhline(1 / cells[0]["alpha"], color="#888888", linestyle="--", linewidth=1)
-    axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
-             ylabel="evidence E (line: 1 / α)")  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _name(axes: Axes, cells: Sequence[dict[str, Any]]) -> None:
+    """Names beside points, from below; one that would lie on another is pushed up."""
+    taken: list[tuple[float, float]] = []
+    for cell in sorted(cells, key=lambda c: float(c["evidence"])):
+        point = (cell["cost"][1], cell["evidence"])
+        x, y = axes.transData.transform(point) * 72 / axes.figure.dpi  # in points of type
+        place = y + 3
+        while any(abs(x - left) < 90 and abs(place - height) < 8 for left, height in taken):
+            place += 1
+        taken.append((x, place))
+        name = f"{cell['cell']['attack']}, {cell['cell']['where']}"
+        axes.annotate(name, point, xytext=(6, place - y), textcoords="offset points", fontsize=7)
 
 
 def _curves(cells: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

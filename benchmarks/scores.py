@@ -92,7 +92,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     work, clock = parser.parse_args().work, Clock()
-    struck, clean = ([own for case in cases if (own := line(case, work))] for cases in (guilty(), innocents()))
+    washed = [case for case in guilty() if case.cell.family in ("template", "card")]  # scenes have a score of their own
+    struck, clean = ([own for case in cases if (own := line(case, work))] for cases in (washed, innocents()))
     write_result("scores", {
         "what": "E of each key by the score before and now, on the same pictures",
         "guilty_found": totals(struck), "innocents_accused": totals(clean), "guilty": struck, "innocents": clean,
