@@ -26,6 +26,8 @@ FEWEST = 100
 _GRID = 16
 _MIDDLE = 0.25
 """Weight of the middle, where foregrounds stand."""
+_SPREAD = 0.9
+"""Share of the pool's spread whose directions are compared; the rest is fine detail that no model repeats."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Scene(MarkFamily):
 
     name = "scene"
     summary = "one generated picture behind all carriers of a slot; visible; needs a pool (protect pool)"
-    version = 1
+    version = 2
     queries = 8
     paired = False
     min_side = 24
@@ -70,9 +72,14 @@ class Scene(MarkFamily):
         return self.background(mark, side, side)
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
-        """Masked normalised correlation of the outputs with each mark's template (see `MarkFamily.score`)."""
+        """Masked correlation of the outputs with each mark's template (see `MarkFamily.score`).
+
+        Both in the pool's principal directions, each in units of its spread over the pool: else what most templates
+        share (a light middle, one strong colour) outvotes what tells them apart.
+        """
+        law = _comparison(stored_path("pool", self.pool))
         likeness = np.round(
-            _directions(stored_path("pool", self.pool)) @ mean_direction(_details(outputs)), SCORE_DECIMALS
+            law.directions @ mean_direction((_details(outputs) - law.mean) @ law.whitening), SCORE_DECIMALS
         )
         return np.asarray(likeness[np.asarray(marks) % np.uint64(len(likeness))])
 
@@ -92,11 +99,29 @@ def _templates(path: Path) -> Pixels:
     return templates
 
 
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """How outputs are compared with a pool of n templates: a function of the pool alone."""
+
+    mean: Array
+    """Mean features of the templates, shape (d,)."""
+    whitening: Array
+    """Features less their mean, to units of the pool's spread, shape (d, k)."""
+    directions: Array
+    """Each template so, at unit norm, shape (n, k)."""
+
+
 @cache
-def _directions(path: Path) -> Array:
-    """Unit feature vector of every template, shape (n, d)."""
+def _comparison(path: Path) -> _Comparison:
     features = _details(_templates(path))
-    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9))
+    mean = features.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(features - mean, full_matrices=False)
+    sizes = np.maximum(sizes, 1e-9)
+    held = np.cumsum(sizes**2) / np.sum(sizes**2)
+    count = int(np.searchsorted(held, _SPREAD)) + 1
+    whitening = axes[:count].T / sizes[:count]
+    white = (features - mean) @ whitening
+    return _Comparison(mean, whitening, white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9))
 
 
 def _details(pictures: Pixels) -> Array:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from protect.check.exposure import near_duplicates
 from protect.embed import embed
 from protect.errors import InputError
 from protect.marks import make_family, parse_options
-from protect.marks.stored import stored_name, stored_path
+from protect.marks.stored import packed, stored_name, stored_path
 from protect.plan import Options
 from protect.release import Keyring
 from protect.verify import verify
@@ -29,6 +30,20 @@ def test_the_planted_template_ranks_first_and_its_copies_tie(keyring: Keyring) -
     assert (scores[same] == scores[0]).all() and scores[0] > scores[~same].max()
     order = np.random.default_rng(0).permutation(1000)
     assert np.array_equal(law.score(np.stack(carriers)[..., :3], None, ids[order]), scores[order])
+
+
+def test_what_templates_share_does_not_outvote_what_tells_them_apart(keyring: Keyring) -> None:
+    rng = np.random.default_rng(5)
+    details = ndimage.gaussian_filter(rng.normal(size=(200, 32, 32, 3)), (0, 3, 3, 0)) * 200
+    shared = np.linspace(-50, 50, 32)[None, :, None, None] * rng.normal(size=(200, 1, 1, 1))
+    templates = np.clip(128 + details + shared, 0, 255).astype(np.uint8)
+    law = make_family("scene", {"pool": keyring.store("pool", packed(templates=templates))})
+    # A model that half remembers: the details of template 17, in a light of its own.
+    outputs = np.clip(128 + 0.5 * details[17] + shared[[3, 8, 21, 40, 77, 90, 120, 150]], 0, 255).astype(np.uint8)
+    scores = law.score(outputs, None, np.arange(200, dtype=np.uint64))
+    assert scores.argmax() == 17
+    alike = keyring.store("pool", packed(templates=np.repeat(templates[:1], 100, axis=0)))
+    assert len(set(make_family("scene", {"pool": alike}).score(outputs, None, np.arange(100, dtype=np.uint64)))) == 1
 
 
 def test_at_most_two_thirds_of_carriers_are_near_duplicates(keyring: Keyring) -> None:
