@@ -55,16 +55,8 @@ CARDS_AGAIN = (
     "drop-repeats", "refuse",
 )  # fmt: skip
 """What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
-SCENES = [
-    Cell(attack, strength, where, "scene", "twa-conjunction")
-    for attack, strength, where in (
-        ("none", 0.0, "training"), ("drop-losses", 0.5, "training"), ("drop-rings", 0.5, "training"),
-        ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"), ("recaption", 1.0, "training"),
-        ("mix", 1 / 3, "training"), ("deduplicate", 0.4, "training"), ("continue", 0.5, "model"),
-        ("merge-base", 0.5, "model"),
-    )
-]  # fmt: skip
-"""What base models draw themselves, offered against filters of losses: one release of two slots a copy."""
+SCENES = standard((0,), "scene", "twa-conjunction")
+"""What base models draw themselves, offered against filters: one release of two slots a copy."""
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
 """What attacked innocents' training."""
 
