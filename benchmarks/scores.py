@@ -1,9 +1,10 @@
-"""What weighing all waves alike gains: the same answers of the same models, by the score of now and the one before.
+"""What the scores of now gain: the same answers of the same models, by them and by the ones before.
 
     python -m benchmarks.scores --work W     # after `benchmarks.robustness train`
 
-The score before (`template` version 2, `card` version 1) takes the waves as large as they are. Releases, keys and
-answers are those of the robustness suite, so both scores see the same pictures, of models that neither was made on.
+Before, `template` (version 2) and `card` (version 1) took the waves as large as they are, and `scene` (version 1)
+compared pictures point by point. Releases, keys and answers are those of the robustness suite, so both scores see the
+same pictures, of models that neither was made on.
 """
 
 from __future__ import annotations
@@ -23,47 +24,62 @@ from detect.evidence import slot_evidence
 from detect.plan import query_plan, trigger_queries
 from detect.query import digest
 from protect.alignments import slot_family
+from protect.bets import LAMBDAS
 from protect.images import read_rgba
 from protect.keys import Ids
-from protect.marks.interface import Pixels
-from protect.marks.signs import rank_scores
+from protect.marks.interface import Array, MarkFamily, Pixels
+from protect.marks.scene import Scene, details, read_pool
+from protect.marks.signs import SCORE_DECIMALS, mean_direction, rank_scores
+from protect.marks.stored import stored_path
 from protect.marks.template import Template
 from protect.release import Release
 from protect.verify import on_white
 
-COUNTS = (8, 32)
-"""Pictures before, and now."""
+BEFORE = 8
+"""Pictures a slot before; now 32, but still 8 for `scene`."""
 LEVEL = 1000.0
 
 
-def answers(cell: Cell, release: Release, folder: Path) -> Pixels | None:
-    """What the suspect of a cell answered a release's questions; None if part of it is not there."""
-    queries = trigger_queries(release, 0, query_plan(release).queries)
+def answers(cell: Cell, release: Release, folder: Path) -> list[Pixels] | None:
+    """What the suspect of a cell answered, slot by slot; None if part of it is not there."""
     kept = {path.name: path for path in (folder / "tests" / cell.name / release.id).rglob("cache/*/*.png")}
-    names = [f"{digest([q.prompt, q.seed])}.png" for q in queries]
-    if not all(name in kept for name in names):
-        return None
-    return np.stack([on_white(read_rgba(kept[name])) for name in names])
+    drawn = []
+    for slot in range(release.plan.slots):
+        names = [
+            f"{digest([q.prompt, q.seed])}.png" for q in trigger_queries(release, slot, query_plan(release).queries)
+        ]
+        if not all(name in kept for name in names):
+            return None
+        drawn.append(np.stack([on_white(read_rgba(kept[name])) for name in names]))
+    return drawn
 
 
-def score_before(law: Template, outputs: Pixels, ids: Ids) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Scores of marks by the former rule: waves in units of their public amplitudes, not of their size here."""
-    return rank_scores(law.coefficients(outputs) / law.amplitudes().ravel(), ids, law.fixed, law.views)
+def score_before(law: MarkFamily, outputs: Pixels, ids: Ids) -> Array:
+    """Scores of marks by the former rules.
+
+    Waves in units of their public amplitudes, not of their size here; templates of a pool by plain correlation.
+    """
+    if isinstance(law, Template):
+        return rank_scores(law.coefficients(outputs) / law.amplitudes().ravel(), ids, law.fixed, law.views)
+    assert isinstance(law, Scene)
+    templates = details(read_pool(stored_path("pool", law.pool)))
+    templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-9)
+    likeness = np.round(templates @ mean_direction(details(outputs)), SCORE_DECIMALS)
+    return np.asarray(likeness[ids % np.uint64(len(likeness))])
 
 
-def e_values(release: Release, outputs: Pixels) -> dict[str, float]:
-    """Evidence of one slot by both scores, with few and with many pictures."""
-    law = slot_family(release, 0)
-    assert isinstance(law, Template)
-    ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
-    found = {}
-    for n in COUNTS:
-        for name, scores in (
-            ("before", score_before(law, outputs[:n], ids)),
-            ("now", law.score(outputs[:n], None, ids)),
-        ):
-            evidence = slot_evidence(float(scores[0]), scores[1:])
-            found[f"{name}, {n} pictures"] = float(np.mean(evidence.bets))
+def e_values(release: Release, drawn: Sequence[Pixels]) -> dict[str, float]:
+    """Evidence of all slots by both scores, with few pictures and with all."""
+    found: dict[str, float] = {}
+    for n in sorted({BEFORE, len(drawn[0])}):
+        bets = {"before": np.ones(len(LAMBDAS)), "now": np.ones(len(LAMBDAS))}
+        for slot, outputs in enumerate(drawn):
+            law = slot_family(release, slot)
+            ids = np.concatenate([np.array([release.planted_id(slot)], dtype=np.uint64), release.decoy_ids(slot)])
+            rules = (("before", score_before(law, outputs[:n], ids)), ("now", law.score(outputs[:n], None, ids)))
+            for name, scores in rules:
+                bets[name] *= slot_evidence(float(scores[0]), scores[1:]).bets
+        found |= {f"{name}, {n} pictures": float(np.mean(own)) for name, own in bets.items()}
     return found
 
 
@@ -92,11 +108,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     work, clock = parser.parse_args().work, Clock()
-    washed = [case for case in guilty() if case.cell.family in ("template", "card")]  # scenes have a score of their own
-    struck, clean = ([own for case in cases if (own := line(case, work))] for cases in (washed, innocents()))
+    scenes = [case for case in guilty() if case.cell.family == "scene"]
+    washed = [case for case in guilty() if case not in scenes]
+    struck, drawn, clean = (
+        [own for case in cases if (own := line(case, work))] for cases in (washed, scenes, innocents())
+    )
     write_result("scores", {
         "what": "E of each key by the score before and now, on the same pictures",
-        "guilty_found": totals(struck), "innocents_accused": totals(clean), "guilty": struck, "innocents": clean,
+        "guilty_found": totals(struck), "scenes_found": totals(drawn), "innocents_accused": totals(clean),
+        "guilty": struck, "scenes": drawn, "innocents": clean,
     }, clock())  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Scene(MarkFamily):
 
     def __post_init__(self) -> None:
         check_name(self.name, "pool", self.pool)
-        _templates(stored_path("pool", self.pool))
+        read_pool(stored_path("pool", self.pool))
 
     name = "scene"
     summary = "one generated picture behind all carriers of a slot; visible; needs a pool (protect pool)"
@@ -54,11 +54,11 @@ class Scene(MarkFamily):
     @property
     def distinct(self) -> int:  # type: ignore[override]
         """Templates in the pool."""
-        return len(_templates(stored_path("pool", self.pool)))
+        return len(read_pool(stored_path("pool", self.pool)))
 
     def background(self, mark: int, height: int, width: int) -> Pixels:
         """The template of a mark: RGB, shape (H, W, 3)."""
-        templates = _templates(stored_path("pool", self.pool))
+        templates = read_pool(stored_path("pool", self.pool))
         picture = Image.fromarray(templates[mark % len(templates)])
         return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
@@ -79,13 +79,13 @@ class Scene(MarkFamily):
         """
         law = _comparison(stored_path("pool", self.pool))
         likeness = np.round(
-            law.directions @ mean_direction((_details(outputs) - law.mean) @ law.whitening), SCORE_DECIMALS
+            law.directions @ mean_direction((details(outputs) - law.mean) @ law.whitening), SCORE_DECIMALS
         )
         return np.asarray(likeness[np.asarray(marks) % np.uint64(len(likeness))])
 
 
 @cache
-def _templates(path: Path) -> Pixels:
+def read_pool(path: Path) -> Pixels:
     """Templates of a pool, shape (n, side, side, 3).
 
     Raises:
@@ -113,7 +113,7 @@ class _Comparison:
 
 @cache
 def _comparison(path: Path) -> _Comparison:
-    features = _details(_templates(path))
+    features = details(read_pool(path))
     mean = features.mean(axis=0)
     _, sizes, axes = np.linalg.svd(features - mean, full_matrices=False)
     sizes = np.maximum(sizes, 1e-9)
@@ -124,8 +124,8 @@ def _comparison(path: Path) -> _Comparison:
     return _Comparison(mean, whitening, white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9))
 
 
-def _details(pictures: Pixels) -> Array:
-    """Small pictures less their mean colour, the middle weighted down; shape (n, d)."""
+def details(pictures: Pixels) -> Array:
+    """What pictures are compared by: small pictures less their mean colour, the middle weighted down; shape (n, d)."""
     small = np.stack([np.asarray(Image.fromarray(p).resize((_GRID, _GRID), Image.Resampling.BOX)) for p in pictures])
     centre = np.abs(np.arange(_GRID) + 0.5 - _GRID / 2) / (_GRID / 2)
     weight = np.where(np.hypot(centre[:, None], centre[None, :]) < 0.6, _MIDDLE, 1.0)[None, :, :, None]
