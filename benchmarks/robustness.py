@@ -55,7 +55,10 @@ CARDS_AGAIN = (
     "drop-repeats", "refuse",
 )  # fmt: skip
 """What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
-SCENES = standard((0,), "scene", "twa-conjunction")
+SCENES = [
+    *standard((0,), "scene", "twa-conjunction"),
+    *(c for c in standard((1,), "scene", "twa-conjunction") if c.attack in ("none", "drop-losses", "drop-rings")),
+]
 """What base models draw themselves, offered against filters: one release of two slots a copy."""
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
 """What attacked innocents' training."""
