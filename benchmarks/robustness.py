@@ -37,7 +37,13 @@ COPIES, KEYS = range(3), 4
 """Copies about whose keys innocents are asked, releases a copy."""
 AGAIN = ("none", "recaption", "mix", "continue", "merge-base", "shuffle", "refuse")
 """What is measured on a second model, with four further keys: where the first model left some keys hardly found."""
-TELLING, FURTHER = ("none", "recaption", "mix", "continue", "merge-base", "weight-noise", "combined"), (2, 3, 4, 5)
+SHARED = ("none", "merge-base", "weight-noise", "combined")
+FURTHER = {
+    2: (*SHARED, "recaption", "mix", "continue"),
+    3: (*SHARED, "recaption", "mix", "continue"),
+    4: SHARED,
+    5: SHARED,
+}
 """What is measured on four more models, by their seeds: what costs a thief little."""
 FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-described", "deduplicate")
 """These are measured with one release a copy: side by side, carriers would be less odd than they are."""
@@ -101,7 +107,7 @@ def guilty() -> list[Case]:
         *(Case(cell, 1 if cell.attack in FILTERS else KEYS) for cell in first),
         Case(Cell("none", 0.0), 1),  # beside it, the filters' cost
         *(Case(cell) for cell in again if cell.attack in AGAIN),
-        *(Case(cell) for cell in standard(FURTHER) if cell.attack in TELLING),
+        *(Case(cell) for cell in standard(FURTHER) if cell.attack in FURTHER[cell.seed]),
         *(Case(cell, 1) for cell in CARDS),
         *(Case(replace(cell, family="card")) for cell in again if cell.attack in CARDS_AGAIN),
         *(Case(cell, 1) for cell in SCENES),
