@@ -40,16 +40,16 @@ def mean_interval(values: list[float]) -> dict[str, Any]:
     return {"n": n, "mean": mean, "low": mean - half, "high": mean + half, "values": values}
 
 
-def _shown(argument: str) -> str:
-    """An argument as the record names it: of a path on this machine the last part."""
-    return Path(argument).name.upper() if argument.startswith("/") else argument
+def _shown(before: str, argument: str) -> str:
+    """An argument as the record names it: a path of this machine by its option."""
+    return before.lstrip("-").upper() if argument.startswith("/") else argument
 
 
 def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
     """Write `results/name.json` with machine, versions, commit and command."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     record = {
-        "command": "python -m benchmarks." + shlex.join([Path(sys.argv[0]).stem, *map(_shown, sys.argv[1:])]),
+        "command": "python -m benchmarks." + shlex.join([Path(sys.argv[0]).stem, *map(_shown, sys.argv, sys.argv[1:])]),
         "seconds": round(seconds, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "python": platform.python_version(),
