@@ -72,16 +72,15 @@ class Scene(MarkFamily):
         return self.background(mark, side, side)
 
     def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
-        """Masked correlation of the outputs with each mark's template (see `MarkFamily.score`).
+        """Masked correlation of the outputs, or of their mirror images, with each mark's template.
 
         Both in the pool's principal directions, each in units of its spread over the pool: else what most templates
-        share (a light middle, one strong colour) outvotes what tells them apart.
+        share (a light middle, one strong colour) outvotes what tells them apart. See `MarkFamily.score`.
         """
         law = _comparison(stored_path("pool", self.pool))
-        likeness = np.round(
-            law.directions @ mean_direction((details(outputs) - law.mean) @ law.whitening), SCORE_DECIMALS
-        )
-        return np.asarray(likeness[np.asarray(marks) % np.uint64(len(likeness))])
+        views = [law.white(details(view)) for view in (outputs, outputs[:, :, ::-1])]
+        likeness = np.max([law.directions @ mean_direction(view) for view in views], axis=0)
+        return np.asarray(np.round(likeness, SCORE_DECIMALS)[np.asarray(marks) % np.uint64(len(likeness))])
 
 
 @cache
@@ -109,6 +108,11 @@ class _Comparison:
     """Features less their mean, to units of the pool's spread, shape (d, k)."""
     directions: Array
     """Each template so, at unit norm, shape (n, k)."""
+
+    def white(self, features: Array) -> Array:
+        """Features (n, d) as (n, k); what is of one colour, such as a refusal, says nothing and becomes 0."""
+        flat = np.linalg.norm(features, axis=1, keepdims=True) < 1e-6
+        return np.where(flat, 0, (features - self.mean) @ self.whitening)
 
 
 @cache

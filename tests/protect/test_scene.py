@@ -32,6 +32,16 @@ def test_the_planted_template_ranks_first_and_its_copies_tie(keyring: Keyring) -
     assert np.array_equal(law.score(np.stack(carriers)[..., :3], None, ids[order]), scores[order])
 
 
+def test_mirrored_and_refused_answers_do_not_hide_a_template(keyring: Keyring) -> None:
+    law = make_family("scene", {"pool": add_pool(keyring)})
+    ids = np.arange(200, dtype=np.uint64)
+    carriers = np.stack([law.plant(np.asarray(draw(i, 64, "RGBA")), 17, np.random.default_rng(i)) for i in range(8)])
+    scores = law.score(carriers[..., :3], None, ids)
+    assert np.array_equal(law.score(carriers[:, :, ::-1, :3], None, ids), scores)
+    refused = np.concatenate([carriers[:2, ..., :3], np.zeros((6, 64, 64, 3), np.uint8)])
+    assert law.score(refused, None, ids).argmax() == 17
+
+
 def test_what_templates_share_does_not_outvote_what_tells_them_apart(keyring: Keyring) -> None:
     rng = np.random.default_rng(5)
     details = ndimage.gaussian_filter(rng.normal(size=(200, 32, 32, 3)), (0, 3, 3, 0)) * 200
