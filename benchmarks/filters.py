@@ -14,42 +14,42 @@ from typing import Any
 
 import numpy as np
 
-from attacks.interface import DatasetAttack, Means, armed
+from attacks.interface import DatasetAttack
 from attacks.items import read_items
 from attacks.registry import find_attack
 from benchmarks.common import Clock, write_result
 from benchmarks.families import pool_of
-from detect.finetune import FinetuneOptions
 from protect.embed import embed
 from protect.keys import secret_from_seed
-from protect.miniature import miniature_path
 from protect.plan import Options
 from protect.release import Keyring
 from protect.sample import unpack_sample
 
 FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),
            ("drop-residuals", 0.5), ("deduplicate", 0.4), ("drop-rings", 0.25), ("drop-rings", 0.5),
-           ("drop-flagged", 1.0), ("drop-described", 1.0), ("drop-losses", 0.5), ("drop-losses", 1.0))  # fmt: skip
+           ("drop-flagged", 1.0), ("drop-described", 1.0))  # fmt: skip
 FAMILIES, KEYS = ("template", "card", "tint", "spread", "warp"), range(730, 733)
 
 
 def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str, Any]]:
-    """One row a filter: shares of the carriers and of all samples that it takes."""
+    """One row a filter: shares of each slot's carriers and of all samples that it takes."""
     target, keyring = work / f"{source.name}-{options.family}-{key}", Keyring((work / "keyring").absolute())
-    means = Means(miniature_path(), source, lambda: source, FinetuneOptions())
     release = (
         keyring.load(target.name) if target.exists()
         else embed(source, target, options, keyring, secret=secret_from_seed(key, "filters")).release
     )  # fmt: skip
-    items, carriers = read_items(target), {c.key for c in release.carriers}
+    items = read_items(target)
     rows = []
     for name, strength in FILTERS:
-        attack = armed(find_attack(name), means)
+        attack = find_attack(name)
         assert isinstance(attack, DatasetAttack)
         left = {i.key for i in attack.apply(items, strength, np.random.default_rng(key))}
         rows.append({
             "filter": name, "strength": strength, "of_all": 1 - len(left) / len(items),
-            "of_carriers": float(np.mean([k not in left for k in carriers])),
+            "of_carriers": [
+                float(np.mean([c.key not in left for c in release.carriers if c.slot == slot]))
+                for slot in range(release.plan.slots)
+            ],
         })  # fmt: skip
     return rows
 
@@ -74,7 +74,7 @@ def main() -> None:
             runs = [taken(source, work, options, key) for key in KEYS]
             table[f"{name}, {options.family}"] = [
                 {**rows[0], "of_all": float(np.mean([r["of_all"] for r in rows])),
-                 "of_carriers": [r["of_carriers"] for r in rows]}
+                 "of_carriers": [share for r in rows for share in r["of_carriers"]]}
                 for rows in map(list, zip(*runs, strict=True))
             ]  # fmt: skip
             print(name, options.family, flush=True)
