@@ -69,7 +69,7 @@ def score_before(law: MarkFamily, outputs: Pixels, ids: Ids) -> Array:
 
 
 def e_values(release: Release, drawn: Sequence[Pixels]) -> dict[str, float]:
-    """Evidence of all slots by both scores, with few pictures and with all."""
+    """Evidence by both scores, with few pictures and with all: the largest while slots multiply, as in verdicts."""
     found: dict[str, float] = {}
     for n in sorted({BEFORE, len(drawn[0])}):
         bets = {"before": np.ones(len(LAMBDAS)), "now": np.ones(len(LAMBDAS))}
@@ -79,7 +79,8 @@ def e_values(release: Release, drawn: Sequence[Pixels]) -> dict[str, float]:
             rules = (("before", score_before(law, outputs[:n], ids)), ("now", law.score(outputs[:n], None, ids)))
             for name, scores in rules:
                 bets[name] *= slot_evidence(float(scores[0]), scores[1:]).bets
-        found |= {f"{name}, {n} pictures": float(np.mean(own)) for name, own in bets.items()}
+                kind = f"{name}, {n} pictures"
+                found[kind] = max(found.get(kind, 0.0), float(np.mean(bets[name])))
     return found
 
 
