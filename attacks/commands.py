@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from detect.commands import Device, Json, Method, use_all_cores
 from protect import console, marks
 from protect.errors import InputError
+from protect.marks.interface import FamilyOptions
 from protect.plan import AUTO, RECOMMENDED, Options
+
+if TYPE_CHECKING:
+    from attacks.suite import Cell
 
 attacks_app = console.make_app("Measure what a mark survives.")
 
@@ -39,25 +44,19 @@ def run_command(
     as_json: Json = False,
 ) -> int:
     """Mark DATASET with throw-away keys, attack, train as a thief would, detect: one JSON file per cell."""
-    from attacks.suite import LEAST, PARTS, check_needs, read_suite, standard
+    from attacks.suite import LEAST, PARTS, check_needs
     from detect.finetune import FinetuneOptions
     from protect.formats import open_dataset
     from protect.miniature import miniature_path
 
     given = marks.parse_options_of(marks.families(), console.named_values(option or []))
-    if plan and (family, alignment) != (RECOMMENDED.family, None):
-        raise InputError("--plan beside --family or --alignment", "Name them in the plan's cells.")
-    way = Options(family=family, alignment=alignment or "", family_options=given.get(family, {})).way
-    cells = read_suite(plan, given) if plan else standard(range(seeds), family, way)
-    if unused := sorted(set(given) - {cell.family for cell in cells}):
-        raise InputError(f"--option for {unused[0]}, which no cell marks with", "Take it out, or add cells.")
+    cells = _suite(plan, seeds, family, alignment, given)
     samples = len(open_dataset(dataset).listing.samples)
     tuning = FinetuneOptions(
         method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, text_encoder=True
     )
     tuning.check()
     for cell in cells:
-        cell.check(given.get(cell.family, {}))
         check_needs(cell, method.value, captioner)
     embedding = Options(rate=rate, slots=slots, steps=sampling_steps)
     embedding.check()
@@ -84,6 +83,28 @@ def run_command(
     write_page(page, rows, output / "examples")
     console.answer("\n".join([*map(_line, rows), f"report: {page}"]), rows, as_json)
     return console.DONE
+
+
+def _suite(
+    plan: Path | None, seeds: int, family: str, alignment: str | None, options: Mapping[str, FamilyOptions]
+) -> list[Cell]:
+    """The cells of the plan file, or of the standard suite, checked."""
+    from attacks.suite import read_suite, standard
+
+    if plan:
+        if (family, alignment) != (RECOMMENDED.family, None):
+            raise InputError("--plan beside --family or --alignment", "Name them in the plan's cells.")
+        cells = read_suite(plan, options)
+    else:
+        own = options.get(family, {})
+        cells = standard(
+            range(seeds), family, Options(family=family, alignment=alignment or "", family_options=own).way
+        )
+        for cell in cells:
+            cell.check(own)
+    if unused := sorted(set(options) - {cell.family for cell in cells}):
+        raise InputError(f"--option for {unused[0]}, which no cell marks with", "Take it out, or add cells.")
+    return cells
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -119,7 +119,7 @@ def run_cells(
     found = []
     for done, cell in enumerate(cells):
         progress("cells", done, len(cells))
-        path = work / "cells" / f"{cell.name}.json"
+        path = cell_path(cell, work)
         if path.exists():
             found.append(json.loads(path.read_bytes()))
             continue
@@ -129,6 +129,11 @@ def run_cells(
         found.append(row)
     progress("cells", len(cells), len(cells))
     return found
+
+
+def cell_path(cell: Cell, work: Path) -> Path:
+    """Where a measured cell is kept."""
+    return work / "cells" / f"{cell.name}.json"
 
 
 def split(dataset: Path, work: Path) -> None:

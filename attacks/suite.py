@@ -200,5 +200,5 @@ def _cells(table: dict[str, Any], options: Mapping[str, FamilyOptions]) -> Itera
         own = options.get(family, {})
         usual = {"where": place_of(table["attack"]), "alignment": Options(family=family, family_options=own).way}
         cell = Cell(**{**usual, **table, "strength": float(strength)})
-        cell.check(own)  # here, to name the line
+        cell.check(own)
         yield cell

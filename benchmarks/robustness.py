@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from attacks.page import cost, cost_plot, grouped, summaries, tests
-from attacks.run import Setting, bind, copy_of, run_cells, split
+from attacks.run import Setting, bind, cell_path, copy_of, run_cells, split
 from attacks.suite import STANDARD, Cell, standard
 from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
 from benchmarks.families import pool_of
@@ -93,7 +93,7 @@ class Case:
 
     def done(self, work: Path) -> bool:
         """Whether it was measured."""
-        return (self.place(work)[1] / "cells" / f"{self.cell.name}.json").exists()
+        return cell_path(self.cell, self.place(work)[1]).exists()
 
     def measured(self, work: Path) -> dict[str, Any]:
         """Its row, read back if it was measured before."""
@@ -188,7 +188,8 @@ def by_keys(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One attack: power, and what it cost the thief beside the same key without attack.
 
-    Keys are independent, so their e-values multiply: together they say what one release with as many slots would.
+    Keys are independent and have one slot each, so the product of their e-values is one, too: about what one release
+    with as many slots would say (verdicts multiply each bet over slots before they average).
     """
     first, made = own[0], tests(own)
     twins = alike(rows, len(first["tests"]))

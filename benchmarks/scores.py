@@ -20,16 +20,15 @@ from attacks.run import copy_of
 from attacks.suite import Cell
 from benchmarks.common import Clock, write_result
 from benchmarks.robustness import Case, guilty, innocents
-from detect.evidence import slot_evidence
+from detect.evidence import SlotEvidence, running_evidence, slot_evidence
 from detect.plan import query_plan, trigger_queries
 from detect.query import digest
 from protect.alignments import slot_family
-from protect.bets import LAMBDAS
 from protect.images import read_rgba
 from protect.keys import Ids
 from protect.marks.interface import Array, MarkFamily, Pixels
 from protect.marks.scene import Scene, details, read_pool
-from protect.marks.signs import SCORE_DECIMALS, mean_direction, rank_scores
+from protect.marks.signs import SCORE_DECIMALS, mean_direction, rank_scores, unit_rows
 from protect.marks.stored import stored_path
 from protect.marks.template import Template
 from protect.release import Release
@@ -62,25 +61,26 @@ def score_before(law: MarkFamily, outputs: Pixels, ids: Ids) -> Array:
     if isinstance(law, Template):
         return rank_scores(law.coefficients(outputs) / law.amplitudes().ravel(), ids, law.fixed, law.views)
     assert isinstance(law, Scene)
-    templates = details(read_pool(stored_path("pool", law.pool)))
-    templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-9)
+    templates = unit_rows(details(read_pool(stored_path("pool", law.pool))))
     likeness = np.round(templates @ mean_direction(details(outputs)), SCORE_DECIMALS)
     return np.asarray(likeness[ids % np.uint64(len(likeness))])
 
 
 def e_values(release: Release, drawn: Sequence[Pixels]) -> dict[str, float]:
     """Evidence by both scores, with few pictures and with all: the largest while slots multiply, as in verdicts."""
-    found: dict[str, float] = {}
+    found = {}
     for n in sorted({BEFORE, len(drawn[0])}):
-        bets = {"before": np.ones(len(LAMBDAS)), "now": np.ones(len(LAMBDAS))}
+        before, now = list[SlotEvidence](), list[SlotEvidence]()
         for slot, outputs in enumerate(drawn):
             law = slot_family(release, slot)
             ids = np.concatenate([np.array([release.planted_id(slot)], dtype=np.uint64), release.decoy_ids(slot)])
-            rules = (("before", score_before(law, outputs[:n], ids)), ("now", law.score(outputs[:n], None, ids)))
-            for name, scores in rules:
-                bets[name] *= slot_evidence(float(scores[0]), scores[1:]).bets
-                kind = f"{name}, {n} pictures"
-                found[kind] = max(found.get(kind, 0.0), float(np.mean(bets[name])))
+            for rule, scores in (
+                (before, score_before(law, outputs[:n], ids)),
+                (now, law.score(outputs[:n], None, ids)),
+            ):
+                rule.append(slot_evidence(float(scores[0]), scores[1:]))
+        for name, slots in (("before", before), ("now", now)):
+            found[f"{name}, {n} pictures"] = float(running_evidence(slots).max())
     return found
 
 

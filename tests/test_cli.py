@@ -299,6 +299,10 @@ def test_the_standard_suite_takes_any_family(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("attacks", "run", "d", "-o", "w", *asked, "--json")
     cells = json.loads(out)["cells"]
     assert code == 0 and len(cells) == len(STANDARD) and all("spread-twa-conjunction" in cell for cell in cells)
+    (tmp_path / "p.toml").write_text('[[cell]]\nattack = "none"\nstrength = 0\n')
+    assert run("attacks", "run", "d", "-o", "w", "--plan", "p.toml", "--dry-run")[0] == 0
+    code, _, told = run("attacks", "run", "d", "-o", "w", "--plan", "p.toml", "--family", "spread", "--dry-run")
+    assert code == 2 and "--plan beside --family" in told
 
 
 def test_every_module_can_be_imported_first() -> None:

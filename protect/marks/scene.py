@@ -18,7 +18,7 @@ from protect.errors import InputError
 from protect.keys import Ids
 from protect.marks.foreground import compose, jitter
 from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import SCORE_DECIMALS, mean_direction, to_unit
+from protect.marks.signs import SCORE_DECIMALS, mean_direction, to_unit, unit_rows
 from protect.marks.stored import check_name, read_stored, stored_path
 
 FEWEST = 100
@@ -124,8 +124,7 @@ def _comparison(path: Path) -> _Comparison:
     held = np.cumsum(sizes**2) / np.sum(sizes**2)
     count = int(np.searchsorted(held, _SPREAD)) + 1
     whitening = axes[:count].T / sizes[:count]
-    white = (features - mean) @ whitening
-    return _Comparison(mean, whitening, white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9))
+    return _Comparison(mean, whitening, unit_rows((features - mean) @ whitening))
 
 
 def details(pictures: Pixels) -> Array:

@@ -112,10 +112,15 @@ def small_unit(pictures: Pixels, side: int) -> Array:
     return np.stack(small).astype(np.float64).reshape(len(pictures), 3, side, side).transpose(0, 2, 3, 1)
 
 
-def mean_direction(features: Array) -> Array:
-    """Mean of the rows of (n, d) at unit norm, shape (d,); a row of zeros (a constant picture) adds nothing."""
+def unit_rows(features: Array) -> Array:
+    """Rows of (n, d) at unit norm; a row of zeros (a constant picture) stays 0."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(np.where(norms > 1e-9, features / np.where(norms > 1e-9, norms, 1), 0).mean(axis=0))
+    return np.asarray(np.where(norms > 1e-9, features / np.where(norms > 1e-9, norms, 1), 0))
+
+
+def mean_direction(features: Array) -> Array:
+    """Mean of the rows of (n, d) at unit norm, shape (d,); a row of zeros adds nothing."""
+    return np.asarray(unit_rows(features).mean(axis=0))
 
 
 def squashed(features: Array) -> Array:
