@@ -11,8 +11,8 @@ import typer
 from detect.commands import Device, Json, Method, use_all_cores
 from protect import console, marks
 from protect.errors import InputError
-from protect.marks.interface import FamilyOptions
-from protect.plan import AUTO, RECOMMENDED, Options
+from protect.marks.family import FamilyOptions
+from protect.release.plan import AUTO, RECOMMENDED, Options
 
 if TYPE_CHECKING:
     from attacks.suite import Cell
@@ -45,7 +45,7 @@ def run_command(
 ) -> int:
     """Mark DATASET with throw-away keys, attack, train as a thief would, detect: one JSON file per cell."""
     from attacks.suite import LEAST, PARTS, check_needs
-    from detect.finetune import FinetuneOptions
+    from detect.training.finetune import FinetuneOptions
     from protect.formats import open_dataset
     from protect.miniature import miniature_path
 
@@ -74,7 +74,7 @@ def run_command(
         return console.DONE
     use_all_cores()
     from attacks.page import write_page
-    from attacks.run import Setting, run_cells
+    from attacks.workshop import Setting, run_cells
 
     setting = Setting(dataset, base or miniature_path(), embedding, tuning, device, keys, captioner, given)
     with console.progress() as told:
@@ -118,7 +118,7 @@ def _line(row: dict[str, Any]) -> str:
 @attacks_app.command("ls")
 def ls_command(as_json: Json = False) -> int:
     """List the attacks, by where they strike."""
-    from attacks.registry import ATTACKS
+    from attacks.stages.registry import ATTACKS
 
     rows = [{"name": a.name, "kind": a.kind, "summary": a.summary} for a in ATTACKS.values()]
     lines = [f"{r['kind']:<10} {r['name']:<14} {r['summary']}" for r in rows]

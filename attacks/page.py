@@ -12,9 +12,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from detect.plots import svg
+from detect.reports.plots import svg
 from protect.files import write_atomic
-from protect.images import data_uri, read_rgba
+from protect.pixels.images import data_uri, read_rgba
 
 
 def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> None:

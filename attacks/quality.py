@@ -10,9 +10,9 @@ import torch
 from diffusers import DDPMScheduler
 from PIL import Image, ImageOps
 
-from detect.finetune import prediction_target
-from detect.suspects.diffusers_pipeline import native_size
-from protect.marks.interface import Array, Pixels
+from detect.suspects.images.pipeline import native_size
+from detect.training.finetune import prediction_target
+from protect.marks.family import Array, Pixels
 
 _BATCH = 16
 _EARLY = 50

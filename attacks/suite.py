@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attacks.interface import check_strength
-from attacks.registry import find_attack
+from attacks.stages.attack import check_strength
+from attacks.stages.registry import find_attack
 from protect.alignments import make_alignment
 from protect.alignments.description import Description
 from protect.errors import InputError
 from protect.marks import make_family
-from protect.marks.interface import FamilyOptions
-from protect.plan import RECOMMENDED, Options
+from protect.marks.family import FamilyOptions
+from protect.release.plan import RECOMMENDED, Options
 
 PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
 """Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""

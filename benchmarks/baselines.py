@@ -30,17 +30,17 @@ from detect.baselines import (
     train_signal_classifier,
 )
 from detect.baselines.siren import CLEAN_OUTPUTS
-from detect.query import cached_outputs
-from detect.rehearse import train_suspect
-from detect.run import Departures, detect
-from detect.suspects import Query, Sampler, Suspect, load_suspect
+from detect.suspects.images import Query, Sampler, Suspect, load_suspect
+from detect.training.rehearse import train_suspect
+from detect.trial.answers import cached_outputs
+from detect.trial.judge import Departures, detect
 from protect.alignments import committed_alignment, slot_family
 from protect.check.survival import jpeg
-from protect.images import read_rgba
-from protect.marks.interface import Pixels
+from protect.embed.verify import on_white
+from protect.marks.family import Pixels
 from protect.miniature import miniature_path
-from protect.release import Keyring, Release
-from protect.verify import on_white
+from protect.pixels.images import read_rgba
+from protect.release.record import Keyring, Release
 
 OUTPUTS = 50
 REFERENCE, THRESHOLD_MODELS = 200, (200, 206, 201)
@@ -188,7 +188,7 @@ def _ours(work: Path, release: Release, suspect: Suspect, departures: Departures
 
 def _rank_only(release: Release, outputs: Pixels) -> bool:
     """Our evidence on outputs that were re-encoded: the first 8, scored as detection scores them."""
-    from detect.evidence import running_evidence, slot_evidence
+    from protect.evidence import running_evidence, slot_evidence
 
     ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
     scores = slot_family(release, 0).score(outputs[: release.plan.queries], None, ids)

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.common import Clock, write_result
 from protect.check import check
 from protect.check.page import write_page
-from protect.keys import secret_from_seed
+from protect.keys.tree import secret_from_seed
 from protect.marks import families
 from protect.miniature import miniature_path
 

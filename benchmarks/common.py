@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from scipy import stats
 
-from detect.run import versions
+from detect.trial.judge import versions
 
 RESULTS = Path(__file__).parent / "results"
 

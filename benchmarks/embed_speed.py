@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import Clock, write_result
-from protect.embed import embed
-from protect.images import rewrite_pixels
-from protect.plan import Options
-from protect.release import Keyring
+from protect.embed.write import embed
+from protect.pixels.images import rewrite_pixels
+from protect.release.plan import Options
+from protect.release.record import Keyring
 
 
 def make(folder: Path, files: int) -> None:

@@ -22,21 +22,21 @@ import numpy as np
 from benchmarks.common import Clock, interval, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, row, suspect_of
 from detect.demo import TUNING
-from detect.finetune import FinetuneOptions
 from detect.pool import make_pool
-from detect.rehearse import train_suspect
-from detect.run import Departures, detect
-from detect.suspects import Suspect, load_suspect
+from detect.suspects.images import Suspect, load_suspect
+from detect.training.finetune import FinetuneOptions
+from detect.training.rehearse import train_suspect
+from detect.trial.judge import Departures, detect
 from protect.basis import make_basis
-from protect.embed import embed
+from protect.embed.verify import on_white, verify
+from protect.embed.write import embed
 from protect.formats import open_dataset
-from protect.images import picture_at, read_rgba
-from protect.keys import secret_from_seed
-from protect.marks.interface import FamilyOptions
+from protect.keys.tree import secret_from_seed
+from protect.marks.family import FamilyOptions
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring, Release
-from protect.verify import on_white, verify
+from protect.pixels.images import picture_at, read_rgba
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from attacks.interface import DatasetAttack
-from attacks.items import read_items
-from attacks.registry import find_attack
+from attacks.stages.attack import DatasetAttack
+from attacks.stages.registry import find_attack
+from attacks.stages.samples import read_items
 from benchmarks.common import Clock, write_result
 from benchmarks.families import pool_of
-from protect.embed import embed
-from protect.keys import secret_from_seed
-from protect.plan import Options
-from protect.release import Keyring
+from protect.embed.write import embed
+from protect.keys.tree import secret_from_seed
+from protect.release.plan import Options
+from protect.release.record import Keyring
 from protect.sample import unpack_sample
 
 FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),

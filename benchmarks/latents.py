@@ -20,14 +20,14 @@ import torch
 
 from benchmarks.common import Clock, write_result
 from benchmarks.suspects import suspect_of
-from detect.suspects import Query, Sampler
+from detect.suspects.images import Query, Sampler
+from protect.embed.verify import on_white
 from protect.formats import open_dataset
-from protect.images import picture_at, read_rgba
 from protect.marks import make_family
-from protect.marks.interface import MarkFamily, Pixels
+from protect.marks.family import MarkFamily, Pixels
 from protect.miniature import miniature_path
+from protect.pixels.images import picture_at, read_rgba
 from protect.vae import load_vae
-from protect.verify import on_white
 
 MARKS, CARRIERS, OUTPUTS, LEARNED = 6, 24, 32, 0.5
 FITTING_STEPS = 40

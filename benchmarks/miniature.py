@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchmarks.common import Clock, write_result
-from detect.suspects import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect
 from protect.miniature import miniature_path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))

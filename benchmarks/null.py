@@ -22,20 +22,19 @@ from numpy.typing import NDArray
 
 from benchmarks.common import Clock, interval, write_result
 from benchmarks.suspects import suspect_of
-from detect.evidence import slot_evidence
-from detect.plan import query_plan, trigger_queries, twin_queries
-from detect.query import cached_outputs
-from detect.run import detect
-from detect.suspects import Suspect, load_suspect
-from protect.bets import LAMBDAS
-from protect.embed import embed
-from protect.keys import secret_from_seed
+from detect.suspects.images import Suspect, load_suspect
+from detect.trial.answers import cached_outputs
+from detect.trial.judge import detect
+from detect.trial.questions import query_plan, trigger_queries, twin_queries
+from protect.embed.write import embed
+from protect.evidence import LAMBDAS, slot_evidence
+from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.marks.interface import Pixels
-from protect.marks.signs import SCORE_DECIMALS, mean_direction, signs
+from protect.marks.family import Pixels
+from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, signs
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring, Release
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 
 LEVELS = (0.05, 0.01, 0.001)
 SLOTS = 8

@@ -26,24 +26,24 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from benchmarks.common import RESULTS, Clock, run_stages, write_result
-from detect.classifiers.classes import Aligned
-from detect.classifiers.folder import FolderClassifier
 from detect.provenance.panel import contrast, panel
 from detect.provenance.run import REFERENCE_ARCHITECTURES
 from detect.provenance.sets import LabelledSet, drawn
 from detect.provenance.tags import detect_tags
 from detect.provenance.training import Recipe, train_classifier
 from detect.provenance.trainprove import VARIANTS, trainprove
-from detect.suspects import Sampler, load_suspect
-from protect.embed import embed
+from detect.suspects.classifiers.classes import Aligned
+from detect.suspects.classifiers.folder import FolderClassifier
+from detect.suspects.images import Sampler, load_suspect
+from protect.embed.verify import on_white
+from protect.embed.write import embed
 from protect.files import write_atomic
 from protect.formats import open_dataset
-from protect.images import picture_at, png_bytes, read_rgba
-from protect.keys import secret_from_seed
+from protect.keys.tree import secret_from_seed
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring, Release
-from protect.verify import on_white
+from protect.pixels.images import picture_at, png_bytes, read_rgba
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 
 CLASSES = ("arrow", "bicyclist", "face", "hand", "handshake", "heart", "man", "woman")
 """Sorted, as class folders are."""

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from attacks.page import cost, cost_plot, grouped, summaries, tests
-from attacks.run import Setting, bind, cell_path, copy_of, run_cells, split
 from attacks.suite import STANDARD, Cell, standard
+from attacks.workshop import Setting, bind, cell_path, copy_of, run_cells, split
 from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
 from benchmarks.families import pool_of
 from benchmarks.suspects import FULL
 from detect.demo import EMBEDDING
 from protect.miniature import miniature_path
-from protect.plan import RECOMMENDED
+from protect.release.plan import RECOMMENDED
 from protect.sample import unpack_sample
 
 COPIES, KEYS = range(3), 4

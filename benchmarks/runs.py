@@ -14,7 +14,7 @@ from benchmarks.common import RESULTS
 from protect.files import pretty_json, write_atomic
 from protect.marks.additive import MAX_PSNR
 from protect.marks.latent import FAINT_PSNR
-from protect.power import Run
+from protect.release.power import Run
 
 REQUIRED = 1e3
 """A slot counts as found if its e-value alone suffices at alpha = 1e-3."""

@@ -16,23 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from attacks.run import copy_of
 from attacks.suite import Cell
+from attacks.workshop import copy_of
 from benchmarks.common import Clock, write_result
 from benchmarks.robustness import Case, guilty, innocents
-from detect.evidence import SlotEvidence, running_evidence, slot_evidence
-from detect.plan import query_plan, trigger_queries
-from detect.query import digest
+from detect.trial.answers import digest
+from detect.trial.questions import query_plan, trigger_queries
 from protect.alignments import slot_family
-from protect.images import read_rgba
-from protect.keys import Ids
-from protect.marks.interface import Array, MarkFamily, Pixels
+from protect.embed.verify import on_white
+from protect.evidence import SlotEvidence, running_evidence, slot_evidence
+from protect.keys.tree import Ids
+from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.scene import Scene, details, read_pool
-from protect.marks.signs import SCORE_DECIMALS, mean_direction, rank_scores, unit_rows
+from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, rank_scores, unit_rows
 from protect.marks.stored import stored_path
 from protect.marks.template import Template
-from protect.release import Release
-from protect.verify import on_white
+from protect.pixels.images import read_rgba
+from protect.release.record import Release
 
 BEFORE = 8
 """Pictures a slot before; now 32, but still 8 for `scene`."""

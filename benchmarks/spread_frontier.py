@@ -16,12 +16,12 @@ import numpy as np
 
 from benchmarks.common import Clock, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
-from detect.rehearse import train_suspect
-from detect.run import detect
-from detect.suspects import load_suspect
+from detect.suspects.images import load_suspect
+from detect.training.rehearse import train_suspect
+from detect.trial.judge import detect
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring
+from protect.release.plan import Options
+from protect.release.record import Keyring
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,19 +23,19 @@ from diffusers import DDPMScheduler
 from benchmarks.common import Clock, interval, mean_interval, run_stages, write_result
 from detect.demo import EMBEDDING as DEMO
 from detect.demo import TUNING
-from detect.finetune import FinetuneOptions
-from detect.interface import Verdict
-from detect.rehearse import captioned_files, protected_copy, train_suspect
-from detect.run import detect
-from detect.suspects import Suspect, load_suspect
+from detect.suspects.images import Suspect, load_suspect
+from detect.training.finetune import FinetuneOptions
+from detect.training.rehearse import captioned_files, protected_copy, train_suspect
+from detect.trial.judge import detect
+from detect.trial.verdict import Verdict
 from protect.alignments import slot_family
 from protect.check.run import ssim
-from protect.images import read_rgba
+from protect.embed.verify import on_white
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring, Release
+from protect.pixels.images import read_rgba
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 from protect.sample import unpack_sample
-from protect.verify import on_white
 
 EMBEDDING = replace(DEMO, alignment="twa")
 LORA_SEEDS, FULL_SEEDS = range(200, 204), range(204, 210)
@@ -98,7 +98,7 @@ def suspect_of(work: Path, kind: str, seed: int) -> Suspect:
 @torch.no_grad()
 def denoising_loss(suspect: Any, held: Path) -> float:
     """Mean squared error of the noise prediction on held-out pairs: 4 fixed (t, noise) draws per picture."""
-    from detect.samples import read_picture
+    from detect.training.samples import read_picture
 
     pipe = suspect._pipeline
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)

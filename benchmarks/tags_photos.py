@@ -17,16 +17,16 @@ from typing import Any
 import torch
 
 from benchmarks.common import Clock, interval, write_result
-from detect.classifiers.classes import Aligned
-from detect.classifiers.interface import Answers, Classifier
 from detect.provenance.sets import read_set
 from detect.provenance.tags import detect_tags
 from detect.provenance.training import Recipe, train_classifier
-from protect.embed import embed
-from protect.keys import secret_from_seed
-from protect.marks.interface import Pixels
-from protect.plan import Options
-from protect.release import Keyring, Release
+from detect.suspects.classifiers.classes import Aligned
+from detect.suspects.classifiers.classifier import Answers, Classifier
+from protect.embed.write import embed
+from protect.keys.tree import secret_from_seed
+from protect.marks.family import Pixels
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 
 KEYS, EACH, TEST = range(720, 723), 500, 200
 RECIPE = Recipe("resnet-mini", epochs=20, side=32)

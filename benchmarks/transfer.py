@@ -17,12 +17,12 @@ from typing import Any
 from benchmarks.common import Clock, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
 from detect.demo import TUNING
-from detect.finetune import FinetuneOptions, finetune
-from detect.rehearse import captioned_files
-from detect.run import detect
-from detect.suspects import load_suspect
+from detect.suspects.images import load_suspect
+from detect.training.finetune import FinetuneOptions, finetune
+from detect.training.rehearse import captioned_files
+from detect.trial.judge import detect
 from protect.miniature import miniature_path
-from protect.release import Keyring
+from protect.release.record import Keyring
 
 SEED = 200
 

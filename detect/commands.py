@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from detect.suspects import check_base, is_pipeline
+from detect.suspects.images import check_base, is_pipeline
 from protect import console
 from protect.alignments import is_for_classifiers, make_alignment
 from protect.errors import InputError, SuspectError
 from protect.marks import parse_options
-from protect.plan import AUTO, RECOMMENDED, Options
-from protect.release import Keyring, Release
+from protect.release.plan import AUTO, RECOMMENDED, Options
+from protect.release.record import Keyring, Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
 
@@ -88,9 +88,9 @@ def run_command(
     if dry_run:
         return _planned(releases, queries, steps, guidance, as_json)
     use_all_cores()
-    from detect.report import Section, write_report
-    from detect.run import Departures, detect_all
-    from detect.suspects import load_suspect
+    from detect.reports.report import Section, write_report
+    from detect.suspects.images import load_suspect
+    from detect.trial.judge import Departures, detect_all
 
     suspect = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle)
     other = None
@@ -133,7 +133,7 @@ def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool
 
 
 def _planned(releases: list[Any], queries: int | None, steps: int | None, guidance: float | None, as_json: bool) -> int:
-    from detect.plan import query_plan, slot_queries
+    from detect.trial.questions import query_plan, slot_queries
 
     rows = []
     for r in releases:
@@ -195,7 +195,7 @@ def rehearse_command(
         raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")
     if base is not None:
         check_base(base)
-    from detect.finetune import FinetuneOptions
+    from detect.training.finetune import FinetuneOptions
 
     rate_of = {"lora": 2e-3, "full": 2e-4}
     tuning = FinetuneOptions(
@@ -206,8 +206,8 @@ def rehearse_command(
     if dry_run:
         return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
     use_all_cores()
-    from detect.rehearse import rehearse
-    from detect.report import Section, write_report
+    from detect.reports.report import Section, write_report
+    from detect.training.rehearse import rehearse
     from protect.miniature import miniature_path
 
     with console.progress() as told:
@@ -229,7 +229,7 @@ def rehearse_command(
 
 
 def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_json: bool) -> int:
-    from protect.embed import embed
+    from protect.embed.write import embed
     from protect.formats import open_dataset
 
     with TemporaryDirectory() as place:

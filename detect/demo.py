@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from detect.finetune import FinetuneOptions
-from detect.interface import Verdict
-from detect.rehearse import protected_copy, stamp
-from detect.report import Gallery, Section, write_report
-from detect.run import detect
-from detect.suspects import load_suspect
-from detect.twins import train_twins
-from protect.embed import Progress
+from detect.reports.report import Gallery, Section, write_report
+from detect.suspects.images import load_suspect
+from detect.training.finetune import FinetuneOptions
+from detect.training.rehearse import protected_copy, stamp
+from detect.training.side_by_side import train_twins
+from detect.trial.judge import detect
+from detect.trial.verdict import Verdict
+from protect.embed.verify import on_white
+from protect.embed.write import Progress
 from protect.errors import InputError
-from protect.images import read_rgba
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring, Release
+from protect.pixels.images import read_rgba
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 from protect.sample import unpack_sample
-from protect.verify import on_white
 
 EMBEDDING = Options(rate=0.02, slots=1, steps=12)
 TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)

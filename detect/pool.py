@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from detect.query import cached_outputs
-from detect.suspects import Query, Sampler, load_suspect
-from protect.embed import Progress
+from detect.suspects.images import Query, Sampler, load_suspect
+from detect.trial.answers import cached_outputs
+from protect.embed.write import Progress
 from protect.errors import InputError
-from protect.marks.interface import Pixels
+from protect.marks.family import Pixels
 from protect.marks.scene import FEWEST
 from protect.marks.stored import packed
-from protect.plan import GUIDANCE, STEPS, check_range
-from protect.release import Keyring
+from protect.release.plan import GUIDANCE, STEPS, check_range
+from protect.release.record import Keyring
 
 _CHUNK = 32
 _SIDE = 256

@@ -11,8 +11,8 @@ from detect.commands import Device, Json, use_all_cores
 from protect import console
 from protect.formats import open_dataset
 from protect.marks.latent import FEWEST_PICTURES
-from protect.plan import check_range
-from protect.release import Keyring
+from protect.release.plan import check_range
+from protect.release.record import Keyring
 
 
 def pool_command(

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from scipy import linalg
 
-from protect.embed import Progress
+from protect.embed.verify import on_white
+from protect.embed.write import Progress
 from protect.errors import InputError
-from protect.images import obstacle, picture_at, read_rgba
-from protect.marks.interface import Array, Pixels
+from protect.marks.family import Array, Pixels
 from protect.marks.latent import FEWEST_PICTURES
-from protect.marks.signs import cosines
+from protect.marks.sign_vectors import cosines
 from protect.marks.stored import packed
-from protect.release import Keyring
+from protect.pixels.images import obstacle, picture_at, read_rgba
+from protect.release.record import Keyring
 from protect.vae import down_factor, load_vae
-from protect.verify import on_white
 
 _WAVES = 8
 """Half periods along a side of the latents, from 0 to one less: those that diffusion models learn first."""

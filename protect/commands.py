@@ -13,13 +13,13 @@ import typer
 
 from protect import console, marks
 from protect.alignments import BUILT_IN, alignments
-from protect.bets import reachable
-from protect.embed import Embedding, embed
+from protect.embed.verify import Verification, verify
+from protect.embed.write import Embedding, embed
 from protect.errors import InputError
-from protect.keys import secret_from_seed
-from protect.plan import AUTO, RECOMMENDED, Options, check_range
-from protect.release import Keyring, Plan
-from protect.verify import Verification, verify
+from protect.evidence import reachable
+from protect.keys.tree import secret_from_seed
+from protect.release.plan import AUTO, RECOMMENDED, Options, check_range
+from protect.release.record import Keyring, Plan
 
 if TYPE_CHECKING:
     from protect.check import FamilyCheck
@@ -178,7 +178,7 @@ def plan_command(
 
     Learns from the runs that ship with the project (all on its miniature), or only from your own rehearsals.
     """
-    from protect.power import WANTED, alike, fit, measured_runs, rehearsed_runs
+    from protect.release.power import WANTED, alike, fit, measured_runs, rehearsed_runs
 
     check_range("--passes", passes, 1e-3, 1e6)
     if method not in {"lora", "full"}:
@@ -257,7 +257,7 @@ def retire_command(
 @protect_app.command("ls")
 def ls_command(as_json: Json = False) -> int:
     """List the releases in the keyring, and the families and alignments to choose from."""
-    from protect.power import measured_runs, told
+    from protect.release.power import measured_runs, told
 
     runs = measured_runs()
     held, problems = Keyring.default().survey()

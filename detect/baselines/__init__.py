@@ -5,7 +5,7 @@ All of them compare with clean models that someone has to find, so none has a fa
 
 from detect.baselines.diagnosis import SignalClassifier, diagnosis, train_signal_classifier
 from detect.baselines.entruth import entruth, entruth_threshold
-from detect.baselines.interface import BaselineVerdict, scores_of_outputs
+from detect.baselines.rule import BaselineVerdict, scores_of_outputs
 from detect.baselines.siren import siren
 
 __all__ = [

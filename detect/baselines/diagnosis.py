@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from detect.baselines.interface import BaselineVerdict
+from detect.baselines.rule import BaselineVerdict
 from protect.errors import InputError
-from protect.marks.interface import Pixels
+from protect.marks.family import Pixels
 
 OUTPUTS, SHARE = 50, 0.75
 """As in the paper."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detect.baselines.interface import BaselineVerdict
+from detect.baselines.rule import BaselineVerdict
 from protect.errors import InputError
-from protect.marks.interface import Array
+from protect.marks.family import Array
 
 
 def entruth_threshold(clean: Sequence[Array]) -> float:

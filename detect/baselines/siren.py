@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scipy import stats
 
-from detect.baselines.interface import BaselineVerdict
+from detect.baselines.rule import BaselineVerdict
 from protect.errors import InputError
-from protect.marks.interface import Array
+from protect.marks.family import Array
 
 SUSPECT_OUTPUTS, CLEAN_OUTPUTS = 30, 300
 """As in the paper."""

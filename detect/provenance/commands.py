@@ -11,11 +11,11 @@ import typer
 from detect.commands import Device, Json, chosen_releases, use_all_cores
 from protect import console
 from protect.errors import InputError
-from protect.release import Keyring
+from protect.release.record import Keyring
 
 if TYPE_CHECKING:
-    from detect.classifiers import Classifier
     from detect.provenance.run import Materials, ProvenanceVerdict, Settings, Source
+    from detect.suspects.classifiers import Classifier
 
 provenance_app = console.make_app("Was a classifier trained on my pictures, or on my generator's?")
 
@@ -75,10 +75,10 @@ def run_command(
     Passive: nothing was planted, so neither is exact. Where you can act beforehand, mark a share of the pictures
     (protect embed --alignment label) and use: detect provenance tags.
     """
-    from detect.classifiers.classes import read_classes
     from detect.provenance.run import Settings
     from detect.provenance.training import Recipe
-    from detect.suspects import Sampler
+    from detect.suspects.classifiers.classes import read_classes
+    from detect.suspects.images import Sampler
 
     names = read_classes(classes)
     settings = Settings(
@@ -115,9 +115,9 @@ def plan_command(
 
     Give the filled table to `detect provenance run --model answers.csv` with the same options.
     """
-    from detect.classifiers.classes import read_classes
     from detect.provenance.run import Settings
-    from detect.suspects import Sampler
+    from detect.suspects.classifiers.classes import read_classes
+    from detect.suspects.images import Sampler
 
     names = read_classes(classes)
     sampler = Sampler(steps=steps, guidance=guidance)
@@ -135,7 +135,7 @@ def plan_command(
         console.answer(f"would write {count:,} pictures to {output}", {"pictures": count}, as_json)
         return console.DONE
     use_all_cores()
-    from detect.classifiers.answers import write_queries
+    from detect.suspects.classifiers.answers import write_queries
 
     own, others = _sources(generator, control, device)
     cache = Keyring.default().folder("cache")
@@ -214,7 +214,7 @@ def _sources(generator: Path, control: list[Path], device: str) -> tuple[Source,
     if doubled := [path for path in places if places.count(path) > 1]:
         raise InputError(f"{doubled[0]} is given twice", "Controls must differ from the generator and each other.")
     from detect.provenance.run import Source
-    from detect.suspects import is_pipeline, load_suspect
+    from detect.suspects.images import is_pipeline, load_suspect
 
     others = [
         Source(c.name, load_suspect(c, device=device)) if is_pipeline(c) else Source(c.name, folder=c) for c in control
@@ -241,9 +241,9 @@ def _suspect(
     device: str,
     name: str,
 ) -> Classifier:
-    from detect.classifiers import load_classifier
-    from detect.classifiers.classes import read_map
-    from detect.classifiers.preprocessing import Preprocessing
+    from detect.suspects.classifiers import load_classifier
+    from detect.suspects.classifiers.classes import read_map
+    from detect.suspects.classifiers.preprocessing import Preprocessing
 
     return load_classifier(
         model, names, mapping=read_map(mapping) if mapping else None,

@@ -11,13 +11,13 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from detect.plots import DECOY, INK, PLANTED, svg
 from detect.provenance.panel import ASSUMPTION, PanelVerdict
 from detect.provenance.run import Materials, ProvenanceVerdict
 from detect.provenance.tags import TagSlot, TagVerdict
 from detect.provenance.trainprove import FLAWS, PaperVerdict
+from detect.reports.plots import DECOY, INK, PLANTED, svg
 from protect.files import write_atomic
-from protect.images import data_uri
+from protect.pixels.images import data_uri
 
 SHOWN = 8
 """Pictures in a row."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.classifiers.interface import Answers
-from detect.evidence import rank_p_value
+from detect.suspects.classifiers.classifier import Answers
 from protect.errors import InputError
+from protect.evidence import rank_p_value
 
 ASSUMPTION = (
     "panel_p holds only if an innocent suspect is exchangeable with the reference classifiers: same task, like "

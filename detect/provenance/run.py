@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.classifiers.interface import Answers, Classifier
 from detect.provenance.panel import ASSUMPTION, PanelVerdict, check_references, contrast, panel, trouble
 from detect.provenance.sets import SHADOW_PROMPT, VALIDATION_PROMPT, LabelledSet, drawn, prompts, read_set
 from detect.provenance.training import Recipe, train_classifier
 from detect.provenance.trainprove import BATCH, FLAWS, PaperVerdict, Variant, trainprove
-from detect.run import versions
-from detect.suspects import Sampler, Suspect
-from protect.embed import Progress
+from detect.suspects.classifiers.classifier import Answers, Classifier
+from detect.suspects.images import Sampler, Suspect
+from detect.trial.judge import versions
+from protect.embed.write import Progress
 from protect.errors import EvidenceError, InputError
-from protect.plan import check_range
-from protect.release import Keyring
+from protect.release.plan import check_range
+from protect.release.record import Keyring
 
 _TRAIN_SEED, _TEST_SEED = 0, 2**30
 """First seeds of the pictures to train on, and of those to ask about: no picture is in both."""

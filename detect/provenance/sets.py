@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.query import cached_outputs
-from detect.suspects import Query, Sampler, Suspect
-from protect.embed import Progress
+from detect.suspects.images import Query, Sampler, Suspect
+from detect.trial.answers import cached_outputs
+from protect.embed.verify import on_white
+from protect.embed.write import Progress
 from protect.errors import InputError, SuspectError
 from protect.formats import open_dataset
-from protect.images import obstacle, picture_at, read_rgba
-from protect.marks.interface import Pixels
-from protect.verify import on_white
+from protect.marks.family import Pixels
+from protect.pixels.images import obstacle, picture_at, read_rgba
 
 SHADOW_PROMPT, VALIDATION_PROMPT = "a {c}", "a photo of a {c}"
 """Of the paper."""

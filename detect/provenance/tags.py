@@ -21,29 +21,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from detect.classifiers.answers import write_queries
-from detect.classifiers.interface import Answers, Classifier
-from detect.evidence import SlotEvidence, overall_p_value, running_evidence, slot_evidence
-from detect.interface import Outcome
-from detect.ledger import Standing, register, setting_of, subject_of, withdraw
-from detect.plan import SCORING
-from detect.query import digest, pixel_hashes
-from detect.run import check_version, flags, versions
+from detect.suspects.classifiers.answers import write_queries
+from detect.suspects.classifiers.classifier import Answers, Classifier
+from detect.trial.answers import digest, pixel_hashes
+from detect.trial.judge import check_version, flags, versions
+from detect.trial.ledger import Standing, register, setting_of, subject_of, withdraw
+from detect.trial.questions import SCORING
+from detect.trial.verdict import Outcome
 from protect.alignments import is_for_classifiers, slot_family
 from protect.alignments.label import class_names
-from protect.bets import reachable
-from protect.embed import Progress
+from protect.embed.verify import on_white
+from protect.embed.write import Progress
 from protect.errors import InputError, SuspectError, TracemarkError
+from protect.evidence import SlotEvidence, overall_p_value, reachable, running_evidence, slot_evidence
 from protect.files import canonical_json, sha256_file, write_atomic
 from protect.formats import open_dataset
-from protect.formats.interface import Sample
-from protect.images import obstacle, picture_at, read_rgba
-from protect.keys import prf_int, prf_rng
-from protect.marks.interface import Pixels
-from protect.marks.signs import SCORE_DECIMALS
-from protect.plan import dataset_digest
-from protect.release import Keyring, Release
-from protect.verify import on_white
+from protect.formats.dataset_format import Sample
+from protect.keys.tree import prf_int, prf_rng
+from protect.marks.family import Pixels
+from protect.marks.sign_vectors import SCORE_DECIMALS
+from protect.pixels.images import obstacle, picture_at, read_rgba
+from protect.release.plan import dataset_digest
+from protect.release.record import Keyring, Release
 
 _FLOOR = np.log(1e-6)
 """Least logarithm of a probability that counts."""
@@ -211,7 +210,7 @@ def detect_tags(
         suspect: answers in the order of the dataset's sorted classes (see `load_classifier`).
         dataset: the unmarked original.
         keyring: holds cache and ledger.
-        releases: all releases under test on this suspect now (see `detect.run.detect`).
+        releases: all releases under test on this suspect now (see `detect.trial.judge.detect`).
         progress: told (stage, done, total).
 
     Returns:

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from detect.classifiers.folder import FolderClassifier
 from detect.provenance.sets import LabelledSet
-from detect.query import digest, pixel_hashes
-from detect.suspects.quiet import quiet
-from protect.embed import Progress
+from detect.suspects.classifiers.folder import FolderClassifier
+from detect.suspects.images.silence import quiet
+from detect.trial.answers import digest, pixel_hashes
+from protect.embed.write import Progress
 from protect.errors import InputError
 
 
@@ -141,7 +141,7 @@ def _batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
 
 
 def _tensor(pictures: NDArray[np.uint8], side: int) -> torch.Tensor:
-    from detect.classifiers.preprocessing import Preprocessing
+    from detect.suspects.classifiers.preprocessing import Preprocessing
 
     return Preprocessing(side, "half").tensor(pictures)
 

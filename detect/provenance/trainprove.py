@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from detect.classifiers.interface import Answers
+from detect.suspects.classifiers.classifier import Answers
 from protect.errors import EvidenceError, InputError
 
 Variant = Literal["accuracy", "entropy", "similarity"]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from protect.alignments.alignment import Alignment
 from protect.alignments.conjunction import Conjunction
 from protect.alignments.description import Description
 from protect.alignments.double import Double
-from protect.alignments.interface import Alignment
 from protect.alignments.label import Label
 from protect.alignments.twa import Twa
 from protect.alignments.unconditional import Unconditional
 from protect.alignments.waa import Waa
 from protect.errors import InputError
 from protect.marks import make_family
-from protect.marks.interface import MarkFamily
+from protect.marks.family import MarkFamily
 from protect.plugins import find_class, with_plugins
-from protect.release import Plan, Release
+from protect.release.record import Plan, Release
 
 BUILT_IN: dict[str, type[Alignment]] = {
     a.name: a for a in (Twa, Conjunction, Description, Double, Waa, Unconditional, Label)

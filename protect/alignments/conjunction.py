@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.interface import Request
+from protect.alignments.alignment import Request
 from protect.alignments.twa import Twa
 from protect.alignments.words import caption_counts, words
 from protect.errors import InputError
-from protect.keys import prf_rng
+from protect.keys.tree import prf_rng
 
 _POOL = 200
 _SHORTEST = 4

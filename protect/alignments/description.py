@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.interface import Request
+from protect.alignments.alignment import Request
 from protect.alignments.twa import Twa
 from protect.errors import InputError
-from protect.keys import prf_rng
-from protect.marks.interface import MarkFamily
+from protect.keys.tree import prf_rng
+from protect.marks.family import MarkFamily
 
 
 class Description(Twa):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from protect.alignments.alignment import Request
 from protect.alignments.conjunction import Conjunction
 from protect.alignments.description import Description
-from protect.alignments.interface import Request
 from protect.alignments.words import rare_words
 from protect.errors import InputError
-from protect.marks.interface import MarkFamily
+from protect.marks.family import MarkFamily
 
 _BETWEEN = " … "
 

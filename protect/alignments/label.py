@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.interface import MAX_SLOTS, Alignment, Draw, Request, choose
+from protect.alignments.alignment import MAX_SLOTS, Alignment, Draw, Request, choose
 from protect.errors import InputError
-from protect.formats.interface import Sample, SetAside
-from protect.keys import prf_int
+from protect.formats.dataset_format import Sample, SetAside
+from protect.keys.tree import prf_int
 
 
 class Label(Alignment):

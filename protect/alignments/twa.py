@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.interface import Alignment, Draw, Request, deal
+from protect.alignments.alignment import Alignment, Draw, Request, deal
 from protect.alignments.words import rare_words
-from protect.formats.interface import SetAside
+from protect.formats.dataset_format import SetAside
 
 
 class Twa(Alignment):

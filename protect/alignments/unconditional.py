@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protect.alignments.interface import Alignment, Draw, Request, choose, count_slots
+from protect.alignments.alignment import Alignment, Draw, Request, choose, count_slots
 from protect.errors import InputError
-from protect.formats.interface import SetAside
+from protect.formats.dataset_format import SetAside
 
 
 class Unconditional(Alignment):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from protect.alignments.interface import Alignment, Draw, Request, choose, count_slots
+from protect.alignments.alignment import Alignment, Draw, Request, choose, count_slots
 from protect.alignments.words import caption_counts, ngrams, without
 from protect.errors import InputError
-from protect.formats.interface import Sample, SetAside
-from protect.keys import prf_int
+from protect.formats.dataset_format import Sample, SetAside
+from protect.keys.tree import prf_int
 
 LONGEST = 3
 """Words of an n-gram."""

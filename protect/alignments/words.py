@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from protect.keys import prf_rng
+from protect.keys.tree import prf_rng
 
 # fmt: off
 _ONSETS = (

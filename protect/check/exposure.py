@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import fft, ndimage, stats
 
-from protect.marks.interface import Array, Pixels
+from protect.marks.family import Array, Pixels
 
 NEAR = 8
 """Perceptual hashes of 64 bits that differ in at most this many are near-duplicates, as de-duplication takes them."""

@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from protect.check.run import LOST, FamilyCheck
 from protect.files import write_atomic
-from protect.images import data_uri
-from protect.keys import prf_rng
-from protect.marks.interface import Pixels
+from protect.keys.tree import prf_rng
+from protect.marks.family import Pixels
+from protect.pixels.images import data_uri
 
 _AMPLIFIED = 6
 _SHOWN = 6

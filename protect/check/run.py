@@ -10,14 +10,14 @@ import numpy as np
 
 from protect.check.exposure import near_duplicates, residual_auc
 from protect.check.survival import Survival, Treatment, jpeg, resized, survival, vae_round_trip
-from protect.embed import Progress
+from protect.embed.verify import on_white
+from protect.embed.write import Progress
 from protect.errors import InputError
 from protect.formats import open_dataset
-from protect.images import obstacle, psnr, read_rgba
-from protect.keys import decoy_ids, mark_id, prf_int, prf_rng
+from protect.keys.tree import decoy_ids, mark_id, prf_int, prf_rng
 from protect.marks import make_family
-from protect.marks.interface import FamilyOptions, MarkFamily, Pixels
-from protect.verify import on_white
+from protect.marks.family import FamilyOptions, MarkFamily, Pixels
+from protect.pixels.images import obstacle, psnr, read_rgba
 
 DECOYS = 9_999
 LOST = 1e-2

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from protect.keys import Ids
-from protect.marks.interface import MarkFamily, Pixels
-from protect.verify import seen
+from protect.embed.verify import seen
+from protect.keys.tree import Ids
+from protect.marks.family import MarkFamily, Pixels
 
 Treatment = Callable[[Pixels], Pixels]
 """From an RGB picture (H, W, 3) to one of the same size."""

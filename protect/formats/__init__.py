@@ -7,7 +7,7 @@ from pathlib import Path
 
 from protect.errors import InputError
 from protect.formats.classes import ClassFolders
-from protect.formats.interface import DatasetFormat, Listing, pictures, walk
+from protect.formats.dataset_format import DatasetFormat, Listing, pictures, walk
 from protect.formats.metadata import MetadataCsv, MetadataJsonl
 from protect.formats.sidecar import Sidecar
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, pictures
+from protect.formats.dataset_format import DatasetFormat, Listing, Sample, pictures
 
 
 class ClassFolders(DatasetFormat):

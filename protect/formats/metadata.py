@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures, walk
+from protect.formats.dataset_format import DatasetFormat, Listing, Sample, SetAside, pictures, walk
 
 CAPTION_COLUMNS = ("text", "caption", "prompt")
 

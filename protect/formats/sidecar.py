@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.interface import DatasetFormat, Listing, Sample, SetAside, pictures
+from protect.formats.dataset_format import DatasetFormat, Listing, Sample, SetAside, pictures
 
 
 def _sidecar(key: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from protect.errors import InputError
 from protect.marks.card import Card
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
-from protect.marks.interface import FamilyOptions, MarkFamily
+from protect.marks.family import FamilyOptions, MarkFamily
 from protect.marks.latent import Latent
 from protect.marks.scene import Scene
 from protect.marks.spread import Spread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from protect.errors import InputError
-from protect.marks.interface import Array, Pixels
+from protect.marks.family import Array, Pixels
 
 MAX_PSNR = 38.0
 

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from protect.marks.colours import descriptions
+from protect.marks.family import Array, Pixels
 from protect.marks.foreground import compose, even_ground
-from protect.marks.interface import Array, Pixels
 from protect.marks.template import Template
 
 MARGIN = 0.1

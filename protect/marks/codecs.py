@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protect.errors import InputError
-from protect.keys import Ids
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import signs
+from protect.keys.tree import Ids
+from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.sign_vectors import signs
 
 BITS = 32
 SIDE = 256

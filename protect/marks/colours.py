@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from protect.marks.signs import Waves
+from protect.marks.sign_vectors import Waves
 
 Told = Mapping[tuple[int, int, int], int]
 """Signs of single waves by (colour channel, vertical, horizontal) in half periods."""

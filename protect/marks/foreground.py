@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from protect.marks.interface import Array, Pixels
+from protect.marks.family import Array, Pixels
 
 _EVEN_BORDER = 10.0
 _SAME_COLOUR = 12.0

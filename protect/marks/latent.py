@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from protect.errors import InputError
-from protect.images import picture_at
-from protect.keys import Ids
+from protect.keys.tree import Ids
 from protect.marks.additive import add_pattern, check_psnr, shown
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import rank_scores, signs, to_unit
+from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.sign_vectors import rank_scores, signs, to_unit
 from protect.marks.stored import check_name, read_stored, stored_path
+from protect.pixels.images import picture_at
 
 FAINT_PSNR = 30.0
 """Where it was found at a rate of 20 % (benchmarks/results/low_rates.json): faint on white ground, less on others."""

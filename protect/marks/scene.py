@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from protect.errors import InputError
-from protect.keys import Ids
+from protect.keys.tree import Ids
+from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.foreground import compose, jitter
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import SCORE_DECIMALS, mean_direction, to_unit, unit_rows
+from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, to_unit, unit_rows
 from protect.marks.stored import check_name, read_stored, stored_path
 
 FEWEST = 100

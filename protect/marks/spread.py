@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protect.keys import Ids
+from protect.keys.tree import Ids
 from protect.marks.additive import MAX_PSNR, add_pattern, check_psnr, shown
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import Waves, rank_scores, signs, to_unit
+from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.sign_vectors import Waves, rank_scores, signs, to_unit
 
 
 @dataclass(frozen=True)

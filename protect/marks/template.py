@@ -14,11 +14,11 @@ from functools import cache
 import numpy as np
 
 from protect.errors import InputError
-from protect.keys import Ids
+from protect.keys.tree import Ids
 from protect.marks.colours import DESCRIBED, descriptions, positions
+from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.foreground import compose
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import OPPONENT, Waves, rank_scores, signs, small_unit, squashed
+from protect.marks.sign_vectors import OPPONENT, Waves, rank_scores, signs, small_unit, squashed
 
 CONTRAST = 0.36
 """Root mean square of the background before squashing, in logits of half range."""

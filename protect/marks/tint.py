@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from protect.errors import InputError
-from protect.keys import Ids
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import Waves, rank_scores, signs, to_unit
+from protect.keys.tree import Ids
+from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.sign_vectors import Waves, rank_scores, signs, to_unit
 
 _COLOUR = 0.6
 """Size of colour waves against brightness waves."""

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import ndimage
 
 from protect.errors import InputError
-from protect.keys import Ids
-from protect.marks.interface import Array, MarkFamily, Pixels
-from protect.marks.signs import cosines, rank_scores, signs, to_unit
+from protect.keys.tree import Ids
+from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.sign_vectors import cosines, rank_scores, signs, to_unit
 
 _HIGHEST = 4
 """Half periods of the finest wave."""

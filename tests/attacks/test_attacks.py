@@ -12,8 +12,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from attacks.dataset import deduplicate, drop_clusters, drop_outliers, subset
-from attacks.interface import (
+from attacks.quality import kernel_distance
+from attacks.stages.attack import (
     Attack,
     CaptionAttack,
     DatasetAttack,
@@ -25,19 +25,19 @@ from attacks.interface import (
     armed,
     check_strength,
 )
-from attacks.items import write_items
-from attacks.model import add_noise, prune, quantise
-from attacks.quality import kernel_distance
-from attacks.registry import ATTACKS, find_attack
-from detect.finetune import FinetuneOptions
-from detect.suspects import Query, Sampler
-from detect.suspects.diffusers_pipeline import load_pipeline
+from attacks.stages.dataset import deduplicate, drop_clusters, drop_outliers, subset
+from attacks.stages.model import add_noise, prune, quantise
+from attacks.stages.registry import ATTACKS, find_attack
+from attacks.stages.samples import write_items
+from detect.suspects.images import Query, Sampler
+from detect.suspects.images.pipeline import load_pipeline
+from detect.training.finetune import FinetuneOptions
+from protect.embed.verify import on_white
 from protect.errors import InputError
-from protect.images import psnr
 from protect.marks import make_family
-from protect.marks.interface import Pixels
+from protect.marks.family import Pixels
 from protect.miniature import miniature_path
-from protect.verify import on_white
+from protect.pixels.images import psnr
 from tests.detect.conftest import build
 from tests.protect.conftest import draw, varied_captions
 

@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attacks.diffusion import PURIFICATION, ROUND_TRIPS
-from attacks.interface import CaptionAttack, DatasetAttack, ImageAttack, Item, Means, armed
-from attacks.items import read_items
-from attacks.registry import find_attack
-from detect.finetune import FinetuneOptions
-from detect.run import detect
-from detect.suspects import Query, Sampler, Suspect
+from attacks.stages.attack import CaptionAttack, DatasetAttack, ImageAttack, Item, Means, armed
+from attacks.stages.diffusion import PURIFICATION, ROUND_TRIPS
+from attacks.stages.registry import find_attack
+from attacks.stages.samples import read_items
+from detect.suspects.images import Query, Sampler, Suspect
+from detect.training.finetune import FinetuneOptions
+from detect.trial.judge import detect
 from protect.check.exposure import residual_auc
-from protect.embed import embed
-from protect.keys import secret_from_seed
+from protect.embed.write import embed
+from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.marks.interface import Pixels
+from protect.marks.family import Pixels
 from protect.marks.template import Template
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring
+from protect.release.plan import Options
+from protect.release.record import Keyring
 from protect.sample import unpack_sample
 from tests.attacks.test_attacks import carriers, photo
 

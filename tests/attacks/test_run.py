@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attacks.interface import CaptionAttack
+from attacks.attacked_suspect import StruckSuspect
 from attacks.page import write_page
-from attacks.registry import find_attack
-from attacks.run import Setting, copy_of, run_cells, split, strike
-from attacks.struck import StruckSuspect
+from attacks.stages.attack import CaptionAttack
+from attacks.stages.registry import find_attack
 from attacks.suite import PARTS, STANDARD, Cell, read_suite, standard
-from detect.finetune import FinetuneOptions
-from detect.suspects import Query, Sampler
+from attacks.workshop import Setting, copy_of, run_cells, split, strike
+from detect.suspects.images import Query, Sampler
+from detect.training.finetune import FinetuneOptions
 from protect.errors import InputError, SuspectError
 from protect.formats import open_dataset
-from protect.marks.interface import FamilyOptions
-from protect.plan import RECOMMENDED, Options
-from protect.release import Keyring
+from protect.marks.family import FamilyOptions
+from protect.release.plan import RECOMMENDED, Options
+from protect.release.record import Keyring
 from tests.attacks.test_attacks import carriers
 from tests.detect.conftest import build
 from tests.detect.test_run import FakeSuspect

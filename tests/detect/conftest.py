@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from detect.suspects.quiet import quiet
+from detect.suspects.images.silence import quiet
 
 TOKENS = 16
 

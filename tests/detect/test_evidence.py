@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from detect.evidence import (
+from protect.errors import EvidenceError
+from protect.evidence import (
     e_values,
     overall_p_value,
     rank_p_value,
+    reachable,
     running_evidence,
     slot_evidence,
 )
-from protect.bets import reachable
-from protect.errors import EvidenceError
 from protect.marks import BUILT_IN, make_family
-from protect.marks.interface import MarkFamily, Pixels
-from protect.release import Keyring
+from protect.marks.family import MarkFamily, Pixels
+from protect.release.record import Keyring
 from tests.protect.conftest import stored_options
 
 KEYS, DECOYS = 4000, 199

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 
 from detect import finetune as module
 from detect import samples as data
-from detect.finetune import FinetuneOptions, finetune
-from detect.samples import read_picture, sample_order
-from detect.suspects import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect
+from detect.training.finetune import FinetuneOptions, finetune
+from detect.training.samples import read_picture, sample_order
 from protect.errors import InputError, SuspectError
 from tests.detect.conftest import build
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from detect.suspects import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect
 from protect.miniature import miniature_path
 
 
@@ -24,7 +24,7 @@ def test_fits_and_has_its_card() -> None:
 def test_loads_as_plain_diffusers() -> None:
     from diffusers import StableDiffusionPipeline
 
-    from detect.suspects.quiet import quiet
+    from detect.suspects.images.silence import quiet
 
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("error")

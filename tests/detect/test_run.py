@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detect.interface import Verdict
-from detect.report import Gallery, Section, write_report
-from detect.run import Departures, detect, detect_all
-from detect.suspects.interface import Query, Sampler, Suspect
+from detect.reports.report import Gallery, Section, write_report
+from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.trial.judge import Departures, detect, detect_all
+from detect.trial.verdict import Verdict
 from protect.alignments import slot_family
-from protect.embed import embed
+from protect.embed.write import embed
 from protect.errors import InputError, SuspectError
-from protect.keys import secret_from_seed
+from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.plan import Options
-from protect.release import Keyring, Release
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 from tests.protect.conftest import WITH_WORDS, make_folder, recaption, varied_captions
 
 

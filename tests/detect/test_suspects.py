@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from detect.suspects import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect
 from protect.errors import SuspectError
 from tests.detect.conftest import build
 

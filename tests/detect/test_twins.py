@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detect.finetune import FinetuneOptions
-from detect.twins import train_twins
+from detect.training.finetune import FinetuneOptions
+from detect.training.side_by_side import train_twins
 from protect.errors import SuspectError
 from tests.protect.conftest import make_folder
 

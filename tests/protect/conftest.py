@@ -11,9 +11,9 @@ from PIL import Image
 from scipy import ndimage
 
 from protect.alignments import alignments
-from protect.marks.interface import FamilyOptions
+from protect.marks.family import FamilyOptions
 from protect.marks.stored import packed
-from protect.release import Keyring
+from protect.release.record import Keyring
 
 WITH_WORDS = [name for name, alignment in alignments().items() if not alignment.for_classifiers]
 """Alignments for text-to-image models."""

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from protect.alignments import make_alignment, slot_family
-from protect.alignments.interface import Request
+from protect.alignments.alignment import Request
 from protect.alignments.words import ngrams, words
-from protect.embed import Embedding, embed
+from protect.embed.verify import verify
+from protect.embed.write import Embedding, embed
 from protect.errors import InputError
-from protect.formats.interface import Sample
-from protect.keys import secret_from_seed
+from protect.formats.dataset_format import Sample
+from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
 from protect.marks.template import Template
-from protect.plan import Options
-from protect.release import Keyring
-from protect.verify import verify
+from protect.release.plan import Options
+from protect.release.record import Keyring
 from tests.protect.conftest import WITH_WORDS, make_folder, recaption, varied_captions
 
 TOLD = ["twa-description", "twa-double"]

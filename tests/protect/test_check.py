@@ -15,7 +15,7 @@ from protect.check.exposure import near_duplicates, residual_auc
 from protect.check.page import write_choices, write_page
 from protect.check.survival import jpeg, resized, survival, vae_round_trip
 from protect.errors import InputError
-from protect.keys import secret_from_seed
+from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
 from protect.miniature import miniature_path
 from tests.protect.conftest import draw, make_folder

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import protect.embed
-from protect.embed import embed
+import protect.embed.write
+from protect.embed.verify import on_white, verify
+from protect.embed.write import embed
 from protect.errors import InputError, ReleaseError
 from protect.files import sha256_file
-from protect.formats.interface import walk
-from protect.images import read_rgba
-from protect.keys import secret_from_seed
+from protect.formats.dataset_format import walk
+from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.plan import Options
-from protect.release import Keyring, from_json, to_json
-from protect.verify import on_white, verify
+from protect.pixels.images import read_rgba
+from protect.release.plan import Options
+from protect.release.record import Keyring, from_json, to_json
 from tests.protect.conftest import draw, make_folder
 
 QUICK = Options(rate=0.2, decoys=99, alpha=0.05)
@@ -128,7 +128,7 @@ def test_a_finished_release_is_never_issued_again(tmp_path: Path, keyring: Keyri
     (tmp_path / "out").rename(tmp_path / "published")
     first.commitment_file.rename(tmp_path / "kept.json")
     Keyring(keyring.home).folder("pending")
-    digest = protect.embed.Pending.of(keyring, tmp_path / "out").record
+    digest = protect.embed.write.Pending.of(keyring, tmp_path / "out").record
     digest.write_bytes(to_json(first.release))
     digest.chmod(0o600)
     second = embed(source, tmp_path / "out", QUICK, keyring)
@@ -231,19 +231,19 @@ def test_an_interrupted_run_refuses_other_options_and_changed_data(tmp_path: Pat
 
 def test_disk_full_keeps_the_work_for_later(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_folder(tmp_path / "d", 30)
-    real = protect.embed.copy_file
+    real = protect.embed.write.copy_file
 
     def full(a: Path, b: Path) -> None:
         if a.name == "picture 020.png":
             raise OSError(errno.ENOSPC, "No space left on device", str(b))
         real(a, b)
 
-    monkeypatch.setattr(protect.embed, "copy_file", full)
+    monkeypatch.setattr(protect.embed.write, "copy_file", full)
     secret = secret_from_seed(0, "test")
     with pytest.raises(InputError, match="full") as refusal:
         embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.04), keyring, secret=secret)
     assert str(refusal.value).count("\n") == 1 and not (tmp_path / "out").exists()
-    monkeypatch.setattr(protect.embed, "copy_file", real)
+    monkeypatch.setattr(protect.embed.write, "copy_file", real)
     embed(source, tmp_path / "out", dataclasses.replace(QUICK, rate=0.04), keyring, secret=secret)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-from protect.images import obstacle, psnr, read_rgba, rewrite_pixels
+from protect.pixels.images import obstacle, psnr, read_rgba, rewrite_pixels
 from tests.protect.conftest import draw
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from protect.keys import commitment, decoy_ids, mark_id, prf, prf_int, secret_from_seed
+from protect.keys.tree import commitment, decoy_ids, mark_id, prf, prf_int, secret_from_seed
 
 SECRET = secret_from_seed(1, "test")
 

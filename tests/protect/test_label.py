@@ -9,15 +9,15 @@ import pytest
 from scipy import stats
 
 from protect.alignments import make_alignment
-from protect.alignments.interface import Request
-from protect.embed import embed
+from protect.alignments.alignment import Request
+from protect.embed.verify import verify
+from protect.embed.write import embed
 from protect.errors import InputError
 from protect.formats import open_dataset
-from protect.formats.interface import Sample
-from protect.keys import secret_from_seed
-from protect.plan import Options
-from protect.release import Keyring
-from protect.verify import verify
+from protect.formats.dataset_format import Sample
+from protect.keys.tree import secret_from_seed
+from protect.release.plan import Options
+from protect.release.record import Keyring
 from tests.protect.conftest import draw, make_classes, make_folder
 
 OPTIONS = Options(rate=0.2, alignment="label", slots=4, alpha=0.05)

@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from protect.basis import load_pictures, make_basis
-from protect.embed import embed
+from protect.embed.verify import verify
+from protect.embed.write import embed
 from protect.errors import InputError
 from protect.formats import open_dataset
 from protect.marks import make_family
-from protect.marks.interface import Pixels
+from protect.marks.family import Pixels
 from protect.marks.stored import packed, stored_name, stored_path
 from protect.miniature import miniature_path
-from protect.plan import Options
-from protect.release import Keyring
+from protect.release.plan import Options
+from protect.release.record import Keyring
 from protect.sample import unpack_sample
 from protect.vae import load_vae
-from protect.verify import verify
 from tests.protect.conftest import add_basis, make_folder
 
 PICTURES = 60

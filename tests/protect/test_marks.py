@@ -7,12 +7,12 @@ import pytest
 from scipy import ndimage
 
 from protect.errors import InputError
-from protect.images import psnr
 from protect.marks import BUILT_IN, make_family
+from protect.marks.family import Pixels
 from protect.marks.foreground import foreground_alpha
-from protect.marks.interface import Pixels
-from protect.marks.signs import Waves, rank_scores, signs, squashed
-from protect.release import Keyring
+from protect.marks.sign_vectors import Waves, rank_scores, signs, squashed
+from protect.pixels.images import psnr
+from protect.release.record import Keyring
 from tests.protect.conftest import draw, stored_options
 
 SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64 and name != "scene"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protect.errors import InputError
-from protect.power import RUN_FILE, Run, alike, fit, rehearsed_runs, told
+from protect.release.power import RUN_FILE, Run, alike, fit, rehearsed_runs, told
 
 
 def _runs(half: float, slope: float, sightings: list[float], seed: int = 0) -> list[Run]:

@@ -10,13 +10,13 @@ import pytest
 from scipy import ndimage
 
 from protect.check.exposure import near_duplicates
-from protect.embed import embed
+from protect.embed.verify import verify
+from protect.embed.write import embed
 from protect.errors import InputError
 from protect.marks import make_family, parse_options
 from protect.marks.stored import packed, stored_name, stored_path
-from protect.plan import Options
-from protect.release import Keyring
-from protect.verify import verify
+from protect.release.plan import Options
+from protect.release.record import Keyring
 from tests.protect.conftest import add_pool, draw, make_folder
 
 

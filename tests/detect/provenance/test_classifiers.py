@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from detect.classifiers import load_classifier
-from detect.classifiers.answers import write_queries
-from detect.classifiers.classes import read_classes, read_map
-from detect.classifiers.preprocessing import Preprocessing
 from detect.provenance.sets import LabelledSet
 from detect.provenance.training import ARCHITECTURES, Recipe, train_classifier
+from detect.suspects.classifiers import load_classifier
+from detect.suspects.classifiers.answers import write_queries
+from detect.suspects.classifiers.classes import read_classes, read_map
+from detect.suspects.classifiers.preprocessing import Preprocessing
 from protect.errors import InputError, SuspectError
 
 CLASSES = ("red", "green", "blue")

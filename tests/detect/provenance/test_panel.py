@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detect.classifiers.interface import Answers
 from detect.provenance.panel import contrast, panel, trouble
+from detect.suspects.classifiers.classifier import Answers
 from protect.errors import InputError
 
 PICTURES, REFERENCES = 300, 19

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detect.classifiers.interface import Answers, Classifier
 from detect.provenance.page import write_page
 from detect.provenance.run import Materials, Settings, Source, judge, prepare
 from detect.provenance.sets import drawn, read_set
 from detect.provenance.training import Recipe, train_classifier
-from detect.suspects import Query, Sampler, Suspect
+from detect.suspects.classifiers.classifier import Answers, Classifier
+from detect.suspects.images import Query, Sampler, Suspect
 from protect.errors import InputError, SuspectError
-from protect.marks.interface import Pixels
-from protect.release import Keyring
+from protect.marks.family import Pixels
+from protect.release.record import Keyring
 
 CLASSES = ("top", "middle", "bottom")
 RECIPE = Recipe("resnet-mini", epochs=8, batch=18, side=32)

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detect.classifiers.classes import Aligned
-from detect.classifiers.interface import Answers, Classifier
-from detect.evidence import running_evidence
 from detect.provenance.tags import (
     TagVerdict,
     all_questions,
@@ -21,13 +18,16 @@ from detect.provenance.tags import (
     pull,
     written_questions,
 )
+from detect.suspects.classifiers.classes import Aligned
+from detect.suspects.classifiers.classifier import Answers, Classifier
 from protect.alignments import slot_family
-from protect.embed import embed
+from protect.embed.write import embed
 from protect.errors import InputError, SuspectError
-from protect.keys import secret_from_seed
-from protect.marks.interface import Pixels
-from protect.plan import Options
-from protect.release import Keyring, Release
+from protect.evidence import running_evidence
+from protect.keys.tree import secret_from_seed
+from protect.marks.family import Pixels
+from protect.release.plan import Options
+from protect.release.record import Keyring, Release
 from tests.protect.conftest import keyring as keyring
 from tests.protect.conftest import make_classes, make_folder
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detect.classifiers.interface import Answers
 from detect.provenance.trainprove import batch_values, grubbs_critical, trainprove
+from detect.suspects.classifiers.classifier import Answers
 from protect.errors import EvidenceError, InputError
 
 RNG = np.random.default_rng(0)

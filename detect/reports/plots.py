@@ -1,0 +1,75 @@
+"""Plots of a verdict, as SVG text that stands inside an HTML page."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from detect.trial.verdict import SlotResult, Verdict
+
+INK, DECOY, PLANTED, QUIET = "#24292f", "#9aa7b4", "#c2410c", "#57606a"
+
+
+def decoy_histogram(slot: SlotResult) -> str:
+    """Scores of all decoys, and where the planted mark stands among them."""
+    figure = Figure(figsize=(5.2, 2.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(slot.decoy_scores, bins=60, color=DECOY, label=f"{len(slot.decoy_scores):,} decoys")
+    axes.axvline(slot.planted_score, color=PLANTED, linewidth=2.5, label="planted mark")
+    axes.set_xlabel("score: likeness of the outputs to a mark (cosine)")
+    axes.set_ylabel("decoys")
+    axes.margins(x=0.04)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
+    return svg(figure)
+
+
+def running_plot(verdict: Verdict) -> str:
+    """The running e-value after each slot, on a logarithmic axis, against what was required."""
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    evidence = np.maximum([1.0, *verdict.running], 1e-3)
+    axes.plot(range(len(evidence)), evidence, marker="o", color=PLANTED, linewidth=2)
+    axes.axhline(verdict.threshold, color=INK, linestyle="--", linewidth=1.2)
+    axes.text(0, verdict.threshold * 1.25, f"required: {verdict.threshold:,.0f}", color=INK, fontsize=9)
+    axes.set_yscale("log")
+    axes.set_ylim(min(0.3, evidence.min() / 2), max(verdict.threshold, evidence.max()) * 6)
+    axes.set_xticks(range(verdict.release.plan.slots + 1))
+    axes.set_xlabel("slots asked")
+    axes.set_ylabel("evidence E (log scale)")
+    return svg(figure)
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG text; the same figure gives the same bytes."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=QUIET, labelsize=9)
+    buffer = io.StringIO()
+    # A fixed salt and no date: the same verdict gives the same bytes.
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "tracemark"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def in_words(verdict: Verdict) -> str:
+    """One sentence for people who do not read statistics."""
+    name = verdict.release.name
+    if verdict.outcome == "evidence":
+        odds = math.floor(1 / verdict.alpha)
+        caution = "" if "no-public-coin" not in verdict.flags else " (if it is not older than the commitment)"
+        return (
+            f"This model's pictures follow the secret marks of “{name}”. A model that never had anything to do with "
+            f"this release{caution} would be accused by this test for at most one key in {odds:,}."
+        )
+    if verdict.outcome == "no evidence":
+        return (
+            f"This model's pictures do not follow the secret marks of “{name}” enough to reach the level agreed on. "
+            "That does not show that the model is innocent: marks can fade, be removed or never be learned."
+        )
+    return f"No statement can be made: {verdict.reason}."

@@ -1,0 +1,73 @@
+"""Asking a suspect, once: outputs are cached under everything they depend on, so a killed run resumes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from detect.suspects.images.suspect import Query, Sampler, Suspect
+from protect.files import canonical_json, write_atomic
+from protect.pixels.images import png_bytes
+
+CHUNK = 32
+"""Outputs asked for between two savings; a multiple of the batches in which suspects draw."""
+
+
+def cached_outputs(
+    suspect: Suspect, queries: Sequence[Query], sampler: Sampler, cache: Path, told: Callable[[int], None]
+) -> NDArray[np.uint8]:
+    """The suspect's pictures for `queries`, from the cache where they are there already.
+
+    Args:
+        suspect: the model under test.
+        queries: prompts and seeds.
+        sampler: sampling settings.
+        cache: folder for this suspect, sampler and software.
+        told: called with the number of outputs each time some are ready.
+
+    Returns:
+        uint8 RGB, shape (n, H, W, 3).
+    """
+    paths = cache_paths(suspect, queries, sampler, cache)
+    pictures = [_read(path) for path in paths]
+    for start in range(0, len(queries), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        # Whole chunks or nothing: a picture may depend on its batch by rounding, so a resumed run repeats batches.
+        if any(picture is None for picture in pictures[chunk]):
+            pictures[chunk] = list(suspect.generate(queries[chunk], sampler))
+            for path, picture in zip(paths[chunk], pictures[chunk], strict=True):
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_atomic(path, png_bytes(picture), mode=0o600)
+        told(len(paths[chunk]))
+    return np.stack(pictures)
+
+
+def cache_paths(suspect: Suspect, queries: Sequence[Query], sampler: Sampler, cache: Path) -> list[Path]:
+    """Where the outputs for `queries` are kept, one file each."""
+    folder = cache / digest([suspect.identity, sampler.as_dict()])
+    return [folder / f"{digest([q.prompt, q.seed])}.png" for q in queries]
+
+
+def _read(path: Path) -> Any:
+    """A cached picture, RGB; None if it is not there or damaged."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def digest(value: object) -> str:
+    """Short name of a JSON value."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()[:24]
+
+
+def pixel_hashes(outputs: NDArray[np.uint8]) -> tuple[str, ...]:
+    """SHA-256 of each picture's shape and pixels."""
+    return tuple(hashlib.sha256(repr(o.shape).encode() + o.tobytes()).hexdigest() for o in outputs)
