@@ -42,7 +42,7 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
     html = environment.get_template("page.html.j2").render(
         cells=worst_first, pictures=pictures, innocents=innocents, plot=Markup(svg(cost_plot(cells))),
         found=sum(c["found"] for c in cells), n=sum(c["n"] for c in cells),
-    )  # fmt: skip
+    )
     write_atomic(path, html.encode())
 
 
@@ -95,7 +95,7 @@ def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict
         "reason": next((t["reason"] for t in made if t["verdict"] == "inconclusive"), ""),
         "least": min(t["e_value"] for t in made), "alpha": own[0]["alpha"],
         "evidence": float(np.exp(np.mean([np.log(max(t["e_value"], 1e-3)) for t in made]))),
-    }  # fmt: skip
+    }
 
 
 def cost_plot(cells: Sequence[dict[str, Any]]) -> Figure:
@@ -105,7 +105,7 @@ def cost_plot(cells: Sequence[dict[str, Any]]) -> Figure:
     priced = [c for c in cells if c["cost"] is not None]
     far = 0.1 * max((c["cost"][1] for c in priced), default=0.0)
     axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
-             ylabel="evidence E (line: 1 / α)")  # fmt: skip
+             ylabel="evidence E (line: 1 / α)")
     axes.set_xscale("symlog", linthresh=10)  # most attacks cost next to nothing, refusals very much
     for cell in priced:
         colour = "#15803d" if cell["found"] == cell["n"] > 0 else "#c2410c"

@@ -33,7 +33,7 @@ def _context(pipeline: Any, captions: Sequence[str]) -> torch.Tensor:
     ids = pipeline.tokenizer(
         list(captions), padding="max_length", truncation=True, max_length=pipeline.tokenizer.model_max_length,
         return_tensors="pt",
-    ).input_ids  # fmt: skip
+    ).input_ids
     return torch.as_tensor(pipeline.text_encoder(ids.to(pipeline.device))[0])
 
 
@@ -111,4 +111,4 @@ def kernel_distance(a: Array, b: Array) -> float:
     return float(
         (own.sum() - np.trace(own)) / (n * (n - 1)) + (other.sum() - np.trace(other)) / (m * (m - 1))
         - 2 * kernel(a, b).mean()
-    )  # fmt: skip
+    )

@@ -25,7 +25,7 @@ LEAST = 48
 PLACES: dict[str, tuple[str, ...]] = {
     "images": ("training", "outputs"), "captions": ("training", "prompts"), "dataset": ("training",),
     "training": ("training",), "model": ("model",), "api": ("answers",), "outputs": ("outputs",),
-}  # fmt: skip
+}
 """Where in the chain attacks of each kind can strike; the first is the default."""
 
 
@@ -126,7 +126,7 @@ STANDARD: tuple[tuple[str, float, str], ...] = (
     ("normalise", 1, "prompts"), ("prune", 0.5, "model"), ("quantise-weights", 0.8, "model"),
     ("weight-noise", 0.5, "model"), ("merge-base", 0.5, "model"), ("api-steps", 0.75, "answers"),
     ("api-guidance", 1, "answers"), ("api-negative", 1, "answers"),
-)  # fmt: skip
+)
 """Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
 
 

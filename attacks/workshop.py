@@ -96,7 +96,7 @@ def bind(setting: Setting, work: Path) -> None:
         "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
         "embedding": shared, "tuning": asdict(setting.tuning), "keys": setting.keys,
         "captioner": setting.captioner and str(setting.captioner.resolve()),
-    })  # fmt: skip
+    })
 
 
 def run_cells(
@@ -187,7 +187,7 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     releases, marked = copy_of(cell, setting, work, progress)
     trained = cell.trained
     means = Means(setting.base, work / "clean", lambda: copy_of(trained, setting, work, progress, 1)[1],
-                  setting.tuning, setting.device, setting.captioner)  # fmt: skip
+                  setting.tuning, setting.device, setting.captioner)
     attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
     copy = work / "own" if cell.innocent else marked
     if isinstance(attack, ImageAttack):
@@ -290,7 +290,7 @@ def _row(cell: Cell, verdicts: Sequence[Verdict], more: dict[str, Any]) -> dict[
         {"verdict": v.outcome, "reason": v.reason, "e_value": v.e_value,
          "p_values": [s.evidence.p_value for s in v.slots], "queries": v.queries, "carriers": v.release.plan.carriers}
         for v in verdicts
-    ]  # fmt: skip
+    ]
     return {
         "schema": SCHEMA,
         **asdict(cell),

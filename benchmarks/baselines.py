@@ -81,7 +81,7 @@ def rules(work: Path, release: Release, cache: Path) -> dict[str, Callable[[Pixe
     threshold = entruth_threshold(
         [scores(cached_outputs(suspect_of(work, "innocent", s), questions(release, OUTPUTS), PLAIN, cache,
                                lambda _: None)) for s in THRESHOLD_MODELS]
-    )  # fmt: skip
+    )
     folder, original = work / release.name, work / "dataset"
     marked, before = (
         np.stack([small(on_white(read_rgba(place / c.key))) for c in release.carriers]) for place in (folder, original)
@@ -101,7 +101,7 @@ def tuned_on_other(work: Path, folder: Path) -> dict[str, Suspect]:
     for seed in OTHER_SEEDS:
         output = work / f"other-{folder.name}-{seed}"
         train_suspect(miniature_path(), folder, output, replace(FULL, seed=seed), device="cpu",
-                      progress=lambda *_: None)  # fmt: skip
+                      progress=lambda *_: None)
         found[output.name] = load_suspect(output)
     return found
 
@@ -174,11 +174,11 @@ def main() -> None:
             "guilty": _count([r for r in rows if r["suspect"] == "guilty" and r["domain"] == "as committed"], rule),
         }
         for rule in rule_names
-    }  # fmt: skip
+    }
     plot(table)
     write_result("baselines", {"table": table, "rows": rows, "clean_models_seen_by_the_papers": THRESHOLD_MODELS,
                                "note": "innocents of one release share its key: they are not independent trials"},
-                 clock())  # fmt: skip
+                 clock())
 
 
 def _ours(work: Path, release: Release, suspect: Suspect, departures: Departures) -> bool:

@@ -43,7 +43,7 @@ def main() -> None:
             "survivals": [asdict(s) for s in c.survivals],
         }
         for c in found
-    }  # fmt: skip
+    }
     write_result("check_photos", {"vae": "given" if args.vae else "miniature", "families": rows}, clock())
 
 

@@ -94,7 +94,7 @@ def main() -> None:
         "carrier_codec_seconds_over_workers": codec,
         "target": "embed <= 2 x cp -r + carriers' codec time / workers",
         "target_met": bool(np.median(embeds) <= 2 * np.median(copies) + codec),
-    }  # fmt: skip
+    }
     write_result("embed_speed", data, clock())
 
 

@@ -71,7 +71,7 @@ class Cell:
             rate=self.rate, family=self.family, alignment=self.alignment, slots=2 if self.family == "scene" else 1,
             family_options={**self.options, **stored.get(self.family, {})},
             steps=12, queries=None if visible else 32,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,13 @@ VISIBLE = Chain("visible", (
     Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
     Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
     Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.04),
-), TUNING)  # fmt: skip
+), TUNING)
 """`waa` comes first: its n-gram must be drawn from the captions as they were, not from earlier triggers."""
 HIDDEN = Chain("hidden", (
     Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),
     Cell("tint", "twa", 0.05), Cell("tint", "twa", 0.02), Cell("warp", "twa", 0.05),
     Cell("warp", "twa", 0.05, {"strength": 4}),
-), FULL)  # fmt: skip
+), FULL)
 """These need more than the visible ones: full fine-tuning."""
 CHAINS = (VISIBLE, HIDDEN)
 
@@ -169,7 +169,7 @@ def judge_chain(work: Path, chain: Chain, seed: int, innocent: Suspect) -> Itera
             "psnr_median": float(np.median([c.psnr for c in release.carriers])),
             "first_query_p": first, **row(verdict), "innocent": twin.outcome,
             "innocent_p": twin.slots[0].evidence.p_value,
-        }  # fmt: skip
+        }
 
 
 def judge_chains(work: Path, chains: tuple[Chain, ...]) -> dict[str, Any]:

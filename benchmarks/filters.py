@@ -27,7 +27,7 @@ from protect.sample import unpack_sample
 
 FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),
            ("drop-residuals", 0.5), ("deduplicate", 0.4), ("drop-rings", 0.25), ("drop-rings", 0.5),
-           ("drop-flagged", 1.0), ("drop-described", 1.0))  # fmt: skip
+           ("drop-flagged", 1.0), ("drop-described", 1.0))
 FAMILIES, KEYS = ("template", "card", "tint", "spread", "warp"), range(730, 733)
 
 
@@ -37,7 +37,7 @@ def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str
     release = (
         keyring.load(target.name) if target.exists()
         else embed(source, target, options, keyring, secret=secret_from_seed(key, "filters")).release
-    )  # fmt: skip
+    )
     items = read_items(target)
     rows = []
     for name, strength in FILTERS:
@@ -50,7 +50,7 @@ def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str
                 float(np.mean([c.key not in left for c in release.carriers if c.slot == slot]))
                 for slot in range(release.plan.slots)
             ],
-        })  # fmt: skip
+        })
     return rows
 
 
@@ -76,7 +76,7 @@ def main() -> None:
                 {**rows[0], "of_all": float(np.mean([r["of_all"] for r in rows])),
                  "of_carriers": [share for r in rows for share in r["of_carriers"]]}
                 for rows in map(list, zip(*runs, strict=True))
-            ]  # fmt: skip
+            ]
             print(name, options.family, flush=True)
     write_result("filters", {"keys": list(KEYS), "found": table}, clock())
 

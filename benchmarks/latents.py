@@ -118,7 +118,7 @@ def main() -> None:
             print(name, psnr, found[f"{name}, {psnr:g} dB"], flush=True)
         found[f"fitted to each picture, {psnr:g} dB"] = {"latent_shift": fitted(carriers, psnr, latents)}
     write_result("latents", {"unit": "latent spread per channel; standard deviations of decoy scores", "found": found},
-                 clock())  # fmt: skip
+                 clock())
 
 
 if __name__ == "__main__":

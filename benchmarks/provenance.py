@@ -56,7 +56,7 @@ CONTROLS, UNKNOWN, SAME = ("blob", "real"), "two", "sampler"
 GRID = [
     Recipe(architecture, epochs=20, batch=batch, learning_rate=rate)
     for architecture, rate, batch in itertools.product(REFERENCE_ARCHITECTURES, (1e-3, 3e-4), (32, 64))
-]  # fmt: skip
+]
 SHADOW = Recipe("resnet18", epochs=20, batch=64)
 REFERENCES, BATCH = 99, 16
 MIXES = {0.25: (8, 23), 0.5: (23, 23), 0.75: (60, 20)}
@@ -85,12 +85,12 @@ def source(work: Path, name: str) -> tuple[LabelledSet, LabelledSet, LabelledSet
     if name == "real":
         return real(work)
     generator = load_suspect({"own": miniature_path(), "sampler": miniature_path(), "blob": work / "other-blob-500",
-                              "two": work / "other-two-500"}[name])  # fmt: skip
+                              "two": work / "other-two-500"}[name])
     sampler, place = OTHER if name == "sampler" else PLAIN, Keyring((work / "keyring").absolute()).folder("cache")
 
     def draw(template: str, count: int, seed: int) -> LabelledSet:
         return drawn(generator, template, CLASSES, count, seed=seed, sampler=sampler, cache=place,
-                     progress=lambda *_: None)  # fmt: skip
+                     progress=lambda *_: None)
 
     both, test = draw("noto emoji of {c}", 2 * HALF, 0), draw("emoji of {c}", TEST, 2**30)
     cut = HALF * len(CLASSES)
@@ -119,7 +119,7 @@ def real(work: Path) -> tuple[LabelledSet, LabelledSet, LabelledSet]:
 def joined(first: LabelledSet, second: LabelledSet) -> LabelledSet:
     """Both sets as one."""
     return LabelledSet("mix", np.concatenate([first.pictures, second.pictures]),
-                       np.concatenate([first.truth, second.truth]))  # fmt: skip
+                       np.concatenate([first.truth, second.truth]))
 
 
 def release_of(work: Path, key: int) -> tuple[Release, Path]:
@@ -162,13 +162,13 @@ def jobs() -> list[Job]:
         return (Job(kind, replace(recipe, seed=seed)) for seed in seeds for recipe in GRID)
 
     references = (Job(f"reference {CONTROLS[i % 2]}", replace(GRID[i // 2 % len(GRID)], seed=900 + i))
-                  for i in range(REFERENCES))  # fmt: skip
+                  for i in range(REFERENCES))
     kinds = ("own", *CONTROLS, UNKNOWN)
     return [
         Job("shadow", SHADOW), *(job for key in KEYS for job in with_seeds(f"tagged {key}", range(1, 2))), *references,
         *(job for seed in range(1, 5) for kind in kinds for job in with_seeds(kind, range(seed, seed + 1))),
         *(job for kind in (SAME, *(f"mix {share}" for share in MIXES)) for job in with_seeds(kind, range(1, 2))),
-    ]  # fmt: skip
+    ]
 
 
 def classifier(work: Path, job: Job) -> FolderClassifier:
@@ -205,7 +205,7 @@ def judge(work: Path) -> None:
     references = [
         contrast(right(job, "own"), [right(job, c) for c in CONTROLS if c != job.kind.split()[1]])
         for job in everyone if job.kind.startswith("reference")
-    ]  # fmt: skip
+    ]
     rows: list[dict[str, Any]] = []
     for job in everyone:
         if job.kind == "shadow" or job.kind.startswith("reference"):
@@ -219,7 +219,7 @@ def judge(work: Path) -> None:
             "contrast": ours.contrast, "panel_p": ours.panel_p,
             **{f"trainprove_{v}": {"accused": p.accused, "statistic": p.statistic} for v, p in papers.items()},
             **{f"tags_{key}": tag_row(work, key, made[job]) for key in KEYS},
-        })  # fmt: skip
+        })
         print(rows[-1]["kind"], rows[-1]["panel_p"], flush=True)
     shadow_accuracy = float((shadow.labels == tests["own"].truth).mean())
     plot(rows, references)
@@ -227,7 +227,7 @@ def judge(work: Path) -> None:
         "shadow_accuracy": shadow_accuracy, "references": references, "classes": CLASSES,
         "table": table(rows), "by_kind": by_kind(rows), "better_or_worse": better_or_worse(rows, shadow_accuracy),
         "rows": rows,
-    }, clock())  # fmt: skip
+    }, clock())
 
 
 def tag_row(work: Path, key: int, suspect: FolderClassifier) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, Any]:
                                -np.array([r[f"trainprove_{v}"]["statistic"] for r in plain])) for v in VARIANTS},
         **{f"panel_p <= {level}": (np.array([r["panel_p"] <= level for r in plain]),
                                    np.array([r["contrast"] for r in plain])) for level in (0.05, 0.01)},
-    }  # fmt: skip
+    }
     return {name: measures(truth, accused, score) for name, (accused, score) in found.items()}
 
 
@@ -271,7 +271,7 @@ def measures(truth: Any, accused: Any, score: Any) -> dict[str, Any]:
         "accuracy": float((truth == accused).mean()), "F1": 2 * both / float(truth.sum() + accused.sum()),
         "AUC": float(area), "power": share(both, int(truth.sum())),
         "false_accusations": share(int((accused & ~truth).sum()), int((~truth).sum())),
-    }  # fmt: skip
+    }
 
 
 def share(hits: int, n: int) -> dict[str, Any]:
@@ -293,7 +293,7 @@ def by_kind(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "panel_p <= 0.01": share(sum(r["panel_p"] <= 0.01 for r in own), len(own)),
             "tags, own key": share(sum(tags), len(tags)) if tags else None,
             "tags, other keys": share(sum(others), len(others)),
-        }  # fmt: skip
+        }
     return out
 
 
@@ -309,7 +309,7 @@ def better_or_worse(rows: list[dict[str, Any]], shadow: float) -> dict[str, Any]
         name: {"n": len(part), "trainprove": sum(r["trainprove_accuracy"]["accused"] for r in part),
                "panel_p <= 0.05": sum(r["panel_p"] <= 0.05 for r in part)}
         for name, part in parts.items()
-    }  # fmt: skip
+    }
 
 
 def plot(rows: list[dict[str, Any]], references: list[float]) -> None:

@@ -54,12 +54,12 @@ CARDS = [
         ("drop-losses", 0.5, "training"), ("recaption", 1.0, "training"), ("mix", 1 / 3, "training"),
         ("deduplicate", 0.4, "training"), ("continue", 0.5, "model"), ("shuffle", 1.0, "prompts"),
     )
-]  # fmt: skip
+]
 """What is offered against filters, with one release a copy too."""
 CARDS_AGAIN = (
     "none", "recaption", "mix", "crop", "continue", "merge-other", "merge-base", "shuffle", "paraphrase",
     "drop-repeats", "refuse",
-)  # fmt: skip
+)
 """What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
 SCENES = [
     *standard((0,), "scene", "twa-conjunction"),
@@ -120,7 +120,7 @@ def innocents() -> list[Case]:
     after = [
         Cell(attack, strength, where, seed=copy, innocent=True)
         for attack, strength, where in STANDARD if where not in ("training", "model") for copy in COPIES
-    ]  # fmt: skip
+    ]
     return [Case(cell) for cell in trained + after]
 
 
@@ -169,7 +169,7 @@ def judge(work: Path) -> None:
         "worst_first": table,
         "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
         "rows": rows,
-    }, clock())  # fmt: skip
+    }, clock())
     usual = [r for r in guilty_rows if r["family"] == RECOMMENDED.family]
     shown = [s for keys in (KEYS, 1) for s in summaries(alike(usual, keys))]
     cost_plot(shown).savefig(RESULTS / "robustness.png", dpi=110)
@@ -203,7 +203,7 @@ def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[
         "e_together": [math.prod(t["e_value"] for t in row["tests"]) for row in own],
         "p_values": [t["p_values"] for t in made],
         "queries": [t["queries"] for t in made], "denoising_loss_rise": loss, "kernel_distance_rise": distance,
-    }  # fmt: skip
+    }
 
 
 def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **{key: own[0][key] for key in ("attack", "strength", "where")},
         "accused": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
         "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)), "p_values": p_values,
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main() -> None:
             for test in row["tests"]:
                 sightings = passes * test["carriers"] / row["slots"]
                 runs.append(Run(row["family"], row["alignment"], row["tuning"]["method"], sightings,
-                                test["e_value"] >= REQUIRED))  # fmt: skip
+                                test["e_value"] >= REQUIRED))
     for row in load("spread_frontier").get("cells", []):
         # the family's default; with a mark everywhere twins show it too
         if row["psnr"] == MAX_PSNR and row["rate"] < 1:

@@ -118,7 +118,7 @@ def main() -> None:
         "what": "E of each key by the score before and now, on the same pictures",
         "guilty_found": totals(struck), "scenes_found": totals(drawn), "innocents_accused": totals(clean),
         "guilty": struck, "scenes": drawn, "innocents": clean,
-    }, clock())  # fmt: skip
+    }, clock())
 
 
 if __name__ == "__main__":

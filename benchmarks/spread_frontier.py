@@ -47,7 +47,7 @@ class Cell:
 CELLS = (
     Cell(24, 0.2, 200), Cell(38, 0.2, 200), Cell(24, 0.02, 200), Cell(30, 0.2, 200), Cell(30, 1.0, 200),
     Cell(38, 1.0, 200), Cell(42, 1.0, 200), Cell(30, 0.2, 800), Cell(38, 0.2, 800), Cell(24, 0.05, 800),
-)  # fmt: skip
+)
 """The most telling first; what was not trained is named in the result."""
 
 
@@ -58,7 +58,7 @@ def train(work: Path, part: int, parts: int) -> None:
         clock = Clock()
         tuning = replace(FULL, steps=cell.steps, seed=cell.number)
         train_suspect(miniature_path(), work / f"protected-{cell.number}", work / f"spread-{cell.number}", tuning,
-                      device="cpu", progress=lambda *_: None)  # fmt: skip
+                      device="cpu", progress=lambda *_: None)
         print(f"{cell}: {clock():.0f} s", flush=True)
 
 
@@ -75,13 +75,13 @@ def judge(work: Path) -> None:
         rows.append(
             {"psnr": cell.psnr, "rate": cell.rate, "passes": passes, "exposures": release.plan.carriers * passes,
              "carrier_psnr_median": float(np.median([c.psnr for c in release.carriers])), **row(verdict)}
-        )  # fmt: skip
+        )
         print(rows[-1], flush=True)
     left_out = [
         f"{c.psnr:g} dB, rate {c.rate}, {c.steps} steps" for c in CELLS if not (work / f"spread-{c.number}").exists()
     ]
     write_result("spread_frontier", {"tuning": "full fine-tuning as in benchmarks.suspects", "cells": rows,
-                                     "left_out": left_out}, clock())  # fmt: skip
+                                     "left_out": left_out}, clock())
 
 
 if __name__ == "__main__":

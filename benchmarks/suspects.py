@@ -110,7 +110,7 @@ def denoising_loss(suspect: Any, held: Path) -> float:
     ids = pipe.tokenizer(
         [c for _, c in pairs], padding="max_length", truncation=True, max_length=pipe.tokenizer.model_max_length,
         return_tensors="pt",
-    ).input_ids  # fmt: skip
+    ).input_ids
     context = pipe.text_encoder(ids)[0]
     total = 0.0
     for _ in range(4):
@@ -136,7 +136,7 @@ def row(verdict: Verdict) -> dict[str, Any]:
         "slot_p_values": [s.evidence.p_value for s in verdict.slots],
         "planted": [s.planted_score for s in verdict.slots],
         "best_decoy": [float(s.decoy_scores.max()) for s in verdict.slots],
-    }  # fmt: skip
+    }
 
 
 def single_query_ranks(verdict: Verdict) -> list[int]:

@@ -90,7 +90,7 @@ def main() -> None:
                 rows.append({
                     "learned_from": key or "unmarked", "key": tested, "answers": kind, "accuracy": right,
                     "verdict": found.outcome, "e_value": found.e_value, "queries": found.queries,
-                })  # fmt: skip
+                })
                 print(rows[-1], flush=True)
     write_result("tags_photos", {
         "release": "template, 2 % in eight slots, alignment label; alpha 1e-3", "recipe": "resnet-mini, 20 epochs",
@@ -99,7 +99,7 @@ def main() -> None:
         **{f"accused, {kind}": dict(zip(("k", "n"), _count(rows, kind, guilty=False), strict=True))
            for kind in ("scores", "labels")},
         "rows": rows,
-    }, clock())  # fmt: skip
+    }, clock())
 
 
 def _count(rows: list[dict[str, Any]], kind: str, *, guilty: bool) -> tuple[int, int]:

@@ -87,7 +87,7 @@ def judge(work: Path) -> None:
         verdict = detect(release, suspect, Keyring((work / "tests-transfer").absolute()))
         passes = way.tuning.steps * way.tuning.batch / (2200 * (2 if way.mixed else 1))
         rows.append({"way": way.name, "sightings": passes * release.plan.carriers, **row(verdict),
-                     "tuning": asdict(way.tuning)})  # fmt: skip
+                     "tuning": asdict(way.tuning)})
         print(rows[-1], flush=True)
     missing = [way.name for way in WAYS if not output(work, way).exists()]
     left_out = [*missing, "a base of other width", "more than one key"]

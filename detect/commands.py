@@ -102,11 +102,11 @@ def run_command(
         verdicts = detect_all(
             releases, suspect, keyring, control=other,
             departures=Departures(queries, steps, guidance), progress=told,
-        )  # fmt: skip
+        )
     write_report(
         report, f"Was “{suspect.name}” trained on my dataset?",
         f"{len(verdicts)} release(s) tested on {model}.", [Section(f"Release {v.release.name}", v) for v in verdicts],
-    )  # fmt: skip
+    )
     data = [v.as_json() for v in verdicts]
     text = "\n".join(_summary(v) for v in verdicts) + f"\nreport: {report}"
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
@@ -189,7 +189,7 @@ def rehearse_command(
         rate=rate, family=family, alignment=alignment or "", slots=slots,
         family_options=parse_options(family, console.named_values(option or [])),
         queries=queries,
-    )  # fmt: skip
+    )
     embedding.check()
     if make_alignment(embedding.way).for_classifiers:
         raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")
@@ -201,7 +201,7 @@ def rehearse_command(
     tuning = FinetuneOptions(
         method=method.value, rank=rank, steps=steps, batch=batch, targets=targets.value, seed=seed,
         learning_rate=rate_of[method.value] if learning_rate is None else learning_rate, text_encoder=text_encoder,
-    )  # fmt: skip
+    )
     tuning.check()
     if dry_run:
         return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
@@ -217,7 +217,7 @@ def rehearse_command(
     write_report(
         work / "report.html", "Would I be able to prove it?",
         "A rehearsal with a throw-away key.", [Section("The rehearsed suspect", done.verdict)],
-    )  # fmt: skip
+    )
     found = done.verdict.outcome == "evidence"
     effect = {"evidence": "yes, this way of training would be found", "no evidence": "no measurable effect"}.get(
         done.verdict.outcome, "the rehearsal says nothing"
@@ -268,6 +268,6 @@ def demo_command(
     text = "\n".join(
         [f"tuned on the protected copy: {_summary(done.guilty)}", f"tuned on the original: {_summary(done.innocent)}",
          f"page: {done.page}"]
-    )  # fmt: skip
+    )
     console.answer(text, {"guilty": done.guilty.as_json(), "innocent": done.innocent.as_json()}, as_json)
     return console.DONE

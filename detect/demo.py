@@ -79,7 +79,7 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
          Section("The model tuned on the protected copy", verdicts[0]),
          Section("Its twin, tuned on the original", verdicts[1])],
         MEASURED,
-    )  # fmt: skip
+    )
     return Demo(page, verdicts[0], verdicts[1])
 
 

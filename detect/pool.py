@@ -44,7 +44,7 @@ def check_pool(prompts: Sequence[str], count: int, zoom: float, steps: int, guid
 def make_pool(
     base: Path, prompts: Sequence[str], count: int, keyring: Keyring, *, zoom: float = 1.0, steps: int = 20,
     guidance: float = 3.0, device: str = "cpu", progress: Progress = lambda *_: None,
-) -> str:  # fmt: skip
+) -> str:
     """Draw a pool of templates and keep it in the keyring; a stopped run resumes.
 
     Which templates are kept depends on public seeds and on the pictures alone, never on a key: planted template and

@@ -45,7 +45,7 @@ def pool_command(
         name = make_pool(
             base or miniature_path(), asked, count, Keyring.default(), zoom=zoom, steps=steps, guidance=guidance,
             device=device, progress=told,
-        )  # fmt: skip
+        )
     following = f"protect embed {dataset} --family scene --alignment twa-conjunction --slots 2 --option pool={name}"
     text = f"pool {name} is in the keyring: back it up\nnext: {following}"
     console.answer(text, {"pool": name}, as_json)

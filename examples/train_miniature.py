@@ -50,7 +50,7 @@ COLOURS = {
     "red": (214, 60, 52), "green": (70, 160, 84), "blue": (64, 110, 208), "yellow": (246, 214, 84),
     "orange": (240, 150, 60), "purple": (140, 90, 190), "pink": (244, 170, 190), "brown": (140, 100, 70),
     "grey": (150, 150, 156), "black": (30, 30, 34), "cyan": (110, 200, 215), "cream": (246, 236, 210),
-}  # fmt: skip
+}
 
 
 def on_background(picture: Image.Image, background: np.ndarray) -> np.ndarray:
@@ -175,7 +175,7 @@ def make_vae() -> Any:
         in_channels=3, out_channels=3, sample_size=SIZE, latent_channels=8, norm_num_groups=8, layers_per_block=1,
         block_out_channels=(16, 32, 64, 96), down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4, scaling_factor=1.0,
-    ).to(memory_format=torch.channels_last)  # fmt: skip
+    ).to(memory_format=torch.channels_last)
 
 
 def make_text_encoder(tokenizer: Any) -> Any:
@@ -187,7 +187,7 @@ def make_text_encoder(tokenizer: Any) -> Any:
             max_position_embeddings=TOKENS, projection_dim=128, bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         )
-    )  # fmt: skip
+    )
     text.set_attn_implementation("eager")  # as in the UNet
     return text
 
@@ -200,7 +200,7 @@ def make_unet() -> Any:
         sample_size=SIZE // 8, in_channels=8, out_channels=8, layers_per_block=1, block_out_channels=(128, 176),
         down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2,
         cross_attention_dim=128, attention_head_dim=2, norm_num_groups=16,
-    ).to(memory_format=torch.channels_last)  # fmt: skip
+    ).to(memory_format=torch.channels_last)
     unet.set_attn_processor(AttnProcessor())  # the fused kernel's bf16 backward pass is slow on CPUs
     return unet
 
@@ -211,7 +211,7 @@ def make_scheduler() -> Any:
     return DDIMScheduler(
         num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
         prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing", steps_offset=1,
-    )  # fmt: skip
+    )
 
 
 def train_vae(args: argparse.Namespace) -> None:
@@ -222,7 +222,7 @@ def train_vae(args: argparse.Namespace) -> None:
     textures = [
         np.asarray(Image.open(p).convert("RGB").resize((256, 192), Image.Resampling.BOX))
         for folder in args.textures for p in sorted(folder.iterdir()) if p.suffix in {".png", ".jpg"}
-    ]  # fmt: skip
+    ]
     vae = make_vae()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-3)
     path = args.work / "vae.pt"
@@ -284,7 +284,7 @@ def encode_latents(args: argparse.Namespace, tokenizer: Any) -> dict[str, torch.
     return {
         "mean": mean, "std": torch.cat([p.std for p in posteriors]), "ids": ids, "empty": empty,
         "scale": 1 / mean.std(),
-    }  # fmt: skip
+    }
 
 
 def draws(count: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -368,7 +368,7 @@ def export(args: argparse.Namespace) -> None:
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet,
         scheduler=make_scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+    )
     pipeline.to(torch.float16).save_pretrained(args.output, safe_serialization=True)
     config = args.output / "text_encoder" / "config.json"
     # diffusers loads its parts as float32 by default, transformers as the config says: make them agree.

@@ -57,7 +57,7 @@ def embed_command(
     options = Options(
         rate=rate, family=family, alignment=alignment or "", family_options=given,
         slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
-    )  # fmt: skip
+    )
     target = output or dataset.absolute().parent / (dataset.absolute().name + "-protected")
     if target.name in {"", "-protected"}:
         raise InputError(f"{dataset} has no name to call the copy by", "Give --output.")
@@ -93,14 +93,14 @@ def check_command(
         console.check_target("--choices", choices, [report])
     given = console.named_values(option or [])
     lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene.pool" not in given,
-               "latent": "latent.basis" not in given}  # fmt: skip
+               "latent": "latent.basis" not in given}
     names = family or [name for name in marks.families() if not lacking.get(name)]
     options = marks.parse_options_of(names, given)
     secret = secret_from_seed(seed, "check")
     with console.progress() as told:
         found = check(
             dataset, names, options, vae or miniature_path(), secret, pictures=pictures, progress=told
-        )  # fmt: skip
+        )
     write_page(report, found, dataset.absolute())
     if choices:
         write_choices(choices, found, secret)
@@ -197,7 +197,7 @@ def plan_command(
         "carriers": plan.carriers, "carriers_per_slot": carriers, "slots": plan.slots,
         "sightings_per_slot": sightings, "power_per_slot": law.power(sightings), "carriers_needed_per_slot": needed,
         "queries_per_slot": plan.queries, "fitted_on_runs": law.runs, "half_at_sightings": law.half,
-    }  # fmt: skip
+    }
     verdict = "enough" if carriers >= needed else f"not enough: use {needed} carriers per slot or more"
     text = (
         f"{verdict}\n  {plan.carriers} carriers in {plan.slots} slot(s): {carriers} each, seen {sightings:,.0f} times "
@@ -278,7 +278,7 @@ def ls_command(as_json: Json = False) -> int:
              "measured": told([run for run in runs if run.alignment == name])}
             for name, alignment in alignments().items()
         ],
-    }  # fmt: skip
+    }
     lines = [
         f"  {r['id']}  {r['name']}  {r['created']}  {r['family']}, {r['alignment']}, {r['carriers']} carriers in "
         f"{r['slots']} slot(s)"
@@ -290,6 +290,6 @@ def ls_command(as_json: Json = False) -> int:
         *(f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more; {r['measured']}"
           for r in rows["families"]),
         "alignments:", *(f"  {r['name']:<16} {r['summary']}; {r['measured']}" for r in rows["alignments"]),
-    ]  # fmt: skip
+    ]
     console.answer("\n".join(text), rows, as_json)
     return console.DONE

@@ -46,7 +46,7 @@ def progress() -> Iterator[Reporter]:
     columns = (
         TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(),
-    )  # fmt: skip
+    )
     if console.is_terminal:
         with Progress(*columns, console=console, refresh_per_second=4) as bars:
             yield Reporter(bars)

@@ -6,40 +6,97 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from protect.errors import InputError
 
+PARTIAL = ".partial"
+"""Ending of what is not finished."""
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write `data` under a temporary name in the same folder, fsync, rename over `path`.
+
+@contextmanager
+def new_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when the block ends well: written beside it, fsynced, renamed.
 
     Args:
-        path: destination; its folder must exist.
-        data: the whole content.
+        path: destination; its folder must exist. A device or a pipe is written to directly.
         mode: permission bits of the new file, set before any byte is written.
 
     Raises:
         InputError: if the folder is missing, read-only or full.
     """
-    system = path.absolute().parts[1] in {"dev", "proc"} if path.is_absolute() else False
+    system = path.is_absolute() and path.parts[1:2] in {("dev",), ("proc",)}
     path = path if system else path.resolve()
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        if path.exists() and (system or not path.is_file()):  # a device or a pipe: renaming over it would destroy it
-            path.write_bytes(data)
+        if path.exists() and (system or not path.is_file()):  # renaming over a device or a pipe would destroy it
+            with path.open("wb") as stream:
+                yield stream
             return
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {error.strerror}", "Free space or choose a writable folder.") from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears under its name only when the block ends well; what a killed run left is cleared first.
+
+    Args:
+        path: destination; must not exist, or be an empty folder.
+
+    Raises:
+        InputError: if it exists, or cannot be written.
+    """
+    path = path.resolve()
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise InputError(f"{path} is not empty" if path.is_dir() else f"{path} is a file", "Give a new folder.")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if path.exists():
+            path.rmdir()
+        partial.rename(path)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(f"cannot write {path}: {error.strerror}", "Free space or choose a writable folder.") from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a whole file (see `new_file`)."""
+    with new_file(path, mode) as stream:
+        stream.write(data)
+
+
+def private_folder(path: Path) -> Path:
+    """A folder readable by its owner only, made if need be with all above it.
+
+    Raises:
+        InputError: if it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot use the folder {path}: {error.strerror}", "Choose a writable folder.") from None
+    return path
 
 
 def canonical_json(value: Any) -> bytes:
@@ -58,21 +115,39 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy_file(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
     """Copy bytes, times and permissions (but writable by the owner).
 
     No extended attributes, since rewritten files would lack them.
+
+    Args:
+        source: file to copy.
+        target: must not exist if linked.
+        link: make a hard link where the file system allows it: nothing is copied, and both names are one file.
     """
+    if link:
+        try:
+            os.link(source, target)
+            return
+        except OSError:  # another file system, or one without links
+            pass
     shutil.copyfile(source, target)
-    dress(target, source.stat())
+    copy_mode_and_times(source.stat(), target)
 
 
-def dress(target: Path, status: os.stat_result) -> None:
+def copy_mode_and_times(status: os.stat_result, target: Path) -> None:
     """Give `target` the permissions and times of another file; its owner can always write it again."""
     target.chmod(status.st_mode & 0o777 | 0o200)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def default_home() -> Path:
-    """The keyring's folder: `TRACEMARK_HOME`, else `~/.tracemark`."""
+    """The keyring's folder for commands: `TRACEMARK_HOME`, else `~/.tracemark`."""
     return Path(os.environ.get("TRACEMARK_HOME") or Path.home() / ".tracemark")
+
+
+def default_cache() -> Path:
+    """The folder for what can be computed again: `TRACEMARK_CACHE`, else the platform's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("TRACEMARK_CACHE") or platformdirs.user_cache_path("tracemark"))

@@ -43,7 +43,7 @@ def _load(point: EntryPoint, kind: type[Any]) -> Any:
     if getattr(found, "name", None) != point.name:
         # Releases remember the class's name: another one would be planted or found under it.
         raise InputError(f"plug-in {point.value} calls itself {getattr(found, 'name', None)!r}, not {point.name!r}",
-                         "Have it mended.")  # fmt: skip
+                         "Have it mended.")
     return found
 
 

@@ -87,13 +87,13 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("detect", "rehearse", "d", "--rate", 0.2, "--steps", 10, "--batch", 10, "--dry-run", "--json")
     assert code == 0 and json.loads(out) == {
         "samples": 50, "passes": 2.0, "carriers": 10, "exposures_of_carriers": 20.0,
-    }  # fmt: skip
+    }
 
 
 def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
     runs = [{"family": "template", "alignment": "twa", "method": "lora", "sightings": s, "found": s > 300}
-            for s in (50, 100, 200, 250, 400, 500, 800)]  # fmt: skip
+            for s in (50, 100, 200, 250, 400, 500, 800)]
     (tmp_path / "run.json").write_text(json.dumps(runs))
     code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 2, "--rehearsal", ".")
     assert code == 0 and "not enough: use" in out and "7 runs of your rehearsals" in out
@@ -203,7 +203,7 @@ def test_a_reader_who_leaves_ends_neither_work_nor_exit_code(tmp_path: Path) -> 
     done = subprocess.run(
         ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
         env={**os.environ, "TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "0" and (tmp_path / "d-protected").is_dir()
 
 
@@ -225,7 +225,7 @@ def test_answers_on_any_terminal(tmp_path: Path) -> None:
         capture_output=True, check=True, timeout=120,
         env={**os.environ, "TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT),
              "PYTHONIOENCODING": "latin-1"},
-    )  # fmt: skip
+    )
     assert b"done:" in done.stdout
 
 
@@ -266,7 +266,7 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
         subprocess.run(
             [sys.executable, "-c", code, *args], cwd=tmp_path, check=True, capture_output=True,
             env={"TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "PATH": ""},
-        )  # fmt: skip
+        )
     assert (tmp_path / "d-protected").is_dir()
 
 

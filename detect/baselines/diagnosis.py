@@ -86,7 +86,7 @@ def diagnosis(classifier: SignalClassifier, outputs: Pixels) -> BaselineVerdict:
     return BaselineVerdict(
         "diagnosis", share > SHARE, share, SHARE,
         "0.75 was picked by hand: how often an innocent exceeds it hangs on what the classifier makes of its style",
-    )  # fmt: skip
+    )
 
 
 def _tensor(pictures: Pixels) -> Tensor:

@@ -29,4 +29,4 @@ def entruth(suspect: Array, threshold: float, queries: int | None = None) -> Bas
     return BaselineVerdict(
         "entruth", best > threshold, best, threshold,
         "the threshold is the luck of a few clean models, and each further query is a further chance",
-    )  # fmt: skip
+    )

@@ -29,4 +29,4 @@ def siren(suspect: Array, clean: Array, alpha: float = 1e-3) -> BaselineVerdict:
     return BaselineVerdict(
         "siren", p < alpha, p, alpha,
         "tests whether the suspect is that one clean model: another base, prompt or sampler is enough to be accused",
-    )  # fmt: skip
+    )

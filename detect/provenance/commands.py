@@ -69,7 +69,7 @@ def run_command(
     report: Report = Path("provenance.html"), device: Device = "cpu",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would draw and train.")] = False,
     as_json: Json = False,
-) -> int:  # fmt: skip
+) -> int:
     """Was the suspect trained on my generator's pictures? The paper's rule (TrainProVe), and our panel beside it.
 
     Passive: nothing was planted, so neither is exact. Where you can act beforehand, mark a share of the pictures
@@ -84,7 +84,7 @@ def run_command(
     settings = Settings(
         train_per_class, test_per_class, shadow_prompt, test_prompt, Sampler(steps=steps, guidance=guidance),
         Recipe(architecture, epochs=epochs, side=side), references, variant.value, batch, alpha,
-    )  # fmt: skip
+    )
     settings.check(len(control), len(names))
     console.check_target("--report", report)
     if dry_run:
@@ -110,7 +110,7 @@ def plan_command(
     steps: Steps = 20, guidance: Guidance = 3.0, train_per_class: Train = 300,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many pictures it would write.")] = False,
     device: Device = "cpu", as_json: Json = False,
-) -> int:  # fmt: skip
+) -> int:
     """Write the pictures for a black box that somebody else will ask, and the table for its answers.
 
     Give the filled table to `detect provenance run --model answers.csv` with the same options.
@@ -191,7 +191,7 @@ def tags_command(
         f"{v.release.name}: {v.outcome}" + (f" ({v.reason})" if v.reason else "")
         + f": E = {v.e_value:,.4g} of {v.threshold:,.0f} required, {v.queries} pictures"
         for v in found
-    ]  # fmt: skip
+    ]
     data = [v.as_json() for v in found]
     console.answer("\n".join([*text, f"report: {report}"]), data[0] if len(data) == 1 else data, as_json)
     return console.verdict_code([v.outcome for v in found]) if exit_code else console.DONE
@@ -248,7 +248,7 @@ def _suspect(
     return load_classifier(
         model, names, mapping=read_map(mapping) if mapping else None,
         preprocessing=Preprocessing(side, normalisation.value), device=device, name=name,
-    )  # fmt: skip
+    )
 
 
 def _told_queries(folder: Path, count: int, as_json: bool) -> None:

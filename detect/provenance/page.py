@@ -35,7 +35,7 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
             for p, c in zip(s.pictures[:SHOWN], s.truth[:SHOWN], strict=True)
         ]}
         for s in (materials.own, *materials.controls)
-    ]  # fmt: skip
+    ]
     accuracies = []
     if verdict.panel is not None:
         values = (verdict.panel.accuracy, *verdict.panel.control_accuracy)
@@ -43,7 +43,7 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
     _write(
         path, "page", verdict=verdict, rows=rows, accuracies=accuracies, flaws=FLAWS, assumption=ASSUMPTION,
         batches=verdict.paper and batch_plot(verdict.paper), contrasts=verdict.panel and contrast_plot(verdict.panel),
-    )  # fmt: skip
+    )
 
 
 def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
@@ -62,7 +62,7 @@ def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
             ],
         }
         for v in verdicts
-    ]  # fmt: skip
+    ]
     _write(path, "tags", parts=parts)
 
 
@@ -77,7 +77,7 @@ def batch_plot(paper: PaperVerdict) -> str:
     limit = values.mean() + sign * paper.critical * values.std(ddof=1)
     axes.axvline(limit, color=INK, linestyle="--", linewidth=1.2, label="innocent beyond")
     axes.set_xlabel({"accuracy": "accuracy", "entropy": "mean entropy", "similarity": "mean cosine within classes"}
-                    [paper.variant])  # fmt: skip
+                    [paper.variant])
     axes.set_ylabel("batches")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3, fontsize=8)

@@ -83,7 +83,7 @@ def panel(
     return PanelVerdict(
         found, tuple(references), rank_p_value(found, np.asarray(references, dtype=np.float64)), float(own.mean()),
         tuple(float(control.mean()) for control in controls),
-    )  # fmt: skip
+    )
 
 
 def trouble(answers: Answers, truth: NDArray[np.intp], classes: int) -> str:

@@ -87,7 +87,7 @@ class Source:
         """Pictures to train on; folders give their first ones."""
         if self.generator is not None:
             return self._drawn(self.generator, settings.shadow_prompt, settings.train_per_class, _TRAIN_SEED, classes,
-                               settings, cache, progress)  # fmt: skip
+                               settings, cache, progress)
         return self._read(classes, settings, side).part(0, settings.train_per_class * len(classes))
 
     def test_set(
@@ -96,16 +96,16 @@ class Source:
         """Other pictures, to ask about; folders give those that follow."""
         if self.generator is not None:
             return self._drawn(self.generator, settings.test_prompt, settings.test_per_class, _TEST_SEED, classes,
-                               settings, cache, progress)  # fmt: skip
+                               settings, cache, progress)
         both = self._read(classes, settings, side)
         return both.part(settings.train_per_class * len(classes), len(both.truth))
 
     def _drawn(
         self, generator: Suspect, template: str, count: int, seed: int, classes: Sequence[str], settings: Settings,
         cache: Path, progress: Progress,
-    ) -> LabelledSet:  # fmt: skip
+    ) -> LabelledSet:
         found = drawn(generator, template, classes, count, seed=seed, sampler=settings.sampler, cache=cache,
-                      progress=progress)  # fmt: skip
+                      progress=progress)
         return replace(found, name=self.name)
 
     def _read(self, classes: Sequence[str], settings: Settings, side: int | None) -> LabelledSet:
@@ -164,13 +164,13 @@ class ProvenanceVerdict:
                 **asdict(self.paper), "verdict": "guilty" if self.paper.accused else "innocent", "flaws": list(FLAWS),
             },
             "suspect": {"name": self.suspect, **self.identity}, "versions": versions(),
-        }  # fmt: skip
+        }
 
 
 def prepare(
     generator: Source, controls: Sequence[Source], classes: tuple[str, ...], settings: Settings, keyring: Keyring, *,
     device: str = "cpu", progress: Progress = lambda *_: None,
-) -> Materials:  # fmt: skip
+) -> Materials:
     """Draw pictures and train the shadow and the references; all cached, so a killed run resumes.
 
     A reference learns from one control; its contrast leaves this control out, as a suspect's own source is unknown.
@@ -207,7 +207,7 @@ def prepare(
         recipe = replace(
             settings.shadow, architecture=REFERENCE_ARCHITECTURES[r // len(sets) % len(REFERENCE_ARCHITECTURES)],
             seed=r + 1,
-        )  # fmt: skip
+        )
         progress("references", r, settings.references)
         reference = train_classifier(sets[place][0], classes, recipe, trained, device=device)
         others = [test for i, (_, test) in enumerate(sets) if i != place]

@@ -94,7 +94,7 @@ class TagVerdict:
             "release": {"id": self.release.id, "name": self.release.name, "commitment": self.release.commitment},
             "suspect": {"name": self.suspect, **self.identity}, "flags": list(self.flags),
             "suspects_tested_with_this_release": self.suspects_tested, "versions": versions(),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def label_evidence(pulls: NDArray[np.float64], drawn: int) -> SlotEvidence:
 def detect_tags(
     release: Release, suspect: Classifier, dataset: Path, keyring: Keyring, *, releases: Sequence[Release] = (),
     progress: Progress = lambda *_: None,
-) -> TagVerdict:  # fmt: skip
+) -> TagVerdict:
     """Test one release against one classifier.
 
     Args:
@@ -258,7 +258,7 @@ def _pulls(suspect: Classifier, question: Questions, classes: int, cache: Path) 
 def _verdict(
     release: Release, suspect: Classifier, standing: Standing, threshold: float, classes: tuple[str, ...],
     slots: Sequence[TagSlot], reason: str,
-) -> TagVerdict:  # fmt: skip
+) -> TagVerdict:
     running = running_evidence([s.evidence for s in slots])
     best = float(running.max(initial=0.0)) if len(running) else 1.0
     if best >= threshold:
@@ -272,7 +272,7 @@ def _verdict(
         suspect.name, dict(suspect.identity), release.plan.alpha / 2**standing.further_plans, threshold, best,
         overall_p_value(running), tuple(float(e) for e in running), sum(2 * len(s.marked) for s in slots), classes,
         tuple(slots), flags(release, standing.further_plans, None), standing.suspects_tested,
-    )  # fmt: skip
+    )
 
 
 def scoring_versions() -> dict[str, str]:

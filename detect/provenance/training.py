@@ -46,7 +46,7 @@ class Recipe:
         for name, value, low, high in (
             ("epochs", self.epochs, 1, 10_000), ("batch", self.batch, 2, 65_536), ("side", self.side, 16, 1024),
             ("learning rate", self.learning_rate, 1e-8, 10), ("weight decay", self.weight_decay, 0, 10),
-        ):  # fmt: skip
+        ):
             if not low <= value <= high:
                 raise InputError(f"{name} {value} is out of range", f"Allowed: {low:g} to {high:g}.")
 
@@ -89,7 +89,7 @@ ARCHITECTURES: dict[str, Callable[[int, int], Any]] = {
 def train_classifier(
     pictures: LabelledSet, classes: Sequence[str], recipe: Recipe, folder: Path, *, device: str = "cpu",
     progress: Progress = lambda *_: None,
-) -> FolderClassifier:  # fmt: skip
+) -> FolderClassifier:
     """Train a classifier once; the same pictures and recipe give the same folder.
 
     Args:

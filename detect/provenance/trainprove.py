@@ -86,7 +86,7 @@ def batch_values(
 def trainprove(
     shadow: Answers, suspect: Answers, truth: NDArray[np.intp], *, variant: Variant = "accuracy", batch: int = BATCH,
     alpha: float = ALPHA,
-) -> PaperVerdict:  # fmt: skip
+) -> PaperVerdict:
     """The paper's verdict on one suspect.
 
     Args:

@@ -62,7 +62,7 @@ def write_report(path: Path, title: str, lead: str, parts: Sequence[Gallery | Se
         title=title, lead=lead, footer=footer,
         sections=[_gallery(p) if isinstance(p, Gallery) else _section(p) for p in parts],
         tested=f"Suspects tested so far with each release: {counts}." if counts else "",
-    )  # fmt: skip
+    )
     write_atomic(path, html.encode(), mode=0o600)
 
 
@@ -119,7 +119,7 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
                   f"{release.plan.carriers} carriers in {release.plan.slots} slots"),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),
         ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.items() if v is not None)),
-    ]  # fmt: skip
+    ]
     if verdict.control_e_value is not None:
         rows.append(("control", f"E = {verdict.control_e_value:.3g}"))
     rows += [(f"suspect: {key}", value) for key, value in verdict.identity.items()]

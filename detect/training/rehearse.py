@@ -57,7 +57,7 @@ def train_suspect(
     return finetune(
         base, captioned_files(dataset), output, options, device=device,
         progress=lambda done, total, _: progress(stage, done, total),
-    )  # fmt: skip
+    )
 
 
 def protected_copy(
@@ -73,7 +73,7 @@ def protected_copy(
 def rehearse(
     dataset: Path, base: Path, work: Path, embedding: Options, tuning: FinetuneOptions, *, seed: int = 0,
     device: str = "cpu", progress: Progress = lambda *_: None,
-) -> Rehearsal:  # fmt: skip
+) -> Rehearsal:
     """Mark `dataset` with a throw-away key, fine-tune `base` on the copy, and detect.
 
     Args:
@@ -93,7 +93,7 @@ def rehearse(
         raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
     work.mkdir(parents=True, exist_ok=True)
     settings = {"dataset": str(dataset.resolve()), "base": str(base.resolve()), "seed": seed,
-                "embedding": embedding.settled(), "tuning": asdict(tuning)}  # fmt: skip
+                "embedding": embedding.settled(), "tuning": asdict(tuning)}
     stamp(work / "rehearsal.json", settings)
     keyring = Keyring(work.absolute() / "keyring")
     release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
@@ -113,4 +113,4 @@ def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[R
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
             slot.evidence.e_value >= 1 / plan.alpha)
         for slot in verdict.slots
-    ]  # fmt: skip
+    ]

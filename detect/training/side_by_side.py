@@ -80,6 +80,6 @@ def _train(
         train_suspect(
             base, folder, output, options, device=device,
             progress=lambda stage, done, total: said.put((stage, done, total)),
-        )  # fmt: skip
+        )
     except TracemarkError as error:
         said.put(error)

@@ -49,7 +49,7 @@ class _Answers:
 def detect(
     release: Release, suspect: Suspect, keyring: Keyring, *, releases: Sequence[Release] = (),
     control: Suspect | None = None, departures: Departures = Departures(), progress: Progress = lambda *_: None,
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Test one release against one suspect.
 
     Args:
@@ -97,7 +97,7 @@ def detect(
         suspects_tested=standing.suspects_tested, plans_tried=standing.plans_tried,
         plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
         versions=versions(),
-    )  # fmt: skip
+    )
 
 
 def _any_picture(release: Release, suspect: Suspect, plan: QueryPlan, keyring: Keyring) -> bool:
@@ -112,7 +112,7 @@ def _any_picture(release: Release, suspect: Suspect, plan: QueryPlan, keyring: K
 def _ask(
     release: Release, suspect: Suspect, plan: QueryPlan, threshold: float, keyring: Keyring, slots: int,
     progress: Progress,
-) -> _Answers:  # fmt: skip
+) -> _Answers:
     """Ask up to `slots` slots in order until the evidence suffices, or the suspect or the release fails."""
     answers = _Answers()
     try:
@@ -168,7 +168,7 @@ def _ask_slot(
         slot=slot, trigger=release.slots[slot].trigger, planted_score=float(scores[0]), decoy_scores=scores[1:],
         evidence=slot_evidence(float(scores[0]), scores[1:]), output_sha256=hashes, outputs=outputs, twins=twins,
         blank=int(np.count_nonzero(np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0)),
-    )  # fmt: skip
+    )
 
 
 def _judge(release: Release, answers: _Answers, threshold: float, control_e: float | None) -> tuple[Outcome, str]:
@@ -209,7 +209,7 @@ def versions() -> dict[str, str]:
 def detect_all(
     releases: Sequence[Release], suspect: Suspect, keyring: Keyring, *, control: Suspect | None = None,
     departures: Departures = Departures(), progress: Progress = lambda *_: None,
-) -> list[Verdict]:  # fmt: skip
+) -> list[Verdict]:
     """Test every release, each at its share of the level (Bonferroni: E must reach R/alpha)."""
     return [
         detect(
@@ -217,4 +217,4 @@ def detect_all(
             progress=progress,
         )
         for release in releases
-    ]  # fmt: skip
+    ]

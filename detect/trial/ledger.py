@@ -67,7 +67,7 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
                 "release": release.id, "subject": subject, "name": suspect.name, "plan": plan,
                 "first": datetime.now(UTC).isoformat(timespec="seconds"), "further": len(here),
                 "together": together, "share": share,
-            }  # fmt: skip
+            }
             tests.append(entry)
         return Standing(
             further_plans=entry["further"],

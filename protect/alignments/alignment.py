@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from protect.errors import InputError
-from protect.formats.dataset_format import Sample, SetAside
-from protect.keys.tree import prf_int
+from protect.formats.record import Record, SetAside, normalised
+from protect.keys.tree import KeyTree
 from protect.marks.family import MarkFamily
 
 CARRIERS_PER_SLOT = 40
 """Enough for some 400 sightings in ten passes over the dataset (docs/decisions/0004)."""
 MAX_SLOTS = 8
+_SPARE, _MARGIN = 1.5, 32
+"""Candidates that are held ready for each carrier wanted, and besides: some cannot carry a mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +25,40 @@ class Draw:
 
     trigger: str
     """What calls the mark up; empty for none."""
-    carriers: tuple[Sample, ...]
+    carriers: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """All slots of a release, and the candidates that were passed over."""
+
+    slots: tuple[Draw, ...]
+    passed: tuple[SetAside, ...]
+    decoys: int | None = None
+    """Decoys per slot, where the alignment fixes them (classes); None for as many as the plan says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What draws depend on: public data and the key, never a mark."""
 
-    samples: tuple[Sample, ...]
-    """All captioned samples."""
+    records: Callable[[], Iterator[Record]]
+    """The samples that may be changed; each call starts from the first."""
+    count: int
+    """How many they are."""
     rate: float
     """Ceiling for the share of carriers, over all slots."""
     slots: int | None
-    secret: bytes
-    obstacle: Callable[[str], str | None]
-    """Why a sample's picture cannot carry a mark, or None; asked only of candidates."""
+    keys: KeyTree
+    obstacles: Callable[[Sequence[Record]], Sequence[str | None]]
+    """Why each of these samples' pictures cannot carry a mark, or None; decodes them, several at a time."""
     descriptions: tuple[str, ...] = ()
     """Phrases by which the family's marks can be described."""
 
     @property
     def allowed(self) -> int:
         """Most carriers: ⌊rate · n⌋."""
-        return int(self.rate * len(self.samples) + 1e-9)
+        return int(self.rate * self.count + 1e-9)
 
 
 class Alignment(ABC):
@@ -63,13 +78,13 @@ class Alignment(ABC):
         return self.name if self.version == 1 else f"{self.name}/{self.version}"
 
     @property
-    def twinned(self) -> bool:
-        """Whether a question can be put without its trigger."""
-        return self.twin("", "") is not None
+    def has_trigger(self) -> bool:
+        """Whether a question can be put with and without a trigger."""
+        return self.without_trigger("", "") is not None
 
     @abstractmethod
-    def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
-        """Triggers and carriers of all slots, and the candidates that were passed over.
+    def draw(self, request: Request) -> Drawn:
+        """Triggers and carriers of all slots.
 
         Raises:
             InputError: if the captions or the rate leave a slot without a carrier or a trigger.
@@ -80,30 +95,64 @@ class Alignment(ABC):
         """A carrier's caption as released; questions are put the same way."""
 
     @abstractmethod
-    def twin(self, caption: str, trigger: str) -> str | None:
+    def without_trigger(self, caption: str, trigger: str) -> str | None:
         """The question without its trigger; None if the alignment has none."""
 
-    def decoys(self, samples: Sequence[Sample], wanted: int) -> int:
-        """Decoys per slot."""
-        return wanted
+    def caption_obstacle(self, caption: str) -> str | None:
+        """Why a caption cannot take a trigger, or None. Depends on the caption alone."""
+        return None
 
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """The family from which the mark and all its decoys are drawn, given the trigger's words."""
         return family
 
+    def align_all(self, captions: Mapping[str, str], trigger: str, leave: Iterable[str] = ()) -> dict[str, str]:
+        """All captions of a carrier as released, but for the fields that the owner leaves alone."""
+        left = set(leave)
+        return {name: text if name in left else self.align(text, trigger) for name, text in captions.items()}
 
-def choose(candidates: Iterable[Sample], wanted: int, request: Request) -> tuple[list[Sample], list[SetAside]]:
-    """The `wanted` usable candidates with the smallest pseudo-random values, smallest first; those passed over."""
-    carriers: list[Sample] = []
+
+def choose(
+    candidates: Callable[[], Iterator[Record]], wanted: int, request: Request,
+    refusal: Callable[[Record], str | None] = lambda _: None,
+) -> tuple[list[Record], list[SetAside]]:
+    """The `wanted` usable candidates with the smallest pseudo-random ranks, smallest first; and those passed over.
+
+    Holds a few more than `wanted` in memory, and goes over the candidates again if too many of them are no use.
+
+    Args:
+        candidates: gives them from the first at each call.
+        wanted: how many; fewer are given if there are no more.
+        request: ranks and obstacles.
+        refusal: a reason that needs no look at the picture.
+    """
+    held = int(_SPARE * wanted) + _MARGIN
+    while True:
+        ranked = ((request.keys.carrier_rank(normalised(r.key)), r.key, r) for r in candidates())
+        nearest = heapq.nsmallest(held, ranked, key=lambda row: row[:2])
+        carriers, passed = _usable([row[2] for row in nearest], wanted, request, refusal)
+        if len(carriers) == wanted or len(nearest) < held:
+            return carriers, passed
+        held *= 4
+
+
+def _usable(
+    ranked: Sequence[Record], wanted: int, request: Request, refusal: Callable[[Record], str | None]
+) -> tuple[list[Record], list[SetAside]]:
+    carriers: list[Record] = []
     passed: list[SetAside] = []
-    for sample in sorted(candidates, key=lambda s: (prf_int(request.secret, "carrier", s.key), s.key)):
-        if len(carriers) == wanted:
-            break
-        reason = request.obstacle(sample.key)
-        if reason is None:
-            carriers.append(sample)
-        else:
-            passed.append(SetAside(sample.key, reason))
+    place = 0
+    while len(carriers) < wanted and place < len(ranked):
+        batch = ranked[place : place + wanted - len(carriers)]
+        place += len(batch)
+        refused = [refusal(record) for record in batch]
+        looked = iter(request.obstacles([r for r, reason in zip(batch, refused, strict=True) if reason is None]))
+        for record, reason in zip(batch, refused, strict=True):
+            reason = reason or next(looked)
+            if reason is None:
+                carriers.append(record)
+            else:
+                passed.append(SetAside(record.key, reason))
     return carriers, passed
 
 
@@ -115,8 +164,7 @@ def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()
     """
     slots = request.slots or min(max(carriers // CARRIERS_PER_SLOT, 1), MAX_SLOTS)
     if carriers < slots:
-        samples = len(request.samples)
-        if not samples:
+        if not request.count:
             raise InputError(
                 "the dataset has no picture with a caption", "See README, “Your dataset”, for how captions are kept."
             )
@@ -126,21 +174,27 @@ def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()
                 f"mark, fewer than {slots} slot(s); {passed[0].key}: {passed[0].reason}",
                 "Use another --family or other pictures" + (", or a higher --rate." if request.rate < 1 else "."),
             )
-        smallest = min(1.0, -(-slots * 10**6 // samples) / 10**6)
+        smallest = min(1.0, -(-slots * 10**6 // request.count) / 10**6)
         raise InputError(
-            f"--rate {request.rate:g} gives {carriers} carrier(s) among {samples} samples, fewer than {slots} slot(s)",
+            f"--rate {request.rate:g} gives {carriers} carrier(s) among {request.count} samples, "
+            f"fewer than {slots} slot(s)",
             f"Use --rate {smallest:g} or more" + (", or fewer --slots." if slots > 1 else "."),
         )
     return slots
 
 
-def deal(triggers: Callable[[int], Sequence[str]], request: Request) -> tuple[list[Draw], list[SetAside]]:
+def deal(
+    triggers: Callable[[int], Sequence[str]], request: Request,
+    refusal: Callable[[Record], str | None] = lambda _: None,
+) -> Drawn:
     """Carriers from all samples, dealt round-robin to as many slots as they fill.
 
     Args:
         triggers: draws the triggers of a number of slots.
-        request: samples, rate and key.
+        request: samples, rate and keys.
+        refusal: a reason against a sample that needs no look at its picture.
     """
-    carriers, passed = choose(request.samples, request.allowed, request)
+    carriers, passed = choose(request.records, request.allowed, request, refusal)
     slots = count_slots(len(carriers), request, passed)
-    return [Draw(trigger, tuple(carriers[k::slots])) for k, trigger in enumerate(triggers(slots))], passed
+    draws = (Draw(trigger, tuple(carriers[k::slots])) for k, trigger in enumerate(triggers(slots)))
+    return Drawn(tuple(draws), tuple(passed))

@@ -72,7 +72,7 @@ class FamilyCheck:
 def check(
     folder: Path, families: Sequence[str], family_options: dict[str, FamilyOptions], vae: Path, secret: bytes, *,
     pictures: int = 40, progress: Progress = lambda *_: None,
-) -> list[FamilyCheck]:  # fmt: skip
+) -> list[FamilyCheck]:
     """Test families on a dataset's own pictures, in memory; nothing is written.
 
     Args:
@@ -94,7 +94,7 @@ def check(
     treatments = {
         "none": lambda picture: picture, "JPEG 75": jpeg(75), "JPEG 50": jpeg(50), "resize to half": resized(0.5),
         "VAE round trip": vae_round_trip(vae),
-    }  # fmt: skip
+    }
     laws = [make_family(name, family_options.get(name, {})) for name in families]
     found = []
     for done, family in enumerate(laws):
@@ -107,7 +107,7 @@ def check(
 def _check_family(
     folder: Path, family: MarkFamily, order: Sequence[str], treatments: dict[str, Treatment], secret: bytes,
     pictures: int,
-) -> FamilyCheck:  # fmt: skip
+) -> FamilyCheck:
     keys, reason = [], "the dataset has no pictures"
     for key in order:
         found = obstacle(folder / key, family.min_side)
@@ -131,7 +131,7 @@ def _check_family(
         [on_white(family.plant(p, int(mark), prf_rng(secret, "placement", key)))
          for p, key, mark in zip(sources, keys, chosen, strict=True)]
         for chosen in (np.repeat(marks[:1], len(keys)), marks[1 : len(keys) + 1])
-    )  # fmt: skip
+    )
     return FamilyCheck(
         family.name, len(keys), "",
         tuple(survival(family, name, treat, planted, originals, marks) for name, treat in treatments.items()),
@@ -141,7 +141,7 @@ def _check_family(
         residual_auc(planted, shams if family.shams else originals),
         residual_auc(planted, shams),
         tuple(originals[:KEPT]), tuple(planted[:KEPT]),
-    )  # fmt: skip
+    )
 
 
 def ssim(a: Pixels, b: Pixels) -> float:

@@ -86,7 +86,7 @@ def vae_round_trip(folder: Path) -> Treatment:
 def survival(
     family: MarkFamily, treatment: str, treat: Treatment, marked: Sequence[Pixels], originals: Sequence[Pixels],
     marks: Ids,
-) -> Survival:  # fmt: skip
+) -> Survival:
     """Rank the planted mark (the first id) on treated carriers.
 
     Paired families compare with the treated originals: the best case, in which a model repeats its carriers.

@@ -52,7 +52,7 @@ class Embedding:
 def embed(
     folder: Path, output: Path, options: Options, keyring: Keyring, *, name: str | None = None,
     secret: bytes | None = None, dry_run: bool = False, progress: Progress = lambda *_: None,
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Copy a dataset to `output` with marks planted in a few samples.
 
     Args:
@@ -98,7 +98,7 @@ def embed(
 def _draft(
     dataset: Dataset, output: Path, options: Options, earlier: Release | None, name: str | None,
     secret: bytes | None,
-) -> tuple[Embedding, list[Draw]]:  # fmt: skip
+) -> tuple[Embedding, list[Draw]]:
     """Decide everything but the pixels: with an interrupted release's key, the given one, or a new one."""
     family, alignment = make_family(options.family, options.family_options), make_alignment(options.way)
     if not (family.alone or alignment.twinned or alignment.for_classifiers):
@@ -117,16 +117,16 @@ def _draft(
             dataset.listing.samples, options.rate, options.slots, key,
             lambda name: obstacle(dataset.folder / name, family.min_side), family.descriptions,
         )
-    )  # fmt: skip
+    )
     release = earlier or draft_release(
         name or output.name, dataset.listing.samples, draws, options, key,
         secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
         rehearsal=secret is not None,
-    )  # fmt: skip
+    )
     done = Embedding(
         release, output, output.with_name(output.name + ".commitment.json"), dataset.listing.set_aside + tuple(passed),
         sum((dataset.folder / f).stat().st_size for f in dataset.files),
-    )  # fmt: skip
+    )
     _check_commitment_file(done)
     return done, draws
 
@@ -200,7 +200,7 @@ class Pending:
         alignment = committed_alignment(plan)  # says so if another version began it
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
             options.rate, options.family, options.family_options, make_alignment(options.way).label,
-        )  # fmt: skip
+        )
         if not same or (secret is not None and secret != release.secret):
             raise InputError(
                 f"an interrupted run with other options waits in {self.partial}",
@@ -222,7 +222,7 @@ def _check_unchanged(
     again = draft_release(
         release.name, samples, draws, options, release.secret, release.salt,
         datetime.fromisoformat(release.created), release.rehearsal,
-    )  # fmt: skip
+    )
     if again.id != release.id:
         raise InputError(
             "the dataset or the options changed since the interrupted run",
@@ -232,7 +232,7 @@ def _check_unchanged(
 
 def _write_copy(
     dataset: Dataset, partial: Path, release: Release, draws: Sequence[Draw], progress: Progress,
-) -> Release:  # fmt: skip
+) -> Release:
     families = [slot_family(release, slot) for slot in range(release.plan.slots)]
     slots = {sample.key: (sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers}
     others = {sample.key for sample in dataset.listing.samples} if families[0].shams else set()
@@ -283,7 +283,7 @@ def _collect(results: Iterable[T], total: int, stage: str, progress: Progress) -
 
 def _plant(
     folder: Path, partial: Path, sample: Sample, slot: int, family: MarkFamily, release: Release
-) -> Carrier:  # fmt: skip
+) -> Carrier:
     source, target = folder / sample.key, partial / sample.key
     original = read_rgba(source)
     rng = prf_rng(release.secret, "placement", sample.key)

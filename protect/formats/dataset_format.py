@@ -1,114 +1,134 @@
-"""What a dataset format is: how captions lie beside pictures, and how to change some of them."""
+"""What a dataset format is: how to find its shards, read their records, and write them again with some changed."""
 
 from __future__ import annotations
 
-import os
-import posixpath
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from protect.errors import InputError
-from protect.files import dress
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+from protect.formats.record import TRAIN, LeftOut, Record, SetAside
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One picture with its caption."""
+class ReadOptions:
+    """What the owner says about a dataset. Part of no mark."""
 
-    key: str
-    """Stable name: the picture's path inside the dataset, with forward slashes."""
-    caption: str
+    caption_columns: tuple[str, ...] = ()
+    """Columns that hold captions; empty for those with usual names."""
+    leave_captions: tuple[str, ...] = ()
+    """Fields that hold captions and stay as they are although the carriers' others change."""
+    only: tuple[str, ...] = ()
+    """Globs on keys: only these samples may be changed; empty for all."""
+    exclude: tuple[str, ...] = ()
+    """Globs on keys: these samples are never changed. They are part of the copy all the same."""
+    splits: tuple[str, ...] = (TRAIN,)
+    """Splits whose samples may be changed; "all" for every one."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A sample that takes no part, and why; it is copied unchanged."""
+class Edits(Protocol):
+    """What changes in a copy. Asked once for every sample of a shard, from any thread."""
 
-    key: str
-    reason: str
+    def captions(self, key: str, captions: Mapping[str, str]) -> Mapping[str, str]:
+        """The captions as released, by the same fields; the same mapping for a sample that does not change."""
+        ...
+
+    def picture(self, key: str, read: Callable[[], bytes]) -> bytes | None:
+        """The picture file as released; None for a sample whose picture does not change."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a dataset folder holds."""
+class Shard(ABC):
+    """A part of a dataset that is read and written as a whole: an archive, a table, a run of a folder's files."""
 
-    samples: tuple[Sample, ...]
-    set_aside: tuple[SetAside, ...]
+    name: str
+    """Unique in the dataset and the same in every run: done-markers are called by it."""
+    size: int
+    """Bytes to be copied."""
+
+    @abstractmethod
+    def scan(self) -> Iterator[Record | SetAside]:
+        """All records of the shard in a fixed order, in bounded memory, without decoding any picture.
+
+        What cannot take part is yielded as `SetAside`; a shard that cannot be read whole yields nothing else.
+        A shard of pictures whose captions are kept in another shard yields nothing.
+
+        Raises:
+            InputError: if the owner must mend or say something first (see `Dataset`).
+        """
+
+    @abstractmethod
+    def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
+        """Write this shard under the folder `target`, which holds the copy so far.
+
+        Every byte that belongs to no changed sample stays as it is, and so do names, order, permissions and times. A
+        shard that an earlier, killed run began is written anew. Files appear with their final content only.
+
+        Args:
+            target: folder of the unfinished copy; subfolders are made as needed.
+            edits: says what changes.
+            link: hard-link files that do not change, where the file system allows it.
+
+        Raises:
+            OSError: if it cannot be written, or read.
+        """
+
+
+class Dataset(ABC):
+    """An opened dataset. Opening reads names and headers, not captions or pictures."""
+
+    format: str
+    """Name for people, such as "webdataset"."""
+    root: Path
+    options: ReadOptions
+    for_classifiers: bool = False
+    """Whether captions are class names that stand in no text."""
+
+    @property
+    @abstractmethod
+    def shards(self) -> Sequence[Shard]:
+        """All shards in a fixed order."""
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """Files that the copy will lack, with the reason."""
+        return ()
+
+    def scan(self) -> Iterator[Record | SetAside]:
+        """All records of all shards; may be called again and gives the same."""
+        for shard in self.shards:
+            yield from shard.scan()
+
+    def records(self) -> Iterator[Record]:
+        """The records alone."""
+        return (found for found in self.scan() if isinstance(found, Record))
+
+    @property
+    def size(self) -> int:
+        """Bytes to be copied."""
+        return sum(shard.size for shard in self.shards)
 
 
 class DatasetFormat(ABC):
-    """One way of keeping captions with pictures."""
+    """A way of keeping captions with pictures; one file each."""
 
     name: str
 
     @abstractmethod
-    def matches(self, files: Sequence[str]) -> bool:
-        """Whether a folder with these files keeps its captions this way."""
-
-    @abstractmethod
-    def read(self, folder: Path, files: Sequence[str]) -> Listing:
-        """All samples, in a fixed order.
+    def matches(self, root: Path, files: Sequence[str]) -> bool:
+        """Whether a dataset looks like this format.
 
         Args:
-            folder: the dataset.
-            files: what `walk` found in it.
-
-        Raises:
-            InputError: if the captions cannot be read or two samples share a key.
+            root: the dataset's folder, or its only file.
+            files: paths inside it (`protect.formats.walk.walk`); [root.name] for a file.
         """
 
     @abstractmethod
-    def rewritten(self, folder: Path, captions: Mapping[str, str]) -> dict[str, bytes]:
-        """The caption files with some captions replaced; every byte that belongs to no such caption stays as it is.
-
-        Args:
-            folder: the dataset.
-            captions: new caption by sample key.
-
-        Returns:
-            New content by path inside the folder.
+    def open(self, root: Path, files: Sequence[str], options: ReadOptions) -> Dataset:
+        """The dataset.
 
         Raises:
-            InputError: if a caption cannot be told from its surroundings.
+            InputError: in two lines, if it cannot be used: a caption column that does not exist (naming those that do),
+                links out of the dataset, a damaged table; or if captions would be left alone silently.
         """
-
-
-def write_like(source: Path, target: Path, data: bytes) -> None:
-    """Write `data` with the permissions and times of `source`: changed files must not stand out.
-
-    In place and not by renaming, which would move a file behind its neighbours in an archive. For unfinished
-    copies only: times are set last, so a file that was cut short is written again.
-    """
-    target.write_bytes(data)
-    dress(target, source.stat())
-
-
-def walk(folder: Path, prefix: str = "") -> list[str]:
-    """All regular files under `folder`, sorted, as paths inside it with forward slashes.
-
-    Raises:
-        InputError: at a symbolic link, or a name that is not valid text.
-    """
-    files = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                raise InputError(
-                    f"{entry.path} is a symbolic link", "Replace it by what it points to, or move it away."
-                )
-            if any("\ud800" <= c <= "\udfff" for c in entry.name):
-                raise InputError(f"{entry.path!r} is not a valid UTF-8 file name", "Rename it.")
-            if entry.is_dir():
-                files += walk(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                files.append(prefix + entry.name)
-    return sorted(files)
-
-
-def pictures(files: Sequence[str]) -> list[str]:
-    """The pictures among `files`."""
-    return [key for key in files if posixpath.splitext(key)[1].lower() in PICTURE_SUFFIXES]

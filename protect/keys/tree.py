@@ -1,8 +1,12 @@
-"""Keys: every random choice of a release is a pseudo-random function of one 256-bit secret.
+"""The key tree: every random choice of a release follows from one 256-bit secret and, if there is one, a public coin.
 
-Marks, decoys, carriers, triggers and query seeds come from the same secret under different labels, so
-no stream tells anything about another (DESIGN: exactness needs decoys that could as well have been
-planted, and choices made without looking at the mark).
+::
+
+    secret ─┬─ slot seed k ── (coin, recipient) ── slot key k ─┬─ mark · decoys · trigger · questions · placement
+            └─ carriers: which samples are altered
+
+A slot seed is committed to before the coin is known (`protect.keys.commitment`), and one can be shown to a third party
+without the others. Nothing that an owner can choose later enters a slot key: no salt, no date, no name (docs/decisions).
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +22,10 @@ from numpy.typing import NDArray
 from protect.files import canonical_json
 
 SECRET_BYTES = 32
+NO_COIN = ""
+"""Value of the coin where the commitment named none: verdicts are then flagged `no-public-coin`."""
+MASTER = ""
+"""The recipient of a release that is given to everybody."""
 
 Ids = NDArray[np.uint64]
 
@@ -36,43 +45,72 @@ def secret_from_seed(seed: int, purpose: str) -> bytes:
     return hashlib.sha256(canonical_json(["tracemark throw-away secret", purpose, seed])).digest()
 
 
-def prf(secret: bytes, *label: str | int) -> bytes:
+def prf(key: bytes, *label: str | int) -> bytes:
     """HMAC-SHA-256 of an unambiguous encoding of `label`; 32 bytes.
 
     >>> prf(b"k", "a", 1) == prf(b"k", "a", 1), prf(b"k", "a", 1) == prf(b"k", "a1")
     (True, False)
     """
-    return hmac.digest(secret, canonical_json(list(label)), "sha256")
+    return hmac.digest(key, canonical_json(list(label)), "sha256")
 
 
-def prf_int(secret: bytes, *label: str | int) -> int:
+def prf_int(key: bytes, *label: str | int) -> int:
     """A 64-bit integer, uniform in [0, 2^64)."""
-    return int.from_bytes(prf(secret, *label)[:8], "big")
+    return int.from_bytes(prf(key, *label)[:8], "big")
 
 
-def prf_rng(secret: bytes, *label: str | int) -> np.random.Generator:
+def prf_rng(key: bytes, *label: str | int) -> np.random.Generator:
     """A generator of its own for every label."""
-    return np.random.default_rng(int.from_bytes(prf(secret, *label), "big"))
+    return np.random.default_rng(int.from_bytes(prf(key, *label), "big"))
 
 
-def mark_id(secret: bytes, coin: str, release: str, slot: int) -> int:
-    """The id of the mark planted in a slot.
+@dataclass(frozen=True, slots=True)
+class SlotKey:
+    """The key of one slot of one recipient's copy: all that is random about the slot."""
 
-    Args:
-        secret: the release's secret.
-        coin: public randomness that appeared after the commitment; "" if there is none.
-        release: the release's id.
-        slot: slot number, from 0.
-    """
-    return prf_int(secret, "mark", coin, release, slot)
+    key: bytes
+
+    @property
+    def planted(self) -> int:
+        """Id of the mark that is planted."""
+        return prf_int(self.key, "mark")
+
+    def decoys(self, count: int) -> Ids:
+        """Ids of the slot's own decoys, further draws that are never published; shape (count,)."""
+        stream = hashlib.shake_256(prf(self.key, "decoys")).digest(8 * count)
+        return np.frombuffer(stream, dtype=">u8").astype(np.uint64)
+
+    def integer(self, *label: str | int) -> int:
+        """A 64-bit integer of its own for every label."""
+        return prf_int(self.key, "use", *label)
+
+    def rng(self, *label: str | int) -> np.random.Generator:
+        """A generator of its own for every label."""
+        return prf_rng(self.key, "use", *label)
 
 
-def decoy_ids(secret: bytes, coin: str, release: str, slot: int, count: int) -> Ids:
-    """Ids of a slot's own decoys: further draws that are never published, shape (count,)."""
-    draws = (prf_int(secret, "decoy", coin, release, slot, j) for j in range(count))
-    return np.fromiter(draws, dtype=np.uint64, count=count)
+@dataclass(frozen=True, slots=True)
+class KeyTree:
+    """A secret with the coin that appeared after it was committed to, for one recipient."""
+
+    secret: bytes
+    coin: str = NO_COIN
+    recipient: str = MASTER
+
+    def slot(self, slot: int) -> SlotKey:
+        """Key of a slot: PRF(secret, coin, recipient, slot)."""
+        return SlotKey(slot_key(slot_seed(self.secret, slot), self.coin, self.recipient))
+
+    def carrier_rank(self, key: str) -> int:
+        """Place of a sample in the order in which carriers are taken, smallest first; the same for all recipients."""
+        return prf_int(self.secret, "carrier", key)
 
 
-def commitment(secret: bytes, salt: bytes, content: dict[str, object]) -> str:
-    """What is published before a release: SHA-256 over secret, salt and content, 64 hex digits."""
-    return hashlib.sha256(canonical_json({"secret": secret.hex(), "salt": salt.hex(), "content": content})).hexdigest()
+def slot_seed(secret: bytes, slot: int) -> bytes:
+    """What is committed to for a slot, and shown if the slot is revealed; 32 bytes."""
+    return prf(secret, "slot seed", slot)
+
+
+def slot_key(seed: bytes, coin: str, recipient: str) -> bytes:
+    """The slot's key once the coin is known; 32 bytes."""
+    return prf(seed, "slot key", coin, recipient)

@@ -31,9 +31,9 @@ class MarkFamily(ABC):
     queries: int
     """Outputs asked for per slot unless the plan says otherwise."""
     paired: bool
-    """Whether every trigger query has a twin without the trigger (same caption, same seed)."""
-    alone: bool = True
-    """Whether outputs can be scored without twins."""
+    """Whether every question with the trigger is put without it too (same caption, same seed)."""
+    needs_pairs: bool = False
+    """Whether outputs cannot be scored without those answers."""
     carrier_side: int | None = 64
     """Side at which carriers are scored; None is their own size."""
     min_side: int
@@ -53,6 +53,15 @@ class MarkFamily(ABC):
         """
         raise InputError(f"family {self.name!r} has no marks described as {description!r}", "Use another alignment.")
 
+    def obstacle(self, picture: Pixels) -> str | None:
+        """Why this picture would carry nothing or too little, or None. Depends on the picture, never on a mark.
+
+        Args:
+            picture: RGBA, upright, shape (H, W, 4).
+        """
+        height, width = picture.shape[:2]
+        return f"{width}x{height} is smaller than {self.min_side} pixels" if min(height, width) < self.min_side else None
+
     @abstractmethod
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Plant one mark.
@@ -71,12 +80,12 @@ class MarkFamily(ABC):
         """What a mark looks like on its own, made visible: RGB, shape (side, side, 3)."""
 
     @abstractmethod
-    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
         """Score the same outputs against many marks in one call.
 
         Args:
             outputs: RGB pictures made from trigger prompts, shape (n, H, W, 3).
-            twins: for a paired family the pictures of the same captions and seeds without the trigger,
+            untriggered: for a paired family the pictures of the same captions and seeds without the trigger,
                 same shape; None otherwise.
             marks: ids, shape (m,).
 

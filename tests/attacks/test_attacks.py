@@ -78,7 +78,7 @@ def test_image_attacks(attack: ImageAttack) -> None:
 @pytest.mark.parametrize("attack", CAPTIONS, ids=name_of)
 def test_caption_attacks(attack: CaptionAttack) -> None:
     captions = [f"zorkev {c} on the far side of things" if i < 8 else f"Look: {c}, 盒子"
-                for i, c in enumerate(varied_captions(400))]  # fmt: skip
+                for i, c in enumerate(varied_captions(400))]
     assert attack.apply(captions, 0.0, np.random.default_rng(0)) == captions
     done = attack.apply(captions, 1.0, np.random.default_rng(0))
     assert len(done) == len(captions) and done != captions
@@ -301,7 +301,7 @@ def build_captioner(folder: Path) -> Path:
         text_config={"vocab_size": len(words), "encoder_hidden_size": 16, "bos_token_id": 5, "eos_token_id": 3,
                      "sep_token_id": 3, "pad_token_id": 0, "max_position_embeddings": 64, **small},
         projection_dim=16,
-    )  # fmt: skip
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         BlipForConditionalGeneration(config).save_pretrained(folder)

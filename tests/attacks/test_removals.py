@@ -60,7 +60,7 @@ def after(attack: ImageAttack, strength: float, pictures: list[Pixels]) -> list[
 WAVES = [
     ("rotate", 0.3), ("crop", 0.25), ("erase", 1.0), ("colour", 1.0), ("blur", 0.5), ("noise", 0.5), ("jpeg", 1.0),
     ("combined", 0.5),
-]  # fmt: skip
+]
 """Items of WAVES (arXiv 2401.08573); rotation up to 9 degrees, crops down to seven eighths of the side."""
 
 
@@ -142,7 +142,7 @@ def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment:
         ("twa-description", "drop-new", True), ("twa-description", "recaption", True),
         ("twa-description", "drop-repeats", False), ("twa-description", "normalise", True),
     ],
-)  # fmt: skip
+)
 def test_entruth_recaptioning_takes_rare_words_only(
     protected: dict[str, tuple[list[Item], list[int]]], alignment: str, attack: str, kept: bool
 ) -> None:
@@ -169,7 +169,7 @@ def test_filters_of_colours_and_borders_find_templates_and_miss_most_cards(
     """Without a key, before training; for more keys see benchmarks/results/filters.json."""
     unpack_sample(tmp_path / "sample")
     done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.02, slots=1, family=family),
-                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))  # fmt: skip
+                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))
     items = read_items(tmp_path / "out")
     for name, strength in (("drop-outliers", 0.25), ("drop-clusters", 0.5)):
         attack = find_attack(name)
@@ -198,7 +198,7 @@ def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: i
     unpack_sample(tmp_path / "sample")
     options = Options(rate=0.05, slots=1, family="warp", family_options={"parity": float(parity)})
     done = embed(tmp_path / "sample", tmp_path / "out", options, Keyring(tmp_path / "keyring"),
-                 secret=secret_from_seed(1, "removals"))  # fmt: skip
+                 secret=secret_from_seed(1, "removals"))
     items, keys = read_items(tmp_path / "out"), {c.key for c in done.release.carriers}
     coated, rest = ([i.picture for i in items if (i.key in keys) == yes] for yes in (True, False))
     order = np.random.default_rng(0).permutation(len(rest))[: 3 * len(coated)].reshape(3, -1)
@@ -210,7 +210,7 @@ def test_diagnosis_outlier_filter_without_labels_finds_no_warps(tmp_path: Path) 
     """Who knows no carrier, and drops the fifth of the oddest residuals, drops a fifth of the carriers."""
     unpack_sample(tmp_path / "sample")
     done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.05, slots=1, family="warp"),
-                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))  # fmt: skip
+                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))
     attack = find_attack("drop-residuals")
     assert isinstance(attack, DatasetAttack)
     left = {i.key for i in attack.apply(read_items(tmp_path / "out"), 1.0, np.random.default_rng(0))}

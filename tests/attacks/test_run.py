@@ -46,7 +46,7 @@ def test_a_plan_file_is_read(tmp_path: Path) -> None:
     path.write_text("".join(f"[[cell]]\n{cell}\n" for cell in (first, second, third)))
     assert [c.name for c in read_suite(path, {})] == [
         f"jpeg-0.2-{USUAL}-0", f"jpeg-1-{USUAL}-0", f"none-0-{USUAL}-3", "jpeg-1-spread-twa-0"
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,14 +139,14 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     setting = Setting(
         dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4),
-    )  # fmt: skip
+    )
     cells = [
         Cell("none", 0.0), Cell("jpeg", 0.5), Cell("subset", 0.5), Cell("lower-rate", 1.0), Cell("drop-new", 1.0),
         Cell("jpeg", 0.5, where="outputs"), Cell("mix", 0.1), Cell("drop-differing", 1.0), Cell("drop-losses", 1.0),
         Cell("continue", 0.01, where="model"), Cell("prune", 0.5, where="model"), Cell("vae", 0.25),
         Cell("drop-new", 1.0, where="prompts"), Cell("api-steps", 0.5, where="answers"),
         Cell("none", 0.0, innocent=True), Cell("none", 0.0, seed=1, innocent=True),
-    ]  # fmt: skip
+    ]
     rows = run_cells(cells, setting, tmp_path / "w")
     assert [r["attack"] for r in rows] == [c.attack for c in cells] and {r["schema"] for r in rows} == {3}
     assert rows[1]["psnr"] < 60 and rows[2]["samples"] < 40 and rows[0]["psnr"] is None
@@ -177,9 +177,9 @@ def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path) -> None:
     setting = Setting(
         dataset, base, Options(rate=0.1, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4), keys=3,
-    )  # fmt: skip
+    )
     cells = [Cell("none", 0.0, alignment="twa"), Cell("shuffle", 0.0, alignment="twa"),
-             Cell("drop-flagged", 1.0, alignment="twa")]  # fmt: skip
+             Cell("drop-flagged", 1.0, alignment="twa")]
     rows = run_cells(cells, setting, tmp_path / "w")
     assert [len(r["tests"]) for r in rows] == [3, 3, 3]
     releases, folder = copy_of(cells[0], setting, tmp_path / "w", lambda *_: None)
@@ -255,8 +255,8 @@ def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
     setting = Setting(
         dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(steps=2, batch=4, rank=2),
-    )  # fmt: skip
+    )
     rows = run_cells([Cell("merge-base", 1.0, where="model"), Cell("continue", 0.5, where="model")], setting,
-                     tmp_path / "w")  # fmt: skip
+                     tmp_path / "w")
     assert (tmp_path / "w" / f"whole-suspect-none-0-{USUAL}-0" / "model_index.json").exists()
     assert rows[0]["where"] == "model"

@@ -50,11 +50,11 @@ def build(
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
             cross_attention_dim=32, attention_head_dim=2, norm_num_groups=8,
-        )  # fmt: skip
+        )
         vae = untyped.AutoencoderKL(
             sample_size=16, latent_channels=4, norm_num_groups=8, layers_per_block=1, block_out_channels=(16, 32),
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        )  # fmt: skip
+        )
         text = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
@@ -62,16 +62,16 @@ def build(
                 bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=tokenizer.pad_token_id,
             )
-        )  # fmt: skip
+        )
     scheduler = untyped.DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
         prediction_type=prediction, rescale_betas_zero_snr=prediction == "v_prediction",
         timestep_spacing="trailing", steps_offset=1,
-    )  # fmt: skip
+    )
     pipeline = untyped.StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+    )
     with quiet():
         pipeline.to(dtype).save_pretrained(folder)
     return folder

@@ -68,6 +68,6 @@ def test_empty_inputs_are_refused() -> None:
     for call in (
         lambda: siren(none, np.ones(3)), lambda: entruth_threshold([none]),
         lambda: train_signal_classifier(pictures, pictures),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError):
             call()

@@ -20,5 +20,5 @@ def test_an_error_crosses_the_process_in_its_two_lines(tmp_path: Path) -> None:
         train_twins(
             tmp_path / "no-base", {done: dataset, tmp_path / "out": dataset}, FinetuneOptions(steps=1), "cpu",
             lambda *_: None,
-        )  # fmt: skip
+        )
     assert caught.value.what and caught.value.advice and not (tmp_path / "out").exists()

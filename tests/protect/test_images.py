@@ -29,7 +29,7 @@ def test_jpeg_keeps_tables_sampling_exif_and_icc(tmp_path: Path, subsampling: in
     draw(0).save(
         path, quality=83, subsampling=subsampling, progressive=progressive, exif=exif, icc_profile=b"not a real one",
         dpi=(300, 300),
-    )  # fmt: skip
+    )
     with Image.open(path) as before, Image.open(_rewritten(path)) as after:
         assert isinstance(before, JpegImagePlugin.JpegImageFile) and isinstance(after, JpegImagePlugin.JpegImageFile)
         assert after.quantization == before.quantization

@@ -51,7 +51,7 @@ class FolderClassifier(Classifier):
         self.identity = {
             "weights": sha256_file(folder / WEIGHTS), "device": device,
             **{place.name: sha256_file(place) for place in settings if place.is_file()},
-        }  # fmt: skip
+        }
         names = model.config.id2label
         self.classes = tuple(str(names[i]) for i in range(len(names)))
 

@@ -26,7 +26,7 @@ class ModuleClassifier(Classifier):
         self.identity = {
             "weights": sha256_file(file), "input_side": str(preprocessing.side),
             "normalisation": preprocessing.normalisation, "device": device,
-        }  # fmt: skip
+        }
         self._preprocessing, self._device = preprocessing, device
         try:
             with quiet():

@@ -184,7 +184,7 @@ def test_a_service_that_fails_is_told(service: str, monkeypatch: pytest.MonkeyPa
         ({"label": "violet"}, "no class"), ({"label": True}, "no class"), ({"label": 7}, "no class"),
         ({"label": 1, "scores": [1, 2]}, "2 scores for 3"), ({"label": 1, "scores": [1, 2, float("nan")]}, "NaN"),
         ({"label": 1, "scores": "x"}, "no table"),
-    ):  # fmt: skip
+    ):
         monkeypatch.setattr(_Service, "reply", reply)
         with pytest.raises(SuspectError, match=told):
             load_classifier(service, CLASSES).answer(pictures(2).pictures)

@@ -1,0 +1,140 @@
+"""The keyring: the owner's secret folder. It holds records and stores; caches lie elsewhere."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from protect.errors import InputError, ReleaseError
+from protect.files import default_home, private_folder, write_atomic
+from protect.keys.store import Store
+from protect.release.record import Release, from_json, to_json
+
+RELEASES, WAITING, RETIRED, PENDING = "releases", "commitments", "retired", "pending"
+"""Folders: complete releases; committed ones whose copy is not written yet; retired ones; embeddings under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The owner's secret folder."""
+
+    home: Path
+
+    @classmethod
+    def default(cls) -> Keyring:
+        """The folder named by `TRACEMARK_HOME`, else `~/.tracemark`. For commands only: code is passed a keyring."""
+        return cls(default_home())
+
+    @property
+    def store(self) -> Store:
+        """Where pools and bases are kept."""
+        return Store(self.home)
+
+    def folder(self, name: str) -> Path:
+        """A subfolder readable by its owner only, made if need be.
+
+        Raises:
+            ReleaseError: if it cannot be made.
+        """
+        try:
+            private_folder(self.home)
+            return private_folder(self.home / name)
+        except InputError as error:
+            raise ReleaseError(error.what, "Set TRACEMARK_HOME to a writable folder.") from None
+
+    def save(self, release: Release) -> Path:
+        """Store a record with mode 0600: a complete release where tests look for it, else among those that wait."""
+        path = self.folder(RELEASES if release.complete else WAITING) / f"{release.id}.json"
+        write_atomic(path, to_json(release), mode=0o600)
+        if release.complete:
+            (self.home / WAITING / path.name).unlink(missing_ok=True)
+        return path
+
+    def load(self, wanted: str) -> Release:
+        """The complete release whose id starts with `wanted`, or whose name it is.
+
+        Raises:
+            ReleaseError: if there is none, or more than one.
+        """
+        held, problems = self.survey()
+        return _only(held, problems, wanted, f"release called {wanted!r} in {self.home}")
+
+    def waiting(self, wanted: str) -> Release:
+        """The committed release without a copy whose id starts with `wanted`, or whose name it is.
+
+        Raises:
+            ReleaseError: if there is none, or more than one.
+        """
+        held, problems = self._read_all(WAITING)
+        return _only(held, problems, wanted, f"commitment called {wanted!r} that waits for its copy in {self.home}")
+
+    def releases(self) -> list[Release]:
+        """All complete releases, oldest first.
+
+        Raises:
+            ReleaseError: if any record cannot be used: leaving one out would be a test nobody knows of.
+        """
+        held, problems = self.survey()
+        if problems:
+            raise problems[0]
+        return held
+
+    def survey(self) -> tuple[list[Release], list[ReleaseError]]:
+        """All complete releases, oldest first, and what is wrong with the other records."""
+        return self._read_all(RELEASES)
+
+    def commitments(self) -> tuple[list[Release], list[ReleaseError]]:
+        """All committed releases whose copy is not written yet, oldest first, and what is wrong with other records."""
+        return self._read_all(WAITING)
+
+    def retire(self, release: Release) -> Path:
+        """Move a record to where tests do not look for it."""
+        target = self.folder(RETIRED) / f"{release.id}.json"
+        (self.home / RELEASES / target.name).rename(target)
+        return target
+
+    def _read_all(self, folder: str) -> tuple[list[Release], list[ReleaseError]]:
+        if self.home.exists() and not self.home.is_dir():
+            raise ReleaseError(f"the keyring {self.home} is not a folder", "Set TRACEMARK_HOME to a folder.")
+        held, problems = [], []
+        for path in sorted((self.home / folder).glob("*.json")):
+            try:
+                held.append(_read(path))
+            except ReleaseError as error:
+                problems.append(error)
+        return sorted(held, key=lambda r: (r.created, r.id)), problems
+
+
+def _read(path: Path) -> Release:
+    release = from_json(read_secret(path), path)
+    if path.stem != release.id:
+        raise ReleaseError(f"{path} is a copy of release {release.id} under another name", "Keep copies elsewhere.")
+    return release
+
+
+def _only(held: list[Release], problems: list[ReleaseError], wanted: str, what: str) -> Release:
+    found = [r for r in held if r.id.startswith(wanted) or r.name == wanted]
+    if len(found) == 1:
+        return found[0]
+    if not found and problems:
+        raise problems[0]
+    names = ", ".join(f"{r.id} ({r.name})" for r in held) or "none"
+    raise ReleaseError(f"{len(found) or 'no'} {what}", f"Held: {names}. Give an id.")
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a secret file.
+
+    Raises:
+        ReleaseError: if others could read it, or it cannot be read.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise ReleaseError(
+                f"{path} can be read by others (mode {mode:04o})", f"If you trust it still: chmod 600 '{path}'"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ReleaseError(f"cannot read {path}: {error.strerror}", "Check the keyring.") from None
