@@ -26,8 +26,12 @@ class StruckSuspect(Suspect):
     """
 
     def __init__(
-        self, suspect: Suspect, attack: ImageAttack | CaptionAttack | ApiAttack, strength: float,
-        captions: Sequence[str], cache: Path,
+        self,
+        suspect: Suspect,
+        attack: ImageAttack | CaptionAttack | ApiAttack,
+        strength: float,
+        captions: Sequence[str],
+        cache: Path,
     ) -> None:
         self._suspect, self._attack, self._strength = suspect, attack, strength
         self._captions, self._cache = list(captions), cache

@@ -40,8 +40,12 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]], examples: Path) -> No
     ]
     environment = Environment(loader=PackageLoader("attacks", "."), autoescape=select_autoescape(["j2"]))
     html = environment.get_template("page.html.j2").render(
-        cells=worst_first, pictures=pictures, innocents=innocents, plot=Markup(svg(cost_plot(cells))),
-        found=sum(c["found"] for c in cells), n=sum(c["n"] for c in cells),
+        cells=worst_first,
+        pictures=pictures,
+        innocents=innocents,
+        plot=Markup(svg(cost_plot(cells))),
+        found=sum(c["found"] for c in cells),
+        n=sum(c["n"] for c in cells),
     )
     write_atomic(path, html.encode())
 
@@ -90,10 +94,13 @@ def _cell(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict
     mean = np.mean(costs, axis=0).tolist() if costs else None
     made = tests(own)
     return {
-        "cell": own[0], "found": sum(t["verdict"] == "evidence" for t in made), "cost": mean,
+        "cell": own[0],
+        "found": sum(t["verdict"] == "evidence" for t in made),
+        "cost": mean,
         "n": conclusive(own),
         "reason": next((t["reason"] for t in made if t["verdict"] == "inconclusive"), ""),
-        "least": min(t["e_value"] for t in made), "alpha": own[0]["alpha"],
+        "least": min(t["e_value"] for t in made),
+        "alpha": own[0]["alpha"],
         "evidence": float(np.exp(np.mean([np.log(max(t["e_value"], 1e-3)) for t in made]))),
     }
 
@@ -104,8 +111,11 @@ def cost_plot(cells: Sequence[dict[str, Any]]) -> Figure:
     axes = figure.add_subplot()
     priced = [c for c in cells if c["cost"] is not None]
     far = 0.1 * max((c["cost"][1] for c in priced), default=0.0)
-    axes.set(yscale="log", xlabel="rise of the kernel distance between the model's pictures and real ones",
-             ylabel="evidence E (line: 1 / α)")
+    axes.set(
+        yscale="log",
+        xlabel="rise of the kernel distance between the model's pictures and real ones",
+        ylabel="evidence E (line: 1 / α)",
+    )
     axes.set_xscale("symlog", linthresh=10)  # most attacks cost next to nothing, refusals very much
     for cell in priced:
         colour = "#15803d" if cell["found"] == cell["n"] > 0 else "#c2410c"

@@ -31,7 +31,10 @@ def _latents(pipeline: Any, pictures: Sequence[Pixels]) -> torch.Tensor:
 
 def _context(pipeline: Any, captions: Sequence[str]) -> torch.Tensor:
     ids = pipeline.tokenizer(
-        list(captions), padding="max_length", truncation=True, max_length=pipeline.tokenizer.model_max_length,
+        list(captions),
+        padding="max_length",
+        truncation=True,
+        max_length=pipeline.tokenizer.model_max_length,
         return_tensors="pt",
     ).input_ids
     return torch.as_tensor(pipeline.text_encoder(ids.to(pipeline.device))[0])
@@ -109,6 +112,7 @@ def kernel_distance(a: Array, b: Array) -> float:
     n, m = len(a), len(b)
     own, other = kernel(a, a), kernel(b, b)
     return float(
-        (own.sum() - np.trace(own)) / (n * (n - 1)) + (other.sum() - np.trace(other)) / (m * (m - 1))
+        (own.sum() - np.trace(own)) / (n * (n - 1))
+        + (other.sum() - np.trace(other)) / (m * (m - 1))
         - 2 * kernel(a, b).mean()
     )

@@ -23,8 +23,13 @@ PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)
 LEAST = 48
 """Samples without which there is nothing to split."""
 PLACES: dict[str, tuple[str, ...]] = {
-    "images": ("training", "outputs"), "captions": ("training", "prompts"), "dataset": ("training",),
-    "training": ("training",), "model": ("model",), "api": ("answers",), "outputs": ("outputs",),
+    "images": ("training", "outputs"),
+    "captions": ("training", "prompts"),
+    "dataset": ("training",),
+    "training": ("training",),
+    "model": ("model",),
+    "api": ("answers",),
+    "outputs": ("outputs",),
 }
 """Where in the chain attacks of each kind can strike; the first is the default."""
 
@@ -112,20 +117,46 @@ def place_of(attack: str) -> str:
 
 
 STANDARD: tuple[tuple[str, float, str], ...] = (
-    ("none", 0, "training"), ("recaption", 1, "training"), ("drop-outliers", 0.25, "training"),
-    ("drop-losses", 0.5, "training"), ("drop-clusters", 0.5, "training"), ("deduplicate", 0.4, "training"),
-    ("mix", 1 / 3, "training"), ("crop", 0.5, "training"), ("purify", 0.5, "training"), ("restore", 0.5, "training"),
-    ("jpeg", 0.56, "training"), ("vae", 0.25, "training"), ("drop-new", 1, "training"),
-    ("subtract-mean", 1, "training"), ("drop-rings", 0.5, "training"), ("drop-flagged", 1, "training"),
-    ("drop-described", 1, "training"), ("continue", 0.5, "model"), ("merge-other", 1, "model"),
+    ("none", 0, "training"),
+    ("recaption", 1, "training"),
+    ("drop-outliers", 0.25, "training"),
+    ("drop-losses", 0.5, "training"),
+    ("drop-clusters", 0.5, "training"),
+    ("deduplicate", 0.4, "training"),
+    ("mix", 1 / 3, "training"),
+    ("crop", 0.5, "training"),
+    ("purify", 0.5, "training"),
+    ("restore", 0.5, "training"),
+    ("jpeg", 0.56, "training"),
+    ("vae", 0.25, "training"),
+    ("drop-new", 1, "training"),
+    ("subtract-mean", 1, "training"),
+    ("drop-rings", 0.5, "training"),
+    ("drop-flagged", 1, "training"),
+    ("drop-described", 1, "training"),
+    ("continue", 0.5, "model"),
+    ("merge-other", 1, "model"),
     ("combined", 0.5, "outputs"),
     # Those below cost questions only: they share the first cell's model.
-    ("jpeg", 0.56, "outputs"), ("crop", 0.5, "outputs"), ("flip", 1, "outputs"), ("rotate", 0.5, "outputs"),
-    ("noise", 0.5, "outputs"), ("blur", 0.5, "outputs"), ("refuse", 0.5, "outputs"), ("drop-new", 1, "prompts"),
-    ("drop-repeats", 1, "prompts"), ("paraphrase", 1, "prompts"), ("shuffle", 1, "prompts"),
-    ("normalise", 1, "prompts"), ("prune", 0.5, "model"), ("quantise-weights", 0.8, "model"),
-    ("weight-noise", 0.5, "model"), ("merge-base", 0.5, "model"), ("api-steps", 0.75, "answers"),
-    ("api-guidance", 1, "answers"), ("api-negative", 1, "answers"),
+    ("jpeg", 0.56, "outputs"),
+    ("crop", 0.5, "outputs"),
+    ("flip", 1, "outputs"),
+    ("rotate", 0.5, "outputs"),
+    ("noise", 0.5, "outputs"),
+    ("blur", 0.5, "outputs"),
+    ("refuse", 0.5, "outputs"),
+    ("drop-new", 1, "prompts"),
+    ("drop-repeats", 1, "prompts"),
+    ("paraphrase", 1, "prompts"),
+    ("shuffle", 1, "prompts"),
+    ("normalise", 1, "prompts"),
+    ("prune", 0.5, "model"),
+    ("quantise-weights", 0.8, "model"),
+    ("weight-noise", 0.5, "model"),
+    ("merge-base", 0.5, "model"),
+    ("api-steps", 0.75, "answers"),
+    ("api-guidance", 1, "answers"),
+    ("api-negative", 1, "answers"),
 )
 """Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
 

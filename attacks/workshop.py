@@ -92,11 +92,18 @@ def bind(setting: Setting, work: Path) -> None:
     (work / "cells").mkdir(parents=True, exist_ok=True)
     shared = asdict(setting.embedding) | {"family_options": dict(setting.family_options)}
     del shared["family"], shared["alignment"]  # each cell's own
-    stamp(work / "attacks.json", {
-        "schema": SCHEMA, "dataset": str(setting.dataset.resolve()), "base": str(setting.base.resolve()),
-        "embedding": shared, "tuning": asdict(setting.tuning), "keys": setting.keys,
-        "captioner": setting.captioner and str(setting.captioner.resolve()),
-    })
+    stamp(
+        work / "attacks.json",
+        {
+            "schema": SCHEMA,
+            "dataset": str(setting.dataset.resolve()),
+            "base": str(setting.base.resolve()),
+            "embedding": shared,
+            "tuning": asdict(setting.tuning),
+            "keys": setting.keys,
+            "captioner": setting.captioner and str(setting.captioner.resolve()),
+        },
+    )
 
 
 def run_cells(
@@ -186,8 +193,14 @@ def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dic
     split(setting.dataset, work)
     releases, marked = copy_of(cell, setting, work, progress)
     trained = cell.trained
-    means = Means(setting.base, work / "clean", lambda: copy_of(trained, setting, work, progress, 1)[1],
-                  setting.tuning, setting.device, setting.captioner)
+    means = Means(
+        setting.base,
+        work / "clean",
+        lambda: copy_of(trained, setting, work, progress, 1)[1],
+        setting.tuning,
+        setting.device,
+        setting.captioner,
+    )
     attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
     copy = work / "own" if cell.innocent else marked
     if isinstance(attack, ImageAttack):
@@ -287,8 +300,14 @@ def _judge(base: Path, device: str, work: Path) -> tuple[Any, Array]:
 def _row(cell: Cell, verdicts: Sequence[Verdict], more: dict[str, Any]) -> dict[str, Any]:
     plan = verdicts[0].release.plan
     tests = [
-        {"verdict": v.outcome, "reason": v.reason, "e_value": v.e_value,
-         "p_values": [s.evidence.p_value for s in v.slots], "queries": v.queries, "carriers": v.release.plan.carriers}
+        {
+            "verdict": v.outcome,
+            "reason": v.reason,
+            "e_value": v.e_value,
+            "p_values": [s.evidence.p_value for s in v.slots],
+            "queries": v.queries,
+            "carriers": v.release.plan.carriers,
+        }
         for v in verdicts
     ]
     return {

@@ -79,8 +79,14 @@ def rules(work: Path, release: Release, cache: Path) -> dict[str, Callable[[Pixe
     clean = suspect_of(work, "innocent", REFERENCE)
     reference = scores(cached_outputs(clean, questions(release, CLEAN_OUTPUTS), PLAIN, cache, lambda _: None))
     threshold = entruth_threshold(
-        [scores(cached_outputs(suspect_of(work, "innocent", s), questions(release, OUTPUTS), PLAIN, cache,
-                               lambda _: None)) for s in THRESHOLD_MODELS]
+        [
+            scores(
+                cached_outputs(
+                    suspect_of(work, "innocent", s), questions(release, OUTPUTS), PLAIN, cache, lambda _: None
+                )
+            )
+            for s in THRESHOLD_MODELS
+        ]
     )
     folder, original = work / release.name, work / "dataset"
     marked, before = (
@@ -100,8 +106,9 @@ def tuned_on_other(work: Path, folder: Path) -> dict[str, Suspect]:
     found = {}
     for seed in OTHER_SEEDS:
         output = work / f"other-{folder.name}-{seed}"
-        train_suspect(miniature_path(), folder, output, replace(FULL, seed=seed), device="cpu",
-                      progress=lambda *_: None)
+        train_suspect(
+            miniature_path(), folder, output, replace(FULL, seed=seed), device="cpu", progress=lambda *_: None
+        )
         found[output.name] = load_suspect(output)
     return found
 
@@ -169,16 +176,25 @@ def main() -> None:
     rule_names = [k for k in rows[0] if k not in {"release", "suspect", "domain"}]
     table = {
         rule: {
-            **{domain: _count([r for r in rows if r["suspect"] != "guilty" and r["domain"] == domain], rule)
-               for domain in ("as committed", "6 steps, guidance 7.5", "JPEG 30")},
+            **{
+                domain: _count([r for r in rows if r["suspect"] != "guilty" and r["domain"] == domain], rule)
+                for domain in ("as committed", "6 steps, guidance 7.5", "JPEG 30")
+            },
             "guilty": _count([r for r in rows if r["suspect"] == "guilty" and r["domain"] == "as committed"], rule),
         }
         for rule in rule_names
     }
     plot(table)
-    write_result("baselines", {"table": table, "rows": rows, "clean_models_seen_by_the_papers": THRESHOLD_MODELS,
-                               "note": "innocents of one release share its key: they are not independent trials"},
-                 clock())
+    write_result(
+        "baselines",
+        {
+            "table": table,
+            "rows": rows,
+            "clean_models_seen_by_the_papers": THRESHOLD_MODELS,
+            "note": "innocents of one release share its key: they are not independent trials",
+        },
+        clock(),
+    )
 
 
 def _ours(work: Path, release: Release, suspect: Suspect, departures: Departures) -> bool:

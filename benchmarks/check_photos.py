@@ -37,9 +37,14 @@ def main() -> None:
         write_page(args.page, found, args.photos)
     rows = {
         c.family: {
-            "verdict": c.verdict, "pictures": c.tested, "psnr": c.psnr, "ssim": c.ssim,
-            "near_duplicates": c.duplicates, "near_duplicates_before": c.duplicates_before,
-            "untouched_auc": c.untouched_auc, "sham_auc": c.sham_auc,
+            "verdict": c.verdict,
+            "pictures": c.tested,
+            "psnr": c.psnr,
+            "ssim": c.ssim,
+            "near_duplicates": c.duplicates,
+            "near_duplicates_before": c.duplicates_before,
+            "untouched_auc": c.untouched_auc,
+            "sham_auc": c.sham_auc,
             "survivals": [asdict(s) for s in c.survivals],
         }
         for c in found

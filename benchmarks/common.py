@@ -64,8 +64,12 @@ def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
     return path
 
 
-def run_stages(doc: str | None, train: Callable[[Path, int, int], None], judge: Callable[[Path], None],
-               prepare: Callable[[Path], object]) -> None:
+def run_stages(
+    doc: str | None,
+    train: Callable[[Path, int, int], None],
+    judge: Callable[[Path], None],
+    prepare: Callable[[Path], object],
+) -> None:
     """The command line of a benchmark in stages; training in parts uses its share of the cores.
 
     Args:

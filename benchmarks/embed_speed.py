@@ -89,7 +89,11 @@ def main() -> None:
     codec = (time.perf_counter() - start) / 20 * int(0.02 * args.files) / (os.cpu_count() or 1)
     bytes_ = sum(p.stat().st_size for p in source.iterdir())
     data = {
-        "files": args.files, "bytes": bytes_, "cp_seconds": copies, "embed_seconds": embeds, "stage_ends": stages,
+        "files": args.files,
+        "bytes": bytes_,
+        "cp_seconds": copies,
+        "embed_seconds": embeds,
+        "stage_ends": stages,
         "ratio_of_medians": float(np.median(embeds) / np.median(copies)),
         "carrier_codec_seconds_over_workers": codec,
         "target": "embed <= 2 x cp -r + carriers' codec time / workers",

@@ -68,9 +68,13 @@ class Cell:
         """
         visible = self.family in {"template", "scene"}
         return Options(
-            rate=self.rate, family=self.family, alignment=self.alignment, slots=2 if self.family == "scene" else 1,
+            rate=self.rate,
+            family=self.family,
+            alignment=self.alignment,
+            slots=2 if self.family == "scene" else 1,
             family_options={**self.options, **stored.get(self.family, {})},
-            steps=12, queries=None if visible else 32,
+            steps=12,
+            queries=None if visible else 32,
         )
 
 
@@ -90,17 +94,33 @@ class Chain:
         return work / f"chain-suspect-{self.name}-{seed}"
 
 
-VISIBLE = Chain("visible", (
-    Cell("template", "waa", 0.02), Cell("template", "twa", 0.02), Cell("template", "twa", 0.01),
-    Cell("template", "twa", 0.005), Cell("template", "twa", 0.002), Cell("template", "twa-conjunction", 0.02),
-    Cell("template", "twa-description", 0.02), Cell("scene", "twa", 0.04),
-), TUNING)
+VISIBLE = Chain(
+    "visible",
+    (
+        Cell("template", "waa", 0.02),
+        Cell("template", "twa", 0.02),
+        Cell("template", "twa", 0.01),
+        Cell("template", "twa", 0.005),
+        Cell("template", "twa", 0.002),
+        Cell("template", "twa-conjunction", 0.02),
+        Cell("template", "twa-description", 0.02),
+        Cell("scene", "twa", 0.04),
+    ),
+    TUNING,
+)
 """`waa` comes first: its n-gram must be drawn from the captions as they were, not from earlier triggers."""
-HIDDEN = Chain("hidden", (
-    Cell("spread", "twa", 0.05, {"psnr": 24}), Cell("spread", "twa", 0.05, {"psnr": 30}),
-    Cell("tint", "twa", 0.05), Cell("tint", "twa", 0.02), Cell("warp", "twa", 0.05),
-    Cell("warp", "twa", 0.05, {"strength": 4}),
-), FULL)
+HIDDEN = Chain(
+    "hidden",
+    (
+        Cell("spread", "twa", 0.05, {"psnr": 24}),
+        Cell("spread", "twa", 0.05, {"psnr": 30}),
+        Cell("tint", "twa", 0.05),
+        Cell("tint", "twa", 0.02),
+        Cell("warp", "twa", 0.05),
+        Cell("warp", "twa", 0.05, {"strength": 4}),
+    ),
+    FULL,
+)
 """These need more than the visible ones: full fine-tuning."""
 CHAINS = (VISIBLE, HIDDEN)
 
@@ -164,10 +184,17 @@ def judge_chain(work: Path, chain: Chain, seed: int, innocent: Suspect) -> Itera
         first = detect(release, accused, ledger, departures=Departures(queries=1)).slots[0].evidence.p_value
         kept = verify(release, last).intact
         yield {
-            "cell": cell.name, **asdict(cell), "seed": seed, "method": tuning.method,
-            "carriers": release.plan.carriers, "kept": kept, "sightings": kept * passes / release.plan.slots,
+            "cell": cell.name,
+            **asdict(cell),
+            "seed": seed,
+            "method": tuning.method,
+            "carriers": release.plan.carriers,
+            "kept": kept,
+            "sightings": kept * passes / release.plan.slots,
             "psnr_median": float(np.median([c.psnr for c in release.carriers])),
-            "first_query_p": first, **row(verdict), "innocent": twin.outcome,
+            "first_query_p": first,
+            **row(verdict),
+            "innocent": twin.outcome,
             "innocent_p": twin.slots[0].evidence.p_value,
         }
 

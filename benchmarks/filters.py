@@ -25,9 +25,18 @@ from protect.release.plan import Options
 from protect.release.record import Keyring
 from protect.sample import unpack_sample
 
-FILTERS = (("drop-outliers", 0.25), ("drop-outliers", 1.0), ("drop-clusters", 0.25), ("drop-clusters", 0.5),
-           ("drop-residuals", 0.5), ("deduplicate", 0.4), ("drop-rings", 0.25), ("drop-rings", 0.5),
-           ("drop-flagged", 1.0), ("drop-described", 1.0))
+FILTERS = (
+    ("drop-outliers", 0.25),
+    ("drop-outliers", 1.0),
+    ("drop-clusters", 0.25),
+    ("drop-clusters", 0.5),
+    ("drop-residuals", 0.5),
+    ("deduplicate", 0.4),
+    ("drop-rings", 0.25),
+    ("drop-rings", 0.5),
+    ("drop-flagged", 1.0),
+    ("drop-described", 1.0),
+)
 FAMILIES, KEYS = ("template", "card", "tint", "spread", "warp"), range(730, 733)
 
 
@@ -35,7 +44,8 @@ def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str
     """One row a filter: shares of each slot's carriers and of all samples that it takes."""
     target, keyring = work / f"{source.name}-{options.family}-{key}", Keyring((work / "keyring").absolute())
     release = (
-        keyring.load(target.name) if target.exists()
+        keyring.load(target.name)
+        if target.exists()
         else embed(source, target, options, keyring, secret=secret_from_seed(key, "filters")).release
     )
     items = read_items(target)
@@ -44,13 +54,17 @@ def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str
         attack = find_attack(name)
         assert isinstance(attack, DatasetAttack)
         left = {i.key for i in attack.apply(items, strength, np.random.default_rng(key))}
-        rows.append({
-            "filter": name, "strength": strength, "of_all": 1 - len(left) / len(items),
-            "of_carriers": [
-                float(np.mean([c.key not in left for c in release.carriers if c.slot == slot]))
-                for slot in range(release.plan.slots)
-            ],
-        })
+        rows.append(
+            {
+                "filter": name,
+                "strength": strength,
+                "of_all": 1 - len(left) / len(items),
+                "of_carriers": [
+                    float(np.mean([c.key not in left for c in release.carriers if c.slot == slot]))
+                    for slot in range(release.plan.slots)
+                ],
+            }
+        )
     return rows
 
 
@@ -73,8 +87,11 @@ def main() -> None:
         for options in kinds:
             runs = [taken(source, work, options, key) for key in KEYS]
             table[f"{name}, {options.family}"] = [
-                {**rows[0], "of_all": float(np.mean([r["of_all"] for r in rows])),
-                 "of_carriers": [share for r in rows for share in r["of_carriers"]]}
+                {
+                    **rows[0],
+                    "of_all": float(np.mean([r["of_all"] for r in rows])),
+                    "of_carriers": [share for r in rows for share in r["of_carriers"]],
+                }
                 for rows in map(list, zip(*runs, strict=True))
             ]
             print(name, options.family, flush=True)

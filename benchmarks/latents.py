@@ -117,8 +117,9 @@ def main() -> None:
             found[f"{name}, {psnr:g} dB"] = measure(family, carriers, outputs, twins, latents)
             print(name, psnr, found[f"{name}, {psnr:g} dB"], flush=True)
         found[f"fitted to each picture, {psnr:g} dB"] = {"latent_shift": fitted(carriers, psnr, latents)}
-    write_result("latents", {"unit": "latent spread per channel; standard deviations of decoy scores", "found": found},
-                 clock())
+    write_result(
+        "latents", {"unit": "latent spread per channel; standard deviations of decoy scores", "found": found}, clock()
+    )
 
 
 if __name__ == "__main__":

@@ -18,22 +18,44 @@ from benchmarks.common import Clock, run_stages, write_result
 from benchmarks.families import Cell, Chain, judge_chains, train_chains
 from benchmarks.suspects import FULL, prepare
 
-NOTO = Chain("noto", (
-    Cell("template", "waa", 0.02), Cell("template", "twa", 0.005), Cell("template", "twa", 0.005, key=1),
-    Cell("template", "twa-conjunction", 0.005),
-), replace(FULL, steps=600), seeds=range(310, 315), dataset="noto")
+NOTO = Chain(
+    "noto",
+    (
+        Cell("template", "waa", 0.02),
+        Cell("template", "twa", 0.005),
+        Cell("template", "twa", 0.005, key=1),
+        Cell("template", "twa-conjunction", 0.005),
+    ),
+    replace(FULL, steps=600),
+    seeds=range(310, 315),
+    dataset="noto",
+)
 """`waa` comes first, as in `benchmarks.families`."""
-UNSEEN = Chain("unseen", (
-    Cell("latent", "twa", 0.05, {"psnr": 30.0}), Cell("spread", "twa", 0.05, {"psnr": 30.0}),
-    Cell("latent", "twa", 0.2, {"psnr": 34.0}),
-), replace(FULL, steps=400), seeds=range(330, 332))
-FIFTH = Chain("fifth", (
-    Cell("latent", "twa", 0.2, {"psnr": 30.0}), Cell("spread", "twa", 0.2, {"psnr": 30.0}),
-), replace(FULL, steps=400), seeds=range(340, 345))
+UNSEEN = Chain(
+    "unseen",
+    (
+        Cell("latent", "twa", 0.05, {"psnr": 30.0}),
+        Cell("spread", "twa", 0.05, {"psnr": 30.0}),
+        Cell("latent", "twa", 0.2, {"psnr": 34.0}),
+    ),
+    replace(FULL, steps=400),
+    seeds=range(330, 332),
+)
+FIFTH = Chain(
+    "fifth",
+    (
+        Cell("latent", "twa", 0.2, {"psnr": 30.0}),
+        Cell("spread", "twa", 0.2, {"psnr": 30.0}),
+    ),
+    replace(FULL, steps=400),
+    seeds=range(340, 345),
+)
 TINT = Chain("tint", (Cell("tint", "twa", 0.2),), FULL, seeds=range(320, 325))
 JOBS = (
     [(UNSEEN, 330), (UNSEEN, 331), (NOTO, 310), (FIFTH, 340), (NOTO, 311), (FIFTH, 341), (NOTO, 312)]
-    + [(FIFTH, seed) for seed in (342, 343, 344)] + [(TINT, seed) for seed in TINT.seeds] + [(NOTO, 313), (NOTO, 314)]
+    + [(FIFTH, seed) for seed in (342, 343, 344)]
+    + [(TINT, seed) for seed in TINT.seeds]
+    + [(NOTO, 313), (NOTO, 314)]
 )
 """The most telling first."""
 

@@ -23,9 +23,30 @@ from train_miniature import on_background, plain, read_pairs, to_tensor
 CAPTIONS = 200
 SAMPLER = Sampler(steps=20, guidance=3.0)
 PROMPTS = (
-    "red apple", "rocket", "house building", "guitar", "sun with face", "blue heart", "slice of pizza", "soccer ball",
-    "strawberry", "umbrella", "crescent moon", "glowing star", "pear", "banana", "automobile", "birthday cake", "crown",
-    "mushroom", "cactus", "smiling face with sunglasses", "ghost", "vertical traffic light", "black heart", "tangerine",
+    "red apple",
+    "rocket",
+    "house building",
+    "guitar",
+    "sun with face",
+    "blue heart",
+    "slice of pizza",
+    "soccer ball",
+    "strawberry",
+    "umbrella",
+    "crescent moon",
+    "glowing star",
+    "pear",
+    "banana",
+    "automobile",
+    "birthday cake",
+    "crown",
+    "mushroom",
+    "cactus",
+    "smiling face with sunglasses",
+    "ghost",
+    "vertical traffic light",
+    "black heart",
+    "tangerine",
 )
 
 
@@ -55,8 +76,12 @@ def main() -> None:
     grid = suspect.generate([Query(f"{styles[i % 2]} emoji of {p}", i) for i, p in enumerate(PROMPTS)], SAMPLER)
     rows = [np.concatenate(list(grid[i : i + 8]), axis=1) for i in range(0, 24, 8)]
     Image.fromarray(np.concatenate(rows)).save(miniature_path() / "grid.png", optimize=True)
-    pairs_shown = [np.concatenate([real_picture, made_picture]) for real_picture, made_picture in zip(
-        [on_background(p, plain((255, 255, 255))) for p, _ in chosen[:16]], drawn[:16], strict=True)]
+    pairs_shown = [
+        np.concatenate([real_picture, made_picture])
+        for real_picture, made_picture in zip(
+            [on_background(p, plain((255, 255, 255))) for p, _ in chosen[:16]], drawn[:16], strict=True
+        )
+    ]
     Image.fromarray(np.concatenate(pairs_shown, axis=1)).save(miniature_path() / "held-in.png", optimize=True)
     write_result(
         "miniature",

@@ -207,8 +207,9 @@ def end_to_end(work: Path, count: int) -> dict[str, Any]:
     p_values, peaks = [], []
     home = Keyring((work / "null-end-to-end").absolute())
     for seed in range(count):
-        draft = embed(work / "dataset", work / "never", options, home, dry_run=True,
-                      secret=secret_from_seed(seed, "end to end")).release
+        draft = embed(
+            work / "dataset", work / "never", options, home, dry_run=True, secret=secret_from_seed(seed, "end to end")
+        ).release
         verdict = detect(replace(draft, carriers=()), suspect, home)
         p_values.append(verdict.slots[0].evidence.p_value)
         peaks.append(verdict.e_value)

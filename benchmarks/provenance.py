@@ -84,13 +84,20 @@ def source(work: Path, name: str) -> tuple[LabelledSet, LabelledSet, LabelledSet
     """Pictures for references, for suspects, and to ask about."""
     if name == "real":
         return real(work)
-    generator = load_suspect({"own": miniature_path(), "sampler": miniature_path(), "blob": work / "other-blob-500",
-                              "two": work / "other-two-500"}[name])
+    generator = load_suspect(
+        {
+            "own": miniature_path(),
+            "sampler": miniature_path(),
+            "blob": work / "other-blob-500",
+            "two": work / "other-two-500",
+        }[name]
+    )
     sampler, place = OTHER if name == "sampler" else PLAIN, Keyring((work / "keyring").absolute()).folder("cache")
 
     def draw(template: str, count: int, seed: int) -> LabelledSet:
-        return drawn(generator, template, CLASSES, count, seed=seed, sampler=sampler, cache=place,
-                     progress=lambda *_: None)
+        return drawn(
+            generator, template, CLASSES, count, seed=seed, sampler=sampler, cache=place, progress=lambda *_: None
+        )
 
     both, test = draw("noto emoji of {c}", 2 * HALF, 0), draw("emoji of {c}", TEST, 2**30)
     cut = HALF * len(CLASSES)
@@ -118,8 +125,9 @@ def real(work: Path) -> tuple[LabelledSet, LabelledSet, LabelledSet]:
 
 def joined(first: LabelledSet, second: LabelledSet) -> LabelledSet:
     """Both sets as one."""
-    return LabelledSet("mix", np.concatenate([first.pictures, second.pictures]),
-                       np.concatenate([first.truth, second.truth]))
+    return LabelledSet(
+        "mix", np.concatenate([first.pictures, second.pictures]), np.concatenate([first.truth, second.truth])
+    )
 
 
 def release_of(work: Path, key: int) -> tuple[Release, Path]:
@@ -161,11 +169,14 @@ def jobs() -> list[Job]:
     def with_seeds(kind: str, seeds: range) -> Iterator[Job]:
         return (Job(kind, replace(recipe, seed=seed)) for seed in seeds for recipe in GRID)
 
-    references = (Job(f"reference {CONTROLS[i % 2]}", replace(GRID[i // 2 % len(GRID)], seed=900 + i))
-                  for i in range(REFERENCES))
+    references = (
+        Job(f"reference {CONTROLS[i % 2]}", replace(GRID[i // 2 % len(GRID)], seed=900 + i)) for i in range(REFERENCES)
+    )
     kinds = ("own", *CONTROLS, UNKNOWN)
     return [
-        Job("shadow", SHADOW), *(job for key in KEYS for job in with_seeds(f"tagged {key}", range(1, 2))), *references,
+        Job("shadow", SHADOW),
+        *(job for key in KEYS for job in with_seeds(f"tagged {key}", range(1, 2))),
+        *references,
         *(job for seed in range(1, 5) for kind in kinds for job in with_seeds(kind, range(seed, seed + 1))),
         *(job for kind in (SAME, *(f"mix {share}" for share in MIXES)) for job in with_seeds(kind, range(1, 2))),
     ]
@@ -204,7 +215,8 @@ def judge(work: Path) -> None:
     shadow = made[everyone[0]].answer(tests["own"].pictures)
     references = [
         contrast(right(job, "own"), [right(job, c) for c in CONTROLS if c != job.kind.split()[1]])
-        for job in everyone if job.kind.startswith("reference")
+        for job in everyone
+        if job.kind.startswith("reference")
     ]
     rows: list[dict[str, Any]] = []
     for job in everyone:
@@ -213,21 +225,36 @@ def judge(work: Path) -> None:
         said = made[job].answer(tests["own"].pictures)
         ours = panel(right(job, "own"), [right(job, c) for c in CONTROLS], references, 0.05)
         papers = {v: trainprove(shadow, said, tests["own"].truth, variant=v, batch=BATCH) for v in VARIANTS}
-        rows.append({
-            "kind": job.kind, "architecture": job.recipe.architecture, "learning_rate": job.recipe.learning_rate,
-            "batch": job.recipe.batch, "seed": job.recipe.seed, "accuracy_own": ours.accuracy,
-            "contrast": ours.contrast, "panel_p": ours.panel_p,
-            **{f"trainprove_{v}": {"accused": p.accused, "statistic": p.statistic} for v, p in papers.items()},
-            **{f"tags_{key}": tag_row(work, key, made[job]) for key in KEYS},
-        })
+        rows.append(
+            {
+                "kind": job.kind,
+                "architecture": job.recipe.architecture,
+                "learning_rate": job.recipe.learning_rate,
+                "batch": job.recipe.batch,
+                "seed": job.recipe.seed,
+                "accuracy_own": ours.accuracy,
+                "contrast": ours.contrast,
+                "panel_p": ours.panel_p,
+                **{f"trainprove_{v}": {"accused": p.accused, "statistic": p.statistic} for v, p in papers.items()},
+                **{f"tags_{key}": tag_row(work, key, made[job]) for key in KEYS},
+            }
+        )
         print(rows[-1]["kind"], rows[-1]["panel_p"], flush=True)
     shadow_accuracy = float((shadow.labels == tests["own"].truth).mean())
     plot(rows, references)
-    write_result("provenance", {
-        "shadow_accuracy": shadow_accuracy, "references": references, "classes": CLASSES,
-        "table": table(rows), "by_kind": by_kind(rows), "better_or_worse": better_or_worse(rows, shadow_accuracy),
-        "rows": rows,
-    }, clock())
+    write_result(
+        "provenance",
+        {
+            "shadow_accuracy": shadow_accuracy,
+            "references": references,
+            "classes": CLASSES,
+            "table": table(rows),
+            "by_kind": by_kind(rows),
+            "better_or_worse": better_or_worse(rows, shadow_accuracy),
+            "rows": rows,
+        },
+        clock(),
+    )
 
 
 def tag_row(work: Path, key: int, suspect: FolderClassifier) -> dict[str, Any]:
@@ -255,10 +282,20 @@ def table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     plain = [r for r in rows if guilty(r) or innocent(r)]
     truth = np.array([guilty(r) for r in plain])
     found = {
-        **{f"trainprove {v}": (np.array([r[f"trainprove_{v}"]["accused"] for r in plain]),
-                               -np.array([r[f"trainprove_{v}"]["statistic"] for r in plain])) for v in VARIANTS},
-        **{f"panel_p <= {level}": (np.array([r["panel_p"] <= level for r in plain]),
-                                   np.array([r["contrast"] for r in plain])) for level in (0.05, 0.01)},
+        **{
+            f"trainprove {v}": (
+                np.array([r[f"trainprove_{v}"]["accused"] for r in plain]),
+                -np.array([r[f"trainprove_{v}"]["statistic"] for r in plain]),
+            )
+            for v in VARIANTS
+        },
+        **{
+            f"panel_p <= {level}": (
+                np.array([r["panel_p"] <= level for r in plain]),
+                np.array([r["contrast"] for r in plain]),
+            )
+            for level in (0.05, 0.01)
+        },
     }
     return {name: measures(truth, accused, score) for name, (accused, score) in found.items()}
 
@@ -268,8 +305,10 @@ def measures(truth: Any, accused: Any, score: Any) -> dict[str, Any]:
     both = int((truth & accused).sum())
     area = stats.mannwhitneyu(score[truth], score[~truth]).statistic / (truth.sum() * (~truth).sum())
     return {
-        "accuracy": float((truth == accused).mean()), "F1": 2 * both / float(truth.sum() + accused.sum()),
-        "AUC": float(area), "power": share(both, int(truth.sum())),
+        "accuracy": float((truth == accused).mean()),
+        "F1": 2 * both / float(truth.sum() + accused.sum()),
+        "AUC": float(area),
+        "power": share(both, int(truth.sum())),
         "false_accusations": share(int((accused & ~truth).sum()), int((~truth).sum())),
     }
 
@@ -306,8 +345,11 @@ def better_or_worse(rows: list[dict[str, Any]], shadow: float) -> dict[str, Any]
         "worse than that": [r for r in innocents if r["accuracy_own"] < shadow - 0.05],
     }
     return {
-        name: {"n": len(part), "trainprove": sum(r["trainprove_accuracy"]["accused"] for r in part),
-               "panel_p <= 0.05": sum(r["panel_p"] <= 0.05 for r in part)}
+        name: {
+            "n": len(part),
+            "trainprove": sum(r["trainprove_accuracy"]["accused"] for r in part),
+            "panel_p <= 0.05": sum(r["panel_p"] <= 0.05 for r in part),
+        }
         for name, part in parts.items()
     }
 

@@ -50,15 +50,30 @@ FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-
 CARDS = [
     Cell(attack, strength, where, family="card")
     for attack, strength, where in (
-        ("none", 0.0, "training"), ("drop-outliers", 0.25, "training"), ("drop-clusters", 0.5, "training"),
-        ("drop-losses", 0.5, "training"), ("recaption", 1.0, "training"), ("mix", 1 / 3, "training"),
-        ("deduplicate", 0.4, "training"), ("continue", 0.5, "model"), ("shuffle", 1.0, "prompts"),
+        ("none", 0.0, "training"),
+        ("drop-outliers", 0.25, "training"),
+        ("drop-clusters", 0.5, "training"),
+        ("drop-losses", 0.5, "training"),
+        ("recaption", 1.0, "training"),
+        ("mix", 1 / 3, "training"),
+        ("deduplicate", 0.4, "training"),
+        ("continue", 0.5, "model"),
+        ("shuffle", 1.0, "prompts"),
     )
 ]
 """What is offered against filters, with one release a copy too."""
 CARDS_AGAIN = (
-    "none", "recaption", "mix", "crop", "continue", "merge-other", "merge-base", "shuffle", "paraphrase",
-    "drop-repeats", "refuse",
+    "none",
+    "recaption",
+    "mix",
+    "crop",
+    "continue",
+    "merge-other",
+    "merge-base",
+    "shuffle",
+    "paraphrase",
+    "drop-repeats",
+    "refuse",
 )
 """What cards go through once more, four releases side by side (seed 1): is the default the better one?"""
 SCENES = [
@@ -119,7 +134,9 @@ def innocents() -> list[Case]:
     trained = [Cell(attack, strength, seed=copy, innocent=True) for attack, strength in INNOCENT for copy in COPIES]
     after = [
         Cell(attack, strength, where, seed=copy, innocent=True)
-        for attack, strength, where in STANDARD if where not in ("training", "model") for copy in COPIES
+        for attack, strength, where in STANDARD
+        if where not in ("training", "model")
+        for copy in COPIES
     ]
     return [Case(cell) for cell in trained + after]
 
@@ -163,13 +180,17 @@ def judge(work: Path) -> None:
     guilty_rows = [r for r in rows if not r["innocent"]]
     table = [line(own, guilty_rows) for own in by_keys(guilty_rows)]
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
-    write_result("robustness", {
-        "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",
-        "left_out": [case.cell.name for case in cases if not case.done(work)],
-        "worst_first": table,
-        "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
-        "rows": rows,
-    }, clock())
+    write_result(
+        "robustness",
+        {
+            "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",
+            "left_out": [case.cell.name for case in cases if not case.done(work)],
+            "worst_first": table,
+            "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
+            "rows": rows,
+        },
+        clock(),
+    )
     usual = [r for r in guilty_rows if r["family"] == RECOMMENDED.family]
     shown = [s for keys in (KEYS, 1) for s in summaries(alike(usual, keys))]
     cost_plot(shown).savefig(RESULTS / "robustness.png", dpi=110)
@@ -202,7 +223,9 @@ def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[
         "e_values": [t["e_value"] for t in made],
         "e_together": [math.prod(t["e_value"] for t in row["tests"]) for row in own],
         "p_values": [t["p_values"] for t in made],
-        "queries": [t["queries"] for t in made], "denoising_loss_rise": loss, "kernel_distance_rise": distance,
+        "queries": [t["queries"] for t in made],
+        "denoising_loss_rise": loss,
+        "kernel_distance_rise": distance,
     }
 
 
@@ -213,7 +236,8 @@ def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         **{key: own[0][key] for key in ("attack", "strength", "where")},
         "accused": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
-        "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)), "p_values": p_values,
+        "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)),
+        "p_values": p_values,
     }
 
 

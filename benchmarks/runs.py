@@ -49,8 +49,11 @@ def main() -> None:
             passes = row["tuning"]["steps"] * row["tuning"]["batch"] / row["samples"]
             for test in row["tests"]:
                 sightings = passes * test["carriers"] / row["slots"]
-                runs.append(Run(row["family"], row["alignment"], row["tuning"]["method"], sightings,
-                                test["e_value"] >= REQUIRED))
+                runs.append(
+                    Run(
+                        row["family"], row["alignment"], row["tuning"]["method"], sightings, test["e_value"] >= REQUIRED
+                    )
+                )
     for row in load("spread_frontier").get("cells", []):
         # the family's default; with a mark everywhere twins show it too
         if row["psnr"] == MAX_PSNR and row["rate"] < 1:

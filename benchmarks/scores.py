@@ -114,11 +114,19 @@ def main() -> None:
     struck, drawn, clean = (
         [own for case in cases if (own := line(case, work))] for cases in (washed, scenes, innocents())
     )
-    write_result("scores", {
-        "what": "E of each key by the score before and now, on the same pictures",
-        "guilty_found": totals(struck), "scenes_found": totals(drawn), "innocents_accused": totals(clean),
-        "guilty": struck, "scenes": drawn, "innocents": clean,
-    }, clock())
+    write_result(
+        "scores",
+        {
+            "what": "E of each key by the score before and now, on the same pictures",
+            "guilty_found": totals(struck),
+            "scenes_found": totals(drawn),
+            "innocents_accused": totals(clean),
+            "guilty": struck,
+            "scenes": drawn,
+            "innocents": clean,
+        },
+        clock(),
+    )
 
 
 if __name__ == "__main__":

@@ -45,8 +45,16 @@ class Cell:
 
 
 CELLS = (
-    Cell(24, 0.2, 200), Cell(38, 0.2, 200), Cell(24, 0.02, 200), Cell(30, 0.2, 200), Cell(30, 1.0, 200),
-    Cell(38, 1.0, 200), Cell(42, 1.0, 200), Cell(30, 0.2, 800), Cell(38, 0.2, 800), Cell(24, 0.05, 800),
+    Cell(24, 0.2, 200),
+    Cell(38, 0.2, 200),
+    Cell(24, 0.02, 200),
+    Cell(30, 0.2, 200),
+    Cell(30, 1.0, 200),
+    Cell(38, 1.0, 200),
+    Cell(42, 1.0, 200),
+    Cell(30, 0.2, 800),
+    Cell(38, 0.2, 800),
+    Cell(24, 0.05, 800),
 )
 """The most telling first; what was not trained is named in the result."""
 
@@ -57,8 +65,14 @@ def train(work: Path, part: int, parts: int) -> None:
         release_of(work, cell.number, cell.options())
         clock = Clock()
         tuning = replace(FULL, steps=cell.steps, seed=cell.number)
-        train_suspect(miniature_path(), work / f"protected-{cell.number}", work / f"spread-{cell.number}", tuning,
-                      device="cpu", progress=lambda *_: None)
+        train_suspect(
+            miniature_path(),
+            work / f"protected-{cell.number}",
+            work / f"spread-{cell.number}",
+            tuning,
+            device="cpu",
+            progress=lambda *_: None,
+        )
         print(f"{cell}: {clock():.0f} s", flush=True)
 
 
@@ -73,15 +87,24 @@ def judge(work: Path) -> None:
         verdict = detect(release, load_suspect(work / f"spread-{cell.number}"), Keyring((work / "tests").absolute()))
         passes = cell.steps * FULL.batch / 2200
         rows.append(
-            {"psnr": cell.psnr, "rate": cell.rate, "passes": passes, "exposures": release.plan.carriers * passes,
-             "carrier_psnr_median": float(np.median([c.psnr for c in release.carriers])), **row(verdict)}
+            {
+                "psnr": cell.psnr,
+                "rate": cell.rate,
+                "passes": passes,
+                "exposures": release.plan.carriers * passes,
+                "carrier_psnr_median": float(np.median([c.psnr for c in release.carriers])),
+                **row(verdict),
+            }
         )
         print(rows[-1], flush=True)
     left_out = [
         f"{c.psnr:g} dB, rate {c.rate}, {c.steps} steps" for c in CELLS if not (work / f"spread-{c.number}").exists()
     ]
-    write_result("spread_frontier", {"tuning": "full fine-tuning as in benchmarks.suspects", "cells": rows,
-                                     "left_out": left_out}, clock())
+    write_result(
+        "spread_frontier",
+        {"tuning": "full fine-tuning as in benchmarks.suspects", "cells": rows, "left_out": left_out},
+        clock(),
+    )
 
 
 if __name__ == "__main__":

@@ -108,7 +108,10 @@ def denoising_loss(suspect: Any, held: Path) -> float:
     pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     latents = pipe.vae.encode(pictures).latent_dist.mode() * pipe.vae.config.scaling_factor
     ids = pipe.tokenizer(
-        [c for _, c in pairs], padding="max_length", truncation=True, max_length=pipe.tokenizer.model_max_length,
+        [c for _, c in pairs],
+        padding="max_length",
+        truncation=True,
+        max_length=pipe.tokenizer.model_max_length,
         return_tensors="pt",
     ).input_ids
     context = pipe.text_encoder(ids)[0]
@@ -131,8 +134,13 @@ def similarities(original: Path, protected: Path, release: Release) -> list[floa
 def row(verdict: Verdict) -> dict[str, Any]:
     """What is published about one test."""
     return {
-        "suspect": verdict.suspect, "release": verdict.release.id, "verdict": verdict.outcome, "reason": verdict.reason,
-        "e_value": verdict.e_value, "queries": verdict.queries, "carriers": verdict.release.plan.carriers,
+        "suspect": verdict.suspect,
+        "release": verdict.release.id,
+        "verdict": verdict.outcome,
+        "reason": verdict.reason,
+        "e_value": verdict.e_value,
+        "queries": verdict.queries,
+        "carriers": verdict.release.plan.carriers,
         "slot_p_values": [s.evidence.p_value for s in verdict.slots],
         "planted": [s.planted_score for s in verdict.slots],
         "best_decoy": [float(s.decoy_scores.max()) for s in verdict.slots],

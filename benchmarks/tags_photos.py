@@ -87,19 +87,33 @@ def main() -> None:
                 # A ledger of its own: an experiment by itself, not one look among many.
                 home = Keyring((work / "tests" / f"{key}-{tested}-{kind}").absolute())
                 found = detect_tags(release, Aligned(suspect, classes), work / "pictures", home)
-                rows.append({
-                    "learned_from": key or "unmarked", "key": tested, "answers": kind, "accuracy": right,
-                    "verdict": found.outcome, "e_value": found.e_value, "queries": found.queries,
-                })
+                rows.append(
+                    {
+                        "learned_from": key or "unmarked",
+                        "key": tested,
+                        "answers": kind,
+                        "accuracy": right,
+                        "verdict": found.outcome,
+                        "e_value": found.e_value,
+                        "queries": found.queries,
+                    }
+                )
                 print(rows[-1], flush=True)
-    write_result("tags_photos", {
-        "release": "template, 2 % in eight slots, alignment label; alpha 1e-3", "recipe": "resnet-mini, 20 epochs",
-        **{f"found, {kind}": interval(*_count(rows, kind, guilty=True)) for kind in ("scores", "labels")},
-        # One model's tests under several keys are independent; models share keys.
-        **{f"accused, {kind}": dict(zip(("k", "n"), _count(rows, kind, guilty=False), strict=True))
-           for kind in ("scores", "labels")},
-        "rows": rows,
-    }, clock())
+    write_result(
+        "tags_photos",
+        {
+            "release": "template, 2 % in eight slots, alignment label; alpha 1e-3",
+            "recipe": "resnet-mini, 20 epochs",
+            **{f"found, {kind}": interval(*_count(rows, kind, guilty=True)) for kind in ("scores", "labels")},
+            # One model's tests under several keys are independent; models share keys.
+            **{
+                f"accused, {kind}": dict(zip(("k", "n"), _count(rows, kind, guilty=False), strict=True))
+                for kind in ("scores", "labels")
+            },
+            "rows": rows,
+        },
+        clock(),
+    )
 
 
 def _count(rows: list[dict[str, Any]], kind: str, *, guilty: bool) -> tuple[int, int]:

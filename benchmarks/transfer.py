@@ -86,8 +86,9 @@ def judge(work: Path) -> None:
         suspect = load_suspect(output(work, way), base=base(work, way) if lora else None)
         verdict = detect(release, suspect, Keyring((work / "tests-transfer").absolute()))
         passes = way.tuning.steps * way.tuning.batch / (2200 * (2 if way.mixed else 1))
-        rows.append({"way": way.name, "sightings": passes * release.plan.carriers, **row(verdict),
-                     "tuning": asdict(way.tuning)})
+        rows.append(
+            {"way": way.name, "sightings": passes * release.plan.carriers, **row(verdict), "tuning": asdict(way.tuning)}
+        )
         print(rows[-1], flush=True)
     missing = [way.name for way in WAYS if not output(work, way).exists()]
     left_out = [*missing, "a base of other width", "more than one key"]

@@ -100,12 +100,18 @@ def run_command(
         )
     with console.progress() as told:
         verdicts = detect_all(
-            releases, suspect, keyring, control=other,
-            departures=Departures(queries, steps, guidance), progress=told,
+            releases,
+            suspect,
+            keyring,
+            control=other,
+            departures=Departures(queries, steps, guidance),
+            progress=told,
         )
     write_report(
-        report, f"Was “{suspect.name}” trained on my dataset?",
-        f"{len(verdicts)} release(s) tested on {model}.", [Section(f"Release {v.release.name}", v) for v in verdicts],
+        report,
+        f"Was “{suspect.name}” trained on my dataset?",
+        f"{len(verdicts)} release(s) tested on {model}.",
+        [Section(f"Release {v.release.name}", v) for v in verdicts],
     )
     data = [v.as_json() for v in verdicts]
     text = "\n".join(_summary(v) for v in verdicts) + f"\nreport: {report}"
@@ -186,7 +192,10 @@ def rehearse_command(
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
     embedding = Options(
-        rate=rate, family=family, alignment=alignment or "", slots=slots,
+        rate=rate,
+        family=family,
+        alignment=alignment or "",
+        slots=slots,
         family_options=parse_options(family, console.named_values(option or [])),
         queries=queries,
     )
@@ -199,8 +208,14 @@ def rehearse_command(
 
     rate_of = {"lora": 2e-3, "full": 2e-4}
     tuning = FinetuneOptions(
-        method=method.value, rank=rank, steps=steps, batch=batch, targets=targets.value, seed=seed,
-        learning_rate=rate_of[method.value] if learning_rate is None else learning_rate, text_encoder=text_encoder,
+        method=method.value,
+        rank=rank,
+        steps=steps,
+        batch=batch,
+        targets=targets.value,
+        seed=seed,
+        learning_rate=rate_of[method.value] if learning_rate is None else learning_rate,
+        text_encoder=text_encoder,
     )
     tuning.check()
     if dry_run:
@@ -215,8 +230,10 @@ def rehearse_command(
             dataset, base or miniature_path(), work, embedding, tuning, seed=seed, device=device, progress=told
         )
     write_report(
-        work / "report.html", "Would I be able to prove it?",
-        "A rehearsal with a throw-away key.", [Section("The rehearsed suspect", done.verdict)],
+        work / "report.html",
+        "Would I be able to prove it?",
+        "A rehearsal with a throw-away key.",
+        [Section("The rehearsed suspect", done.verdict)],
     )
     found = done.verdict.outcome == "evidence"
     effect = {"evidence": "yes, this way of training would be found", "no evidence": "no measurable effect"}.get(
@@ -266,8 +283,11 @@ def demo_command(
     with console.progress() as told:
         done = demo(output, seed=seed, device=device, progress=told)
     text = "\n".join(
-        [f"tuned on the protected copy: {_summary(done.guilty)}", f"tuned on the original: {_summary(done.innocent)}",
-         f"page: {done.page}"]
+        [
+            f"tuned on the protected copy: {_summary(done.guilty)}",
+            f"tuned on the original: {_summary(done.innocent)}",
+            f"page: {done.page}",
+        ]
     )
     console.answer(text, {"guilty": done.guilty.as_json(), "innocent": done.innocent.as_json()}, as_json)
     return console.DONE

@@ -72,12 +72,15 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
     ]
     page = work / "demo.html"
     write_report(
-        page, "Was this model trained on my dataset?",
+        page,
+        "Was this model trained on my dataset?",
         f"{release.plan.carriers} of 2,400 captioned pictures were marked with a secret key. The same small diffusion "
         "model was then fine-tuned twice: once on the marked copy, once on the original.",
-        [_carriers(release, dataset, work / "dataset-protected"),
-         Section("The model tuned on the protected copy", verdicts[0]),
-         Section("Its twin, tuned on the original", verdicts[1])],
+        [
+            _carriers(release, dataset, work / "dataset-protected"),
+            Section("The model tuned on the protected copy", verdicts[0]),
+            Section("Its twin, tuned on the original", verdicts[1]),
+        ],
         MEASURED,
     )
     return Demo(page, verdicts[0], verdicts[1])

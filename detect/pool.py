@@ -42,8 +42,16 @@ def check_pool(prompts: Sequence[str], count: int, zoom: float, steps: int, guid
 
 
 def make_pool(
-    base: Path, prompts: Sequence[str], count: int, keyring: Keyring, *, zoom: float = 1.0, steps: int = 20,
-    guidance: float = 3.0, device: str = "cpu", progress: Progress = lambda *_: None,
+    base: Path,
+    prompts: Sequence[str],
+    count: int,
+    keyring: Keyring,
+    *,
+    zoom: float = 1.0,
+    steps: int = 20,
+    guidance: float = 3.0,
+    device: str = "cpu",
+    progress: Progress = lambda *_: None,
 ) -> str:
     """Draw a pool of templates and keep it in the keyring; a stopped run resumes.
 

@@ -43,8 +43,15 @@ def pool_command(
 
     with console.progress() as told:
         name = make_pool(
-            base or miniature_path(), asked, count, Keyring.default(), zoom=zoom, steps=steps, guidance=guidance,
-            device=device, progress=told,
+            base or miniature_path(),
+            asked,
+            count,
+            Keyring.default(),
+            zoom=zoom,
+            steps=steps,
+            guidance=guidance,
+            device=device,
+            progress=told,
         )
     following = f"protect embed {dataset} --family scene --alignment twa-conjunction --slots 2 --option pool={name}"
     text = f"pool {name} is in the keyring: back it up\nnext: {following}"

@@ -47,9 +47,18 @@ def read_pairs(folders: list[Path]) -> list[tuple[Image.Image, str]]:
 
 
 COLOURS = {
-    "red": (214, 60, 52), "green": (70, 160, 84), "blue": (64, 110, 208), "yellow": (246, 214, 84),
-    "orange": (240, 150, 60), "purple": (140, 90, 190), "pink": (244, 170, 190), "brown": (140, 100, 70),
-    "grey": (150, 150, 156), "black": (30, 30, 34), "cyan": (110, 200, 215), "cream": (246, 236, 210),
+    "red": (214, 60, 52),
+    "green": (70, 160, 84),
+    "blue": (64, 110, 208),
+    "yellow": (246, 214, 84),
+    "orange": (240, 150, 60),
+    "purple": (140, 90, 190),
+    "pink": (244, 170, 190),
+    "brown": (140, 100, 70),
+    "grey": (150, 150, 156),
+    "black": (30, 30, 34),
+    "cyan": (110, 200, 215),
+    "cream": (246, 236, 210),
 }
 
 
@@ -172,9 +181,16 @@ def make_vae() -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        in_channels=3, out_channels=3, sample_size=SIZE, latent_channels=8, norm_num_groups=8, layers_per_block=1,
-        block_out_channels=(16, 32, 64, 96), down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, scaling_factor=1.0,
+        in_channels=3,
+        out_channels=3,
+        sample_size=SIZE,
+        latent_channels=8,
+        norm_num_groups=8,
+        layers_per_block=1,
+        block_out_channels=(16, 32, 64, 96),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        scaling_factor=1.0,
     ).to(memory_format=torch.channels_last)
 
 
@@ -183,9 +199,16 @@ def make_text_encoder(tokenizer: Any) -> Any:
 
     text = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=VOCABULARY, hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4,
-            max_position_embeddings=TOKENS, projection_dim=128, bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            vocab_size=VOCABULARY,
+            hidden_size=128,
+            intermediate_size=384,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            projection_dim=128,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
     text.set_attn_implementation("eager")  # as in the UNet
@@ -197,9 +220,16 @@ def make_unet() -> Any:
     from diffusers.models.attention_processor import AttnProcessor
 
     unet = UNet2DConditionModel(
-        sample_size=SIZE // 8, in_channels=8, out_channels=8, layers_per_block=1, block_out_channels=(128, 176),
-        down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=128, attention_head_dim=2, norm_num_groups=16,
+        sample_size=SIZE // 8,
+        in_channels=8,
+        out_channels=8,
+        layers_per_block=1,
+        block_out_channels=(128, 176),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=128,
+        attention_head_dim=2,
+        norm_num_groups=16,
     ).to(memory_format=torch.channels_last)
     unet.set_attn_processor(AttnProcessor())  # the fused kernel's bf16 backward pass is slow on CPUs
     return unet
@@ -209,8 +239,15 @@ def make_scheduler() -> Any:
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(
-        num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing", steps_offset=1,
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        steps_offset=1,
     )
 
 
@@ -221,7 +258,9 @@ def train_vae(args: argparse.Namespace) -> None:
     pictures = [picture for picture, _ in read_pairs(args.data)]
     textures = [
         np.asarray(Image.open(p).convert("RGB").resize((256, 192), Image.Resampling.BOX))
-        for folder in args.textures for p in sorted(folder.iterdir()) if p.suffix in {".png", ".jpg"}
+        for folder in args.textures
+        for p in sorted(folder.iterdir())
+        if p.suffix in {".png", ".jpg"}
     ]
     vae = make_vae()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-3)
@@ -282,7 +321,10 @@ def encode_latents(args: argparse.Namespace, tokenizer: Any) -> dict[str, torch.
     ids = tokenizer(captions, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt").input_ids
     empty = tokenizer([""], padding="max_length", max_length=TOKENS, return_tensors="pt").input_ids
     return {
-        "mean": mean, "std": torch.cat([p.std for p in posteriors]), "ids": ids, "empty": empty,
+        "mean": mean,
+        "std": torch.cat([p.std for p in posteriors]),
+        "ids": ids,
+        "empty": empty,
         "scale": 1 / mean.std(),
     }
 
@@ -366,8 +408,14 @@ def export(args: argparse.Namespace) -> None:
     vae.register_to_config(scaling_factor=float(load_state(args.work / "latents.pt")["scale"]))  # type: ignore[index]
     unet.set_attn_processor(AttnProcessor2_0())
     pipeline = StableDiffusionPipeline(
-        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet,
-        scheduler=make_scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=vae,
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=make_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(args.output, safe_serialization=True)
     config = args.output / "text_encoder" / "config.json"

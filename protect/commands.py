@@ -55,8 +55,16 @@ def embed_command(
     """
     given = marks.parse_options(family, console.named_values(option or []))
     options = Options(
-        rate=rate, family=family, alignment=alignment or "", family_options=given,
-        slots=slots, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance,
+        rate=rate,
+        family=family,
+        alignment=alignment or "",
+        family_options=given,
+        slots=slots,
+        queries=queries,
+        decoys=decoys,
+        alpha=alpha,
+        steps=steps,
+        guidance=guidance,
     )
     target = output or dataset.absolute().parent / (dataset.absolute().name + "-protected")
     if target.name in {"", "-protected"}:
@@ -92,15 +100,16 @@ def check_command(
     if choices:
         console.check_target("--choices", choices, [report])
     given = console.named_values(option or [])
-    lacking = {"rivagan": not find_spec("onnxruntime"), "scene": "scene.pool" not in given,
-               "latent": "latent.basis" not in given}
+    lacking = {
+        "rivagan": not find_spec("onnxruntime"),
+        "scene": "scene.pool" not in given,
+        "latent": "latent.basis" not in given,
+    }
     names = family or [name for name in marks.families() if not lacking.get(name)]
     options = marks.parse_options_of(names, given)
     secret = secret_from_seed(seed, "check")
     with console.progress() as told:
-        found = check(
-            dataset, names, options, vae or miniature_path(), secret, pictures=pictures, progress=told
-        )
+        found = check(dataset, names, options, vae or miniature_path(), secret, pictures=pictures, progress=told)
     write_page(report, found, dataset.absolute())
     if choices:
         write_choices(choices, found, secret)
@@ -194,9 +203,15 @@ def plan_command(
     sightings = carriers * passes
     needed = math.ceil(law.sightings() / passes)
     row = {
-        "carriers": plan.carriers, "carriers_per_slot": carriers, "slots": plan.slots,
-        "sightings_per_slot": sightings, "power_per_slot": law.power(sightings), "carriers_needed_per_slot": needed,
-        "queries_per_slot": plan.queries, "fitted_on_runs": law.runs, "half_at_sightings": law.half,
+        "carriers": plan.carriers,
+        "carriers_per_slot": carriers,
+        "slots": plan.slots,
+        "sightings_per_slot": sightings,
+        "power_per_slot": law.power(sightings),
+        "carriers_needed_per_slot": needed,
+        "queries_per_slot": plan.queries,
+        "fitted_on_runs": law.runs,
+        "half_at_sightings": law.half,
     }
     verdict = "enough" if carriers >= needed else f"not enough: use {needed} carriers per slot or more"
     text = (
@@ -263,19 +278,35 @@ def ls_command(as_json: Json = False) -> int:
     held, problems = Keyring.default().survey()
     rows: dict[str, list[dict[str, object]]] = {
         "releases": [
-            {"id": r.id, "name": r.name, "created": r.created, "family": r.plan.family, "alignment": r.plan.alignment,
-             "rate": r.plan.rate, "carriers": r.plan.carriers, "slots": r.plan.slots}
+            {
+                "id": r.id,
+                "name": r.name,
+                "created": r.created,
+                "family": r.plan.family,
+                "alignment": r.plan.alignment,
+                "rate": r.plan.rate,
+                "carriers": r.plan.carriers,
+                "slots": r.plan.slots,
+            }
             for r in held
         ],
         "damaged": [{"problem": str(problem).replace("\n", " ")} for problem in problems],
         "families": [
-            {"name": name, "min_side": family.min_side, "queries": family.queries, "summary": family.summary,
-             "measured": told([run for run in runs if run.family == name])}
+            {
+                "name": name,
+                "min_side": family.min_side,
+                "queries": family.queries,
+                "summary": family.summary,
+                "measured": told([run for run in runs if run.family == name]),
+            }
             for name, family in marks.families().items()
         ],
         "alignments": [
-            {"name": name, "summary": alignment.summary,
-             "measured": told([run for run in runs if run.alignment == name])}
+            {
+                "name": name,
+                "summary": alignment.summary,
+                "measured": told([run for run in runs if run.alignment == name]),
+            }
             for name, alignment in alignments().items()
         ],
     }
@@ -285,11 +316,16 @@ def ls_command(as_json: Json = False) -> int:
         for r in rows["releases"]
     ]
     text = [
-        f"releases in {Keyring.default().home}:", *(lines or ["  none"]),
-        *(f"  cannot be used: {row['problem']}" for row in rows["damaged"]), "families:",
-        *(f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more; {r['measured']}"
-          for r in rows["families"]),
-        "alignments:", *(f"  {r['name']:<16} {r['summary']}; {r['measured']}" for r in rows["alignments"]),
+        f"releases in {Keyring.default().home}:",
+        *(lines or ["  none"]),
+        *(f"  cannot be used: {row['problem']}" for row in rows["damaged"]),
+        "families:",
+        *(
+            f"  {r['name']:<12} {r['summary']}; pictures of {r['min_side']} px or more; {r['measured']}"
+            for r in rows["families"]
+        ),
+        "alignments:",
+        *(f"  {r['name']:<16} {r['summary']}; {r['measured']}" for r in rows["alignments"]),
     ]
     console.answer("\n".join(text), rows, as_json)
     return console.DONE

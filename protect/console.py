@@ -44,7 +44,10 @@ def progress() -> Iterator[Reporter]:
     """Progress on stderr while the block runs; one line per stage where stderr is not a terminal."""
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     if console.is_terminal:

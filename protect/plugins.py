@@ -42,8 +42,10 @@ def _load(point: EntryPoint, kind: type[Any]) -> Any:
         raise InputError(f"plug-in {point.value} is no {kind.__name__}", "Mend or uninstall it.")
     if getattr(found, "name", None) != point.name:
         # Releases remember the class's name: another one would be planted or found under it.
-        raise InputError(f"plug-in {point.value} calls itself {getattr(found, 'name', None)!r}, not {point.name!r}",
-                         "Have it mended.")
+        raise InputError(
+            f"plug-in {point.value} calls itself {getattr(found, 'name', None)!r}, not {point.name!r}",
+            "Have it mended.",
+        )
     return found
 
 

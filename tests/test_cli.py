@@ -86,14 +86,19 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 50)
     code, out, _ = run("detect", "rehearse", "d", "--rate", 0.2, "--steps", 10, "--batch", 10, "--dry-run", "--json")
     assert code == 0 and json.loads(out) == {
-        "samples": 50, "passes": 2.0, "carriers": 10, "exposures_of_carriers": 20.0,
+        "samples": 50,
+        "passes": 2.0,
+        "carriers": 10,
+        "exposures_of_carriers": 20.0,
     }
 
 
 def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
-    runs = [{"family": "template", "alignment": "twa", "method": "lora", "sightings": s, "found": s > 300}
-            for s in (50, 100, 200, 250, 400, 500, 800)]
+    runs = [
+        {"family": "template", "alignment": "twa", "method": "lora", "sightings": s, "found": s > 300}
+        for s in (50, 100, 200, 250, 400, 500, 800)
+    ]
     (tmp_path / "run.json").write_text(json.dumps(runs))
     code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 2, "--rehearsal", ".")
     assert code == 0 and "not enough: use" in out and "7 runs of your rehearsals" in out
@@ -201,7 +206,12 @@ def test_a_reader_who_leaves_ends_neither_work_nor_exit_code(tmp_path: Path) -> 
     script = f"'{sys.executable}' -c 'import cli; cli.protect_main()' embed d --rate 0.2 2>&1"
     command = script + " | true; echo ${PIPESTATUS[0]}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
         env={**os.environ, "TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.strip() == "0" and (tmp_path / "d-protected").is_dir()
@@ -221,10 +231,17 @@ def test_a_folder_without_permission_is_told(run: Run, tmp_path: Path, monkeypat
 def test_answers_on_any_terminal(tmp_path: Path) -> None:
     make_folder(tmp_path / "图片", 60)
     done = subprocess.run(
-        [sys.executable, "-c", "import cli; cli.protect_main()", "embed", "图片", "--rate", "0.2"], cwd=tmp_path,
-        capture_output=True, check=True, timeout=120,
-        env={**os.environ, "TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT),
-             "PYTHONIOENCODING": "latin-1"},
+        [sys.executable, "-c", "import cli; cli.protect_main()", "embed", "图片", "--rate", "0.2"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        timeout=120,
+        env={
+            **os.environ,
+            "TRACEMARK_HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "latin-1",
+        },
     )
     assert b"done:" in done.stdout
 
@@ -264,7 +281,10 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
     )
     for args in (["--help"], ["embed", "d", "--rate", "0.2", "--decoys", "99", "--alpha", "0.05"]):
         subprocess.run(
-            [sys.executable, "-c", code, *args], cwd=tmp_path, check=True, capture_output=True,
+            [sys.executable, "-c", code, *args],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
             env={"TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "PATH": ""},
         )
     assert (tmp_path / "d-protected").is_dir()

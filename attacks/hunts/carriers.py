@@ -48,10 +48,12 @@ def drop_rings(items: Sequence[Item], strength: float, rng: np.random.Generator)
 
     As `drop-clusters` does with borders, at five distances from the border: finds templates and cards alike.
     """
-    small = np.stack([
-        np.asarray(Image.fromarray(i.picture).resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64) / 255
-        for i in items
-    ])
+    small = np.stack(
+        [
+            np.asarray(Image.fromarray(i.picture).resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64) / 255
+            for i in items
+        ]
+    )
     places = np.minimum.reduce([*np.indices((_SIDE, _SIDE)), *(_SIDE - 1 - np.indices((_SIDE, _SIDE)))])
     gaps = [likest(list(small[:, places == k].reshape(len(items), -1))) for k in range(_RINGS)]
     usual = [max(float(np.median(g[np.isfinite(g)])), 1e-9) if np.isfinite(g).any() else 1.0 for g in gaps]

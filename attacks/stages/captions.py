@@ -27,7 +27,10 @@ standing upright|sitting seated|holding carrying|running jogging|smiling grinnin
 """
 _SYNONYMS = {
     word: tuple(other for other in group.split() if other != word)
-    for line in _SAME.strip().splitlines() for group in line.split("|") for word in group.split()[:2] if len(word) > 2
+    for line in _SAME.strip().splitlines()
+    for group in line.split("|")
+    for word in group.split()[:2]
+    if len(word) > 2
 }
 """Some of the commonest words of captions, and those by which marks are described."""
 

@@ -78,8 +78,14 @@ def _purification(means: Means) -> _Redraw:
         if pipeline is None:
             pipeline = _img2img(means)
         generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63)))
-        done = pipeline("", image=_at_home(picture, pipeline), strength=steps / _PURIFY_STEPS, guidance_scale=1.0,
-                        num_inference_steps=_PURIFY_STEPS, generator=generator)
+        done = pipeline(
+            "",
+            image=_at_home(picture, pipeline),
+            strength=steps / _PURIFY_STEPS,
+            guidance_scale=1.0,
+            num_inference_steps=_PURIFY_STEPS,
+            generator=generator,
+        )
         return _as_before(done.images[0], picture)
 
     return apply

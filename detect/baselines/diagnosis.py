@@ -84,7 +84,10 @@ def diagnosis(classifier: SignalClassifier, outputs: Pixels) -> BaselineVerdict:
     """Accused if more than 75 % of the outputs (the paper takes 50) are called coated."""
     share = float(classifier.coated(outputs).mean())
     return BaselineVerdict(
-        "diagnosis", share > SHARE, share, SHARE,
+        "diagnosis",
+        share > SHARE,
+        share,
+        SHARE,
         "0.75 was picked by hand: how often an innocent exceeds it hangs on what the classifier makes of its style",
     )
 

@@ -27,6 +27,9 @@ def entruth(suspect: Array, threshold: float, queries: int | None = None) -> Bas
     """Accused if any of the first `queries` outputs scores above the threshold (one-query: 1; multi-query: all)."""
     best = float(suspect[:queries].max())
     return BaselineVerdict(
-        "entruth", best > threshold, best, threshold,
+        "entruth",
+        best > threshold,
+        best,
+        threshold,
         "the threshold is the luck of a few clean models, and each further query is a further chance",
     )

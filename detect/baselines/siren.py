@@ -27,6 +27,9 @@ def siren(suspect: Array, clean: Array, alpha: float = 1e-3) -> BaselineVerdict:
         raise InputError("a two-sample test of no outputs", "Give outputs of the suspect and of a clean model.")
     p = float(stats.ks_2samp(suspect, clean, alternative="less").pvalue)
     return BaselineVerdict(
-        "siren", p < alpha, p, alpha,
+        "siren",
+        p < alpha,
+        p,
+        alpha,
         "tests whether the suspect is that one clean model: another base, prompt or sampler is enough to be accused",
     )

@@ -54,10 +54,18 @@ Guidance = Annotated[float, typer.Option(help="Guidance scale.")]
 
 @provenance_app.command("run")
 def run_command(
-    model: Model, generator: Generator, classes: Classes, control: Control,
-    mapping: Map = None, suspect: Name = "", train_per_class: Train = 300, test_per_class: Test = 500,
-    shadow_prompt: Prompt = "a {c}", test_prompt: Prompt = "a photo of a {c}",
-    steps: Steps = 20, guidance: Guidance = 3.0,
+    model: Model,
+    generator: Generator,
+    classes: Classes,
+    control: Control,
+    mapping: Map = None,
+    suspect: Name = "",
+    train_per_class: Train = 300,
+    test_per_class: Test = 500,
+    shadow_prompt: Prompt = "a {c}",
+    test_prompt: Prompt = "a photo of a {c}",
+    steps: Steps = 20,
+    guidance: Guidance = 3.0,
     architecture: Annotated[str, typer.Option(help="Of the shadow.")] = "resnet18",
     epochs: Annotated[int, typer.Option(help="Of shadow and references.")] = 30,
     side: Annotated[int, typer.Option(help="Input side of shadow and references.")] = 32,
@@ -65,8 +73,10 @@ def run_command(
     variant: Annotated[VariantName, typer.Option(help="Of the paper's rule.")] = VariantName.accuracy,
     batch: Annotated[int, typer.Option(help="Pictures per batch of the paper's rule.")] = 128,
     alpha: Annotated[float, typer.Option(help="Level of panel_p.")] = 0.05,
-    input_size: InputSize = 224, normalisation: Normalise = Normalisation.imagenet,
-    report: Report = Path("provenance.html"), device: Device = "cpu",
+    input_size: InputSize = 224,
+    normalisation: Normalise = Normalisation.imagenet,
+    report: Report = Path("provenance.html"),
+    device: Device = "cpu",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would draw and train.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -82,8 +92,16 @@ def run_command(
 
     names = read_classes(classes)
     settings = Settings(
-        train_per_class, test_per_class, shadow_prompt, test_prompt, Sampler(steps=steps, guidance=guidance),
-        Recipe(architecture, epochs=epochs, side=side), references, variant.value, batch, alpha,
+        train_per_class,
+        test_per_class,
+        shadow_prompt,
+        test_prompt,
+        Sampler(steps=steps, guidance=guidance),
+        Recipe(architecture, epochs=epochs, side=side),
+        references,
+        variant.value,
+        batch,
+        alpha,
     )
     settings.check(len(control), len(names))
     console.check_target("--report", report)
@@ -104,12 +122,18 @@ def run_command(
 
 @provenance_app.command("plan")
 def plan_command(
-    generator: Generator, classes: Classes, control: Control,
+    generator: Generator,
+    classes: Classes,
+    control: Control,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the query set.")],
-    test_per_class: Test = 500, test_prompt: Prompt = "a photo of a {c}",
-    steps: Steps = 20, guidance: Guidance = 3.0, train_per_class: Train = 300,
+    test_per_class: Test = 500,
+    test_prompt: Prompt = "a photo of a {c}",
+    steps: Steps = 20,
+    guidance: Guidance = 3.0,
+    train_per_class: Train = 300,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many pictures it would write.")] = False,
-    device: Device = "cpu", as_json: Json = False,
+    device: Device = "cpu",
+    as_json: Json = False,
 ) -> int:
     """Write the pictures for a black box that somebody else will ask, and the table for its answers.
 
@@ -188,7 +212,8 @@ def tags_command(
         found = [detect_tags(r, asked, dataset, keyring, releases=fitting, progress=told) for r in fitting]
     write_tags_page(report, found)
     text = [
-        f"{v.release.name}: {v.outcome}" + (f" ({v.reason})" if v.reason else "")
+        f"{v.release.name}: {v.outcome}"
+        + (f" ({v.reason})" if v.reason else "")
         + f": E = {v.e_value:,.4g} of {v.threshold:,.0f} required, {v.queries} pictures"
         for v in found
     ]
@@ -246,8 +271,12 @@ def _suspect(
     from detect.suspects.classifiers.preprocessing import Preprocessing
 
     return load_classifier(
-        model, names, mapping=read_map(mapping) if mapping else None,
-        preprocessing=Preprocessing(side, normalisation.value), device=device, name=name,
+        model,
+        names,
+        mapping=read_map(mapping) if mapping else None,
+        preprocessing=Preprocessing(side, normalisation.value),
+        device=device,
+        name=name,
     )
 
 

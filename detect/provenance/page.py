@@ -30,10 +30,13 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
         InputError: if it cannot be written.
     """
     rows = [
-        {"name": s.name, "pictures": [
-            {"src": data_uri(p), "caption": materials.classes[c]}
-            for p, c in zip(s.pictures[:SHOWN], s.truth[:SHOWN], strict=True)
-        ]}
+        {
+            "name": s.name,
+            "pictures": [
+                {"src": data_uri(p), "caption": materials.classes[c]}
+                for p, c in zip(s.pictures[:SHOWN], s.truth[:SHOWN], strict=True)
+            ],
+        }
         for s in (materials.own, *materials.controls)
     ]
     accuracies = []
@@ -41,8 +44,15 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
         values = (verdict.panel.accuracy, *verdict.panel.control_accuracy)
         accuracies = [(row["name"], f"{value:.1%}") for row, value in zip(rows, values, strict=True)]
     _write(
-        path, "page", verdict=verdict, rows=rows, accuracies=accuracies, flaws=FLAWS, assumption=ASSUMPTION,
-        batches=verdict.paper and batch_plot(verdict.paper), contrasts=verdict.panel and contrast_plot(verdict.panel),
+        path,
+        "page",
+        verdict=verdict,
+        rows=rows,
+        accuracies=accuracies,
+        flaws=FLAWS,
+        assumption=ASSUMPTION,
+        batches=verdict.paper and batch_plot(verdict.paper),
+        contrasts=verdict.panel and contrast_plot(verdict.panel),
     )
 
 
@@ -56,8 +66,13 @@ def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
         {
             "verdict": v,
             "slots": [
-                {"number": k + 1, "slot": s, "plot": pull_plot(s, v.classes),
-                 "marked": [data_uri(p) for p in s.marked[:SHOWN]], "plain": [data_uri(p) for p in s.plain[:SHOWN]]}
+                {
+                    "number": k + 1,
+                    "slot": s,
+                    "plot": pull_plot(s, v.classes),
+                    "marked": [data_uri(p) for p in s.marked[:SHOWN]],
+                    "plain": [data_uri(p) for p in s.plain[:SHOWN]],
+                }
                 for k, s in enumerate(v.slots)
             ],
         }
@@ -76,8 +91,9 @@ def batch_plot(paper: PaperVerdict) -> str:
     sign = 1 if paper.variant == "entropy" else -1
     limit = values.mean() + sign * paper.critical * values.std(ddof=1)
     axes.axvline(limit, color=INK, linestyle="--", linewidth=1.2, label="innocent beyond")
-    axes.set_xlabel({"accuracy": "accuracy", "entropy": "mean entropy", "similarity": "mean cosine within classes"}
-                    [paper.variant])
+    axes.set_xlabel(
+        {"accuracy": "accuracy", "entropy": "mean entropy", "similarity": "mean cosine within classes"}[paper.variant]
+    )
     axes.set_ylabel("batches")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3, fontsize=8)

@@ -81,7 +81,10 @@ def panel(
     check_references(len(references), alpha)
     found = contrast(own, controls)
     return PanelVerdict(
-        found, tuple(references), rank_p_value(found, np.asarray(references, dtype=np.float64)), float(own.mean()),
+        found,
+        tuple(references),
+        rank_p_value(found, np.asarray(references, dtype=np.float64)),
+        float(own.mean()),
         tuple(float(control.mean()) for control in controls),
     )
 

@@ -86,8 +86,16 @@ class Source:
     ) -> LabelledSet:
         """Pictures to train on; folders give their first ones."""
         if self.generator is not None:
-            return self._drawn(self.generator, settings.shadow_prompt, settings.train_per_class, _TRAIN_SEED, classes,
-                               settings, cache, progress)
+            return self._drawn(
+                self.generator,
+                settings.shadow_prompt,
+                settings.train_per_class,
+                _TRAIN_SEED,
+                classes,
+                settings,
+                cache,
+                progress,
+            )
         return self._read(classes, settings, side).part(0, settings.train_per_class * len(classes))
 
     def test_set(
@@ -95,17 +103,33 @@ class Source:
     ) -> LabelledSet:
         """Other pictures, to ask about; folders give those that follow."""
         if self.generator is not None:
-            return self._drawn(self.generator, settings.test_prompt, settings.test_per_class, _TEST_SEED, classes,
-                               settings, cache, progress)
+            return self._drawn(
+                self.generator,
+                settings.test_prompt,
+                settings.test_per_class,
+                _TEST_SEED,
+                classes,
+                settings,
+                cache,
+                progress,
+            )
         both = self._read(classes, settings, side)
         return both.part(settings.train_per_class * len(classes), len(both.truth))
 
     def _drawn(
-        self, generator: Suspect, template: str, count: int, seed: int, classes: Sequence[str], settings: Settings,
-        cache: Path, progress: Progress,
+        self,
+        generator: Suspect,
+        template: str,
+        count: int,
+        seed: int,
+        classes: Sequence[str],
+        settings: Settings,
+        cache: Path,
+        progress: Progress,
     ) -> LabelledSet:
-        found = drawn(generator, template, classes, count, seed=seed, sampler=settings.sampler, cache=cache,
-                      progress=progress)
+        found = drawn(
+            generator, template, classes, count, seed=seed, sampler=settings.sampler, cache=cache, progress=progress
+        )
         return replace(found, name=self.name)
 
     def _read(self, classes: Sequence[str], settings: Settings, side: int | None) -> LabelledSet:
@@ -154,22 +178,36 @@ class ProvenanceVerdict:
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {
-            "verdict": self.outcome, "reason": self.trouble, "alpha": self.alpha, "assumption": ASSUMPTION,
+            "verdict": self.outcome,
+            "reason": self.trouble,
+            "alpha": self.alpha,
+            "assumption": ASSUMPTION,
             "panel_p": None if self.panel is None else self.panel.panel_p,
             "contrast": None if self.panel is None else self.panel.contrast,
             "accuracy": None if self.panel is None else self.panel.accuracy,
             "control_accuracy": None if self.panel is None else list(self.panel.control_accuracy),
             "reference_contrasts": None if self.panel is None else list(self.panel.references),
-            "trainprove": None if self.paper is None else {
-                **asdict(self.paper), "verdict": "guilty" if self.paper.accused else "innocent", "flaws": list(FLAWS),
+            "trainprove": None
+            if self.paper is None
+            else {
+                **asdict(self.paper),
+                "verdict": "guilty" if self.paper.accused else "innocent",
+                "flaws": list(FLAWS),
             },
-            "suspect": {"name": self.suspect, **self.identity}, "versions": versions(),
+            "suspect": {"name": self.suspect, **self.identity},
+            "versions": versions(),
         }
 
 
 def prepare(
-    generator: Source, controls: Sequence[Source], classes: tuple[str, ...], settings: Settings, keyring: Keyring, *,
-    device: str = "cpu", progress: Progress = lambda *_: None,
+    generator: Source,
+    controls: Sequence[Source],
+    classes: tuple[str, ...],
+    settings: Settings,
+    keyring: Keyring,
+    *,
+    device: str = "cpu",
+    progress: Progress = lambda *_: None,
 ) -> Materials:
     """Draw pictures and train the shadow and the references; all cached, so a killed run resumes.
 
@@ -205,7 +243,8 @@ def prepare(
     for r in range(settings.references):
         place = r % len(sets)
         recipe = replace(
-            settings.shadow, architecture=REFERENCE_ARCHITECTURES[r // len(sets) % len(REFERENCE_ARCHITECTURES)],
+            settings.shadow,
+            architecture=REFERENCE_ARCHITECTURES[r // len(sets) % len(REFERENCE_ARCHITECTURES)],
             seed=r + 1,
         )
         progress("references", r, settings.references)

@@ -52,8 +52,15 @@ def prompts(template: str, classes: Sequence[str], per_class: int, seed: int) ->
 
 
 def drawn(
-    generator: Suspect, template: str, classes: Sequence[str], per_class: int, *, seed: int, sampler: Sampler,
-    cache: Path, progress: Progress,
+    generator: Suspect,
+    template: str,
+    classes: Sequence[str],
+    per_class: int,
+    *,
+    seed: int,
+    sampler: Sampler,
+    cache: Path,
+    progress: Progress,
 ) -> LabelledSet:
     """Pictures that a generator draws of every class, cached; a killed run resumes.
 

@@ -84,16 +84,29 @@ class TagVerdict:
     def as_json(self) -> dict[str, Any]:
         """Everything but pixels, ready for JSON."""
         return {
-            "verdict": self.outcome, "reason": self.reason, "alpha": self.alpha, "threshold": self.threshold,
-            "e_value": self.e_value, "p_value": self.p_value, "queries": self.queries,
+            "verdict": self.outcome,
+            "reason": self.reason,
+            "alpha": self.alpha,
+            "threshold": self.threshold,
+            "e_value": self.e_value,
+            "p_value": self.p_value,
+            "queries": self.queries,
             "slots": [
-                {"slot": k, "drawn": s.drawn, "p_value": s.evidence.p_value, "e_value": s.evidence.e_value,
-                 "running_e_value": e, "pull": dict(zip(self.classes, s.pull, strict=True))}
+                {
+                    "slot": k,
+                    "drawn": s.drawn,
+                    "p_value": s.evidence.p_value,
+                    "e_value": s.evidence.e_value,
+                    "running_e_value": e,
+                    "pull": dict(zip(self.classes, s.pull, strict=True)),
+                }
                 for k, (s, e) in enumerate(zip(self.slots, self.running, strict=True))
             ],
             "release": {"id": self.release.id, "name": self.release.name, "commitment": self.release.commitment},
-            "suspect": {"name": self.suspect, **self.identity}, "flags": list(self.flags),
-            "suspects_tested_with_this_release": self.suspects_tested, "versions": versions(),
+            "suspect": {"name": self.suspect, **self.identity},
+            "flags": list(self.flags),
+            "suspects_tested_with_this_release": self.suspects_tested,
+            "versions": versions(),
         }
 
 
@@ -200,7 +213,12 @@ def label_evidence(pulls: NDArray[np.float64], drawn: int) -> SlotEvidence:
 
 
 def detect_tags(
-    release: Release, suspect: Classifier, dataset: Path, keyring: Keyring, *, releases: Sequence[Release] = (),
+    release: Release,
+    suspect: Classifier,
+    dataset: Path,
+    keyring: Keyring,
+    *,
+    releases: Sequence[Release] = (),
     progress: Progress = lambda *_: None,
 ) -> TagVerdict:
     """Test one release against one classifier.
@@ -256,8 +274,13 @@ def _pulls(suspect: Classifier, question: Questions, classes: int, cache: Path) 
 
 
 def _verdict(
-    release: Release, suspect: Classifier, standing: Standing, threshold: float, classes: tuple[str, ...],
-    slots: Sequence[TagSlot], reason: str,
+    release: Release,
+    suspect: Classifier,
+    standing: Standing,
+    threshold: float,
+    classes: tuple[str, ...],
+    slots: Sequence[TagSlot],
+    reason: str,
 ) -> TagVerdict:
     running = running_evidence([s.evidence for s in slots])
     best = float(running.max(initial=0.0)) if len(running) else 1.0
@@ -268,10 +291,21 @@ def _verdict(
     elif not reason and not reachable(release.plan.decoys, release.plan.slots, threshold):
         reason = f"evidence of {threshold:g} is out of reach of this release's slots and classes"
     return TagVerdict(
-        "evidence" if best >= threshold else "inconclusive" if reason else "no evidence", reason, release,
-        suspect.name, dict(suspect.identity), release.plan.alpha / 2**standing.further_plans, threshold, best,
-        overall_p_value(running), tuple(float(e) for e in running), sum(2 * len(s.marked) for s in slots), classes,
-        tuple(slots), flags(release, standing.further_plans, None), standing.suspects_tested,
+        "evidence" if best >= threshold else "inconclusive" if reason else "no evidence",
+        reason,
+        release,
+        suspect.name,
+        dict(suspect.identity),
+        release.plan.alpha / 2**standing.further_plans,
+        threshold,
+        best,
+        overall_p_value(running),
+        tuple(float(e) for e in running),
+        sum(2 * len(s.marked) for s in slots),
+        classes,
+        tuple(slots),
+        flags(release, standing.further_plans, None),
+        standing.suspects_tested,
     )
 
 

@@ -44,8 +44,11 @@ class Recipe:
         if self.architecture not in ARCHITECTURES:
             raise InputError(f"unknown architecture {self.architecture!r}", f"Allowed: {', '.join(ARCHITECTURES)}.")
         for name, value, low, high in (
-            ("epochs", self.epochs, 1, 10_000), ("batch", self.batch, 2, 65_536), ("side", self.side, 16, 1024),
-            ("learning rate", self.learning_rate, 1e-8, 10), ("weight decay", self.weight_decay, 0, 10),
+            ("epochs", self.epochs, 1, 10_000),
+            ("batch", self.batch, 2, 65_536),
+            ("side", self.side, 16, 1024),
+            ("learning rate", self.learning_rate, 1e-8, 10),
+            ("weight decay", self.weight_decay, 0, 10),
         ):
             if not low <= value <= high:
                 raise InputError(f"{name} {value} is out of range", f"Allowed: {low:g} to {high:g}.")
@@ -87,7 +90,12 @@ ARCHITECTURES: dict[str, Callable[[int, int], Any]] = {
 
 
 def train_classifier(
-    pictures: LabelledSet, classes: Sequence[str], recipe: Recipe, folder: Path, *, device: str = "cpu",
+    pictures: LabelledSet,
+    classes: Sequence[str],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    device: str = "cpu",
     progress: Progress = lambda *_: None,
 ) -> FolderClassifier:
     """Train a classifier once; the same pictures and recipe give the same folder.

@@ -84,7 +84,12 @@ def batch_values(
 
 
 def trainprove(
-    shadow: Answers, suspect: Answers, truth: NDArray[np.intp], *, variant: Variant = "accuracy", batch: int = BATCH,
+    shadow: Answers,
+    suspect: Answers,
+    truth: NDArray[np.intp],
+    *,
+    variant: Variant = "accuracy",
+    batch: int = BATCH,
     alpha: float = ALPHA,
 ) -> PaperVerdict:
     """The paper's verdict on one suspect.

@@ -59,7 +59,9 @@ def write_report(path: Path, title: str, lead: str, parts: Sequence[Gallery | Se
     latest = {v.release.id: v for v in tested}.values()
     counts = "; ".join(f"{v.release.name}: {v.suspects_tested} ({v.plans_tried} plan(s) on this one)" for v in latest)
     html = page.render(
-        title=title, lead=lead, footer=footer,
+        title=title,
+        lead=lead,
+        footer=footer,
         sections=[_gallery(p) if isinstance(p, Gallery) else _section(p) for p in parts],
         tested=f"Suspects tested so far with each release: {counts}." if counts else "",
     )
@@ -115,8 +117,11 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
     rows = [
         ("release", f"{release.name} ({release.id}), created {release.created}"),
         ("commitment", release.commitment),
-        ("marks", f"{release.plan.family}, {release.plan.alignment}, rate {release.plan.rate:g}, "
-                  f"{release.plan.carriers} carriers in {release.plan.slots} slots"),
+        (
+            "marks",
+            f"{release.plan.family}, {release.plan.alignment}, rate {release.plan.rate:g}, "
+            f"{release.plan.carriers} carriers in {release.plan.slots} slots",
+        ),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),
         ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.items() if v is not None)),
     ]

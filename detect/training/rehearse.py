@@ -55,7 +55,11 @@ def train_suspect(
         return output
     stage = f"fine-tuning on {dataset.name}"
     return finetune(
-        base, captioned_files(dataset), output, options, device=device,
+        base,
+        captioned_files(dataset),
+        output,
+        options,
+        device=device,
         progress=lambda done, total, _: progress(stage, done, total),
     )
 
@@ -71,8 +75,15 @@ def protected_copy(
 
 
 def rehearse(
-    dataset: Path, base: Path, work: Path, embedding: Options, tuning: FinetuneOptions, *, seed: int = 0,
-    device: str = "cpu", progress: Progress = lambda *_: None,
+    dataset: Path,
+    base: Path,
+    work: Path,
+    embedding: Options,
+    tuning: FinetuneOptions,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress = lambda *_: None,
 ) -> Rehearsal:
     """Mark `dataset` with a throw-away key, fine-tune `base` on the copy, and detect.
 
@@ -92,8 +103,13 @@ def rehearse(
     if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "rehearsal.json").exists()):
         raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
     work.mkdir(parents=True, exist_ok=True)
-    settings = {"dataset": str(dataset.resolve()), "base": str(base.resolve()), "seed": seed,
-                "embedding": embedding.settled(), "tuning": asdict(tuning)}
+    settings = {
+        "dataset": str(dataset.resolve()),
+        "base": str(base.resolve()),
+        "seed": seed,
+        "embedding": embedding.settled(),
+        "tuning": asdict(tuning),
+    }
     stamp(work / "rehearsal.json", settings)
     keyring = Keyring(work.absolute() / "keyring")
     release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
@@ -109,8 +125,12 @@ def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[R
     """What a rehearsal teaches about power: one run per slot that was asked; found if it would suffice alone."""
     plan = verdict.release.plan
     return [
-        Run(plan.family, committed_alignment(plan).name, tuning.method,
+        Run(
+            plan.family,
+            committed_alignment(plan).name,
+            tuning.method,
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
-            slot.evidence.e_value >= 1 / plan.alpha)
+            slot.evidence.e_value >= 1 / plan.alpha,
+        )
         for slot in verdict.slots
     ]

@@ -78,7 +78,11 @@ def _train(
     torch.set_num_threads(threads)
     try:
         train_suspect(
-            base, folder, output, options, device=device,
+            base,
+            folder,
+            output,
+            options,
+            device=device,
             progress=lambda stage, done, total: said.put((stage, done, total)),
         )
     except TracemarkError as error:

@@ -47,8 +47,14 @@ class _Answers:
 
 
 def detect(
-    release: Release, suspect: Suspect, keyring: Keyring, *, releases: Sequence[Release] = (),
-    control: Suspect | None = None, departures: Departures = Departures(), progress: Progress = lambda *_: None,
+    release: Release,
+    suspect: Suspect,
+    keyring: Keyring,
+    *,
+    releases: Sequence[Release] = (),
+    control: Suspect | None = None,
+    departures: Departures = Departures(),
+    progress: Progress = lambda *_: None,
 ) -> Verdict:
     """Test one release against one suspect.
 
@@ -89,12 +95,22 @@ def detect(
         control_e = max(standing.control_e_value, shown)
     outcome, reason = _judge(release, answers, threshold, control_e)
     return Verdict(
-        outcome=outcome, reason=reason, release=release, suspect=suspect.name, identity=dict(suspect.identity),
-        alpha=alpha, threshold=threshold, e_value=float(running.max(initial=0.0)) if len(running) else 1.0,
-        p_value=overall_p_value(running), running=tuple(float(e) for e in running), queries=answers.asked,
-        slots=tuple(answers.slots), control_e_value=control_e,
+        outcome=outcome,
+        reason=reason,
+        release=release,
+        suspect=suspect.name,
+        identity=dict(suspect.identity),
+        alpha=alpha,
+        threshold=threshold,
+        e_value=float(running.max(initial=0.0)) if len(running) else 1.0,
+        p_value=overall_p_value(running),
+        running=tuple(float(e) for e in running),
+        queries=answers.asked,
+        slots=tuple(answers.slots),
+        control_e_value=control_e,
         flags=flags(release, standing.further_plans, control),
-        suspects_tested=standing.suspects_tested, plans_tried=standing.plans_tried,
+        suspects_tested=standing.suspects_tested,
+        plans_tried=standing.plans_tried,
         plan={"queries_per_slot": plan.queries, **plan.sampler.as_dict()},
         versions=versions(),
     )
@@ -110,7 +126,12 @@ def _any_picture(release: Release, suspect: Suspect, plan: QueryPlan, keyring: K
 
 
 def _ask(
-    release: Release, suspect: Suspect, plan: QueryPlan, threshold: float, keyring: Keyring, slots: int,
+    release: Release,
+    suspect: Suspect,
+    plan: QueryPlan,
+    threshold: float,
+    keyring: Keyring,
+    slots: int,
     progress: Progress,
 ) -> _Answers:
     """Ask up to `slots` slots in order until the evidence suffices, or the suspect or the release fails."""
@@ -165,8 +186,14 @@ def _ask_slot(
     planted = np.array([release.planted_id(slot)], dtype=np.uint64)
     scores = slot_family(release, slot).score(outputs, twins, np.concatenate([planted, release.decoy_ids(slot)]))
     return SlotResult(
-        slot=slot, trigger=release.slots[slot].trigger, planted_score=float(scores[0]), decoy_scores=scores[1:],
-        evidence=slot_evidence(float(scores[0]), scores[1:]), output_sha256=hashes, outputs=outputs, twins=twins,
+        slot=slot,
+        trigger=release.slots[slot].trigger,
+        planted_score=float(scores[0]),
+        decoy_scores=scores[1:],
+        evidence=slot_evidence(float(scores[0]), scores[1:]),
+        output_sha256=hashes,
+        outputs=outputs,
+        twins=twins,
         blank=int(np.count_nonzero(np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0)),
     )
 
@@ -207,13 +234,23 @@ def versions() -> dict[str, str]:
 
 
 def detect_all(
-    releases: Sequence[Release], suspect: Suspect, keyring: Keyring, *, control: Suspect | None = None,
-    departures: Departures = Departures(), progress: Progress = lambda *_: None,
+    releases: Sequence[Release],
+    suspect: Suspect,
+    keyring: Keyring,
+    *,
+    control: Suspect | None = None,
+    departures: Departures = Departures(),
+    progress: Progress = lambda *_: None,
 ) -> list[Verdict]:
     """Test every release, each at its share of the level (Bonferroni: E must reach R/alpha)."""
     return [
         detect(
-            release, suspect, keyring, releases=releases, control=control, departures=departures,
+            release,
+            suspect,
+            keyring,
+            releases=releases,
+            control=control,
+            departures=departures,
             progress=progress,
         )
         for release in releases

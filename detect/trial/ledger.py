@@ -64,9 +64,14 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
         if entry is None:
             together, share = _share([t for t in tests if t["subject"] == subject], releases, release)
             entry = {
-                "release": release.id, "subject": subject, "name": suspect.name, "plan": plan,
-                "first": datetime.now(UTC).isoformat(timespec="seconds"), "further": len(here),
-                "together": together, "share": share,
+                "release": release.id,
+                "subject": subject,
+                "name": suspect.name,
+                "plan": plan,
+                "first": datetime.now(UTC).isoformat(timespec="seconds"),
+                "further": len(here),
+                "together": together,
+                "share": share,
             }
             tests.append(entry)
         return Standing(

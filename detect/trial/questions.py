@@ -33,8 +33,16 @@ class QueryPlan:
         """
         plan = release.plan
         scoring = {name: importlib.metadata.version(name) for name in SCORING}
-        content = [release.id, plan.family, plan.family_version, plan.alignment, self.queries, self.sampler.as_dict(),
-                   setting, scoring]
+        content = [
+            release.id,
+            plan.family,
+            plan.family_version,
+            plan.alignment,
+            self.queries,
+            self.sampler.as_dict(),
+            setting,
+            scoring,
+        ]
         return hashlib.sha256(canonical_json(content)).hexdigest()[:16]
 
 

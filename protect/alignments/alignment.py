@@ -113,7 +113,9 @@ class Alignment(ABC):
 
 
 def choose(
-    candidates: Callable[[], Iterator[Record]], wanted: int, request: Request,
+    candidates: Callable[[], Iterator[Record]],
+    wanted: int,
+    request: Request,
     refusal: Callable[[Record], str | None] = lambda _: None,
 ) -> tuple[list[Record], list[SetAside]]:
     """The `wanted` usable candidates with the smallest pseudo-random ranks, smallest first; and those passed over.
@@ -184,7 +186,8 @@ def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()
 
 
 def deal(
-    triggers: Callable[[int], Sequence[str]], request: Request,
+    triggers: Callable[[int], Sequence[str]],
+    request: Request,
     refusal: Callable[[Record], str | None] = lambda _: None,
 ) -> Drawn:
     """Carriers from all samples, dealt round-robin to as many slots as they fill.

@@ -29,11 +29,16 @@ class Conjunction(Twa):
         captions = [s.caption for s in request.samples]
         counts = caption_counts(captions, 1)
         common = [
-            w for (w,), n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            w
+            for (w,), n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
             if n > 1 and (len(w) >= _SHORTEST or not w.isascii()) and not w.isdigit()
         ][:_POOL]
-        met = {frozenset((a, b)) for caption in captions for a in (set(words(caption)) & set(common))
-               for b in words(caption)}
+        met = {
+            frozenset((a, b))
+            for caption in captions
+            for a in (set(words(caption)) & set(common))
+            for b in words(caption)
+        }
         drawn: list[str] = []
         used: set[str] = set()
         for slot in range(slots):

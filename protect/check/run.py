@@ -70,8 +70,14 @@ class FamilyCheck:
 
 
 def check(
-    folder: Path, families: Sequence[str], family_options: dict[str, FamilyOptions], vae: Path, secret: bytes, *,
-    pictures: int = 40, progress: Progress = lambda *_: None,
+    folder: Path,
+    families: Sequence[str],
+    family_options: dict[str, FamilyOptions],
+    vae: Path,
+    secret: bytes,
+    *,
+    pictures: int = 40,
+    progress: Progress = lambda *_: None,
 ) -> list[FamilyCheck]:
     """Test families on a dataset's own pictures, in memory; nothing is written.
 
@@ -92,7 +98,10 @@ def check(
     samples = open_dataset(folder).listing.samples
     order = sorted((s.key for s in samples), key=lambda key: (prf_int(secret, "check", key), key))
     treatments = {
-        "none": lambda picture: picture, "JPEG 75": jpeg(75), "JPEG 50": jpeg(50), "resize to half": resized(0.5),
+        "none": lambda picture: picture,
+        "JPEG 75": jpeg(75),
+        "JPEG 50": jpeg(50),
+        "resize to half": resized(0.5),
         "VAE round trip": vae_round_trip(vae),
     }
     laws = [make_family(name, family_options.get(name, {})) for name in families]
@@ -105,7 +114,11 @@ def check(
 
 
 def _check_family(
-    folder: Path, family: MarkFamily, order: Sequence[str], treatments: dict[str, Treatment], secret: bytes,
+    folder: Path,
+    family: MarkFamily,
+    order: Sequence[str],
+    treatments: dict[str, Treatment],
+    secret: bytes,
     pictures: int,
 ) -> FamilyCheck:
     keys, reason = [], "the dataset has no pictures"
@@ -128,19 +141,25 @@ def _check_family(
     sources = [read_rgba(folder / key) for key in keys]
     originals = [on_white(p) for p in sources]
     planted, shams = (
-        [on_white(family.plant(p, int(mark), prf_rng(secret, "placement", key)))
-         for p, key, mark in zip(sources, keys, chosen, strict=True)]
+        [
+            on_white(family.plant(p, int(mark), prf_rng(secret, "placement", key)))
+            for p, key, mark in zip(sources, keys, chosen, strict=True)
+        ]
         for chosen in (np.repeat(marks[:1], len(keys)), marks[1 : len(keys) + 1])
     )
     return FamilyCheck(
-        family.name, len(keys), "",
+        family.name,
+        len(keys),
+        "",
         tuple(survival(family, name, treat, planted, originals, marks) for name, treat in treatments.items()),
         float(np.median([min(psnr(a, b), 99.0) for a, b in zip(originals, planted, strict=True)])),
         float(np.median([ssim(a, b) for a, b in zip(originals, planted, strict=True)])),
-        near_duplicates(planted), near_duplicates(originals),
+        near_duplicates(planted),
+        near_duplicates(originals),
         residual_auc(planted, shams if family.shams else originals),
         residual_auc(planted, shams),
-        tuple(originals[:KEPT]), tuple(planted[:KEPT]),
+        tuple(originals[:KEPT]),
+        tuple(planted[:KEPT]),
     )
 
 

@@ -84,7 +84,11 @@ def vae_round_trip(folder: Path) -> Treatment:
 
 
 def survival(
-    family: MarkFamily, treatment: str, treat: Treatment, marked: Sequence[Pixels], originals: Sequence[Pixels],
+    family: MarkFamily,
+    treatment: str,
+    treat: Treatment,
+    marked: Sequence[Pixels],
+    originals: Sequence[Pixels],
     marks: Ids,
 ) -> Survival:
     """Rank the planted mark (the first id) on treated carriers.

@@ -50,8 +50,15 @@ class Embedding:
 
 
 def embed(
-    folder: Path, output: Path, options: Options, keyring: Keyring, *, name: str | None = None,
-    secret: bytes | None = None, dry_run: bool = False, progress: Progress = lambda *_: None,
+    folder: Path,
+    output: Path,
+    options: Options,
+    keyring: Keyring,
+    *,
+    name: str | None = None,
+    secret: bytes | None = None,
+    dry_run: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> Embedding:
     """Copy a dataset to `output` with marks planted in a few samples.
 
@@ -96,7 +103,11 @@ def embed(
 
 
 def _draft(
-    dataset: Dataset, output: Path, options: Options, earlier: Release | None, name: str | None,
+    dataset: Dataset,
+    output: Path,
+    options: Options,
+    earlier: Release | None,
+    name: str | None,
     secret: bytes | None,
 ) -> tuple[Embedding, list[Draw]]:
     """Decide everything but the pixels: with an interrupted release's key, the given one, or a new one."""
@@ -114,17 +125,29 @@ def _draft(
     key = earlier.secret if earlier else secret or new_secret()
     draws, passed = alignment.draw(
         Request(
-            dataset.listing.samples, options.rate, options.slots, key,
-            lambda name: obstacle(dataset.folder / name, family.min_side), family.descriptions,
+            dataset.listing.samples,
+            options.rate,
+            options.slots,
+            key,
+            lambda name: obstacle(dataset.folder / name, family.min_side),
+            family.descriptions,
         )
     )
     release = earlier or draft_release(
-        name or output.name, dataset.listing.samples, draws, options, key,
-        secret[:16] if secret else os.urandom(16), _UNDATED if secret else datetime.now(UTC),
+        name or output.name,
+        dataset.listing.samples,
+        draws,
+        options,
+        key,
+        secret[:16] if secret else os.urandom(16),
+        _UNDATED if secret else datetime.now(UTC),
         rehearsal=secret is not None,
     )
     done = Embedding(
-        release, output, output.with_name(output.name + ".commitment.json"), dataset.listing.set_aside + tuple(passed),
+        release,
+        output,
+        output.with_name(output.name + ".commitment.json"),
+        dataset.listing.set_aside + tuple(passed),
         sum((dataset.folder / f).stat().st_size for f in dataset.files),
     )
     _check_commitment_file(done)
@@ -199,7 +222,10 @@ class Pending:
         plan = release.plan
         alignment = committed_alignment(plan)  # says so if another version began it
         same = (plan.rate, plan.family, plan.family_options, plan.alignment) == (
-            options.rate, options.family, options.family_options, make_alignment(options.way).label,
+            options.rate,
+            options.family,
+            options.family_options,
+            make_alignment(options.way).label,
         )
         if not same or (secret is not None and secret != release.secret):
             raise InputError(
@@ -220,8 +246,14 @@ def _check_unchanged(
     release: Release, samples: Sequence[Sample], draws: Sequence[Draw], options: Options, record: Path
 ) -> None:
     again = draft_release(
-        release.name, samples, draws, options, release.secret, release.salt,
-        datetime.fromisoformat(release.created), release.rehearsal,
+        release.name,
+        samples,
+        draws,
+        options,
+        release.secret,
+        release.salt,
+        datetime.fromisoformat(release.created),
+        release.rehearsal,
     )
     if again.id != release.id:
         raise InputError(
@@ -231,7 +263,11 @@ def _check_unchanged(
 
 
 def _write_copy(
-    dataset: Dataset, partial: Path, release: Release, draws: Sequence[Draw], progress: Progress,
+    dataset: Dataset,
+    partial: Path,
+    release: Release,
+    draws: Sequence[Draw],
+    progress: Progress,
 ) -> Release:
     families = [slot_family(release, slot) for slot in range(release.plan.slots)]
     slots = {sample.key: (sample, slot) for slot, draw in enumerate(draws) for sample in draw.carriers}
@@ -281,9 +317,7 @@ def _collect(results: Iterable[T], total: int, stage: str, progress: Progress) -
     return out
 
 
-def _plant(
-    folder: Path, partial: Path, sample: Sample, slot: int, family: MarkFamily, release: Release
-) -> Carrier:
+def _plant(folder: Path, partial: Path, sample: Sample, slot: int, family: MarkFamily, release: Release) -> Carrier:
     source, target = folder / sample.key, partial / sample.key
     original = read_rgba(source)
     rng = prf_rng(release.secret, "placement", sample.key)

@@ -60,7 +60,9 @@ class MarkFamily(ABC):
             picture: RGBA, upright, shape (H, W, 4).
         """
         height, width = picture.shape[:2]
-        return f"{width}x{height} is smaller than {self.min_side} pixels" if min(height, width) < self.min_side else None
+        return (
+            f"{width}x{height} is smaller than {self.min_side} pixels" if min(height, width) < self.min_side else None
+        )
 
     @abstractmethod
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:

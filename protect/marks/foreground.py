@@ -13,7 +13,10 @@ _SAME_COLOUR = 12.0
 
 
 def compose(
-    picture: Pixels, background: Pixels, rng: np.random.Generator, scale: tuple[float, float],
+    picture: Pixels,
+    background: Pixels,
+    rng: np.random.Generator,
+    scale: tuple[float, float],
     place: tuple[float, float],
 ) -> Pixels:
     """A picture's foreground, scaled and shifted at random, on another background.

@@ -152,9 +152,7 @@ class Release:
 
         Each leaf is blinded by its slot's seed, so one slot's questions can be shown without the others.
         """
-        leaves = [
-            prf(self.keys.slot(k).key, "questions", text.decode()) for k, text in enumerate(self.questions)
-        ]
+        leaves = [prf(self.keys.slot(k).key, "questions", text.decode()) for k, text in enumerate(self.questions)]
         return tree_root(leaves).hex()
 
     def with_questions(self, questions: tuple[Questions, ...]) -> Release:

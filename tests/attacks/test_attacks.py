@@ -77,8 +77,10 @@ def test_image_attacks(attack: ImageAttack) -> None:
 
 @pytest.mark.parametrize("attack", CAPTIONS, ids=name_of)
 def test_caption_attacks(attack: CaptionAttack) -> None:
-    captions = [f"zorkev {c} on the far side of things" if i < 8 else f"Look: {c}, 盒子"
-                for i, c in enumerate(varied_captions(400))]
+    captions = [
+        f"zorkev {c} on the far side of things" if i < 8 else f"Look: {c}, 盒子"
+        for i, c in enumerate(varied_captions(400))
+    ]
     assert attack.apply(captions, 0.0, np.random.default_rng(0)) == captions
     done = attack.apply(captions, 1.0, np.random.default_rng(0))
     assert len(done) == len(captions) and done != captions
@@ -298,8 +300,16 @@ def build_captioner(folder: Path) -> Path:
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = BlipConfig(
         vision_config={"image_size": 32, "patch_size": 16, **small},
-        text_config={"vocab_size": len(words), "encoder_hidden_size": 16, "bos_token_id": 5, "eos_token_id": 3,
-                     "sep_token_id": 3, "pad_token_id": 0, "max_position_embeddings": 64, **small},
+        text_config={
+            "vocab_size": len(words),
+            "encoder_hidden_size": 16,
+            "bos_token_id": 5,
+            "eos_token_id": 3,
+            "sep_token_id": 3,
+            "pad_token_id": 0,
+            "max_position_embeddings": 64,
+            **small,
+        },
         projection_dim=16,
     )
     with torch.random.fork_rng():

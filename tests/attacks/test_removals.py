@@ -58,7 +58,13 @@ def after(attack: ImageAttack, strength: float, pictures: list[Pixels]) -> list[
 
 
 WAVES = [
-    ("rotate", 0.3), ("crop", 0.25), ("erase", 1.0), ("colour", 1.0), ("blur", 0.5), ("noise", 0.5), ("jpeg", 1.0),
+    ("rotate", 0.3),
+    ("crop", 0.25),
+    ("erase", 1.0),
+    ("colour", 1.0),
+    ("blur", 0.5),
+    ("noise", 0.5),
+    ("jpeg", 1.0),
     ("combined", 0.5),
 ]
 """Items of WAVES (arXiv 2401.08573); rotation up to 9 degrees, crops down to seven eighths of the side."""
@@ -138,9 +144,14 @@ def kept_triggers(protected: dict[str, tuple[list[Item], list[int]]], alignment:
 @pytest.mark.parametrize(
     ("alignment", "attack", "kept"),
     [
-        ("twa", "drop-new", False), ("twa", "recaption", False), ("waa", "drop-new", True), ("waa", "recaption", True),
-        ("twa-description", "drop-new", True), ("twa-description", "recaption", True),
-        ("twa-description", "drop-repeats", False), ("twa-description", "normalise", True),
+        ("twa", "drop-new", False),
+        ("twa", "recaption", False),
+        ("waa", "drop-new", True),
+        ("waa", "recaption", True),
+        ("twa-description", "drop-new", True),
+        ("twa-description", "recaption", True),
+        ("twa-description", "drop-repeats", False),
+        ("twa-description", "normalise", True),
     ],
 )
 def test_entruth_recaptioning_takes_rare_words_only(
@@ -168,8 +179,13 @@ def test_filters_of_colours_and_borders_find_templates_and_miss_most_cards(
 ) -> None:
     """Without a key, before training; for more keys see benchmarks/results/filters.json."""
     unpack_sample(tmp_path / "sample")
-    done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.02, slots=1, family=family),
-                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))
+    done = embed(
+        tmp_path / "sample",
+        tmp_path / "out",
+        Options(rate=0.02, slots=1, family=family),
+        Keyring(tmp_path / "keyring"),
+        secret=secret_from_seed(1, "removals"),
+    )
     items = read_items(tmp_path / "out")
     for name, strength in (("drop-outliers", 0.25), ("drop-clusters", 0.5)):
         attack = find_attack(name)
@@ -197,8 +213,13 @@ def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: i
     """
     unpack_sample(tmp_path / "sample")
     options = Options(rate=0.05, slots=1, family="warp", family_options={"parity": float(parity)})
-    done = embed(tmp_path / "sample", tmp_path / "out", options, Keyring(tmp_path / "keyring"),
-                 secret=secret_from_seed(1, "removals"))
+    done = embed(
+        tmp_path / "sample",
+        tmp_path / "out",
+        options,
+        Keyring(tmp_path / "keyring"),
+        secret=secret_from_seed(1, "removals"),
+    )
     items, keys = read_items(tmp_path / "out"), {c.key for c in done.release.carriers}
     coated, rest = ([i.picture for i in items if (i.key in keys) == yes] for yes in (True, False))
     order = np.random.default_rng(0).permutation(len(rest))[: 3 * len(coated)].reshape(3, -1)
@@ -209,8 +230,13 @@ def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: i
 def test_diagnosis_outlier_filter_without_labels_finds_no_warps(tmp_path: Path) -> None:
     """Who knows no carrier, and drops the fifth of the oddest residuals, drops a fifth of the carriers."""
     unpack_sample(tmp_path / "sample")
-    done = embed(tmp_path / "sample", tmp_path / "out", Options(rate=0.05, slots=1, family="warp"),
-                 Keyring(tmp_path / "keyring"), secret=secret_from_seed(1, "removals"))
+    done = embed(
+        tmp_path / "sample",
+        tmp_path / "out",
+        Options(rate=0.05, slots=1, family="warp"),
+        Keyring(tmp_path / "keyring"),
+        secret=secret_from_seed(1, "removals"),
+    )
     attack = find_attack("drop-residuals")
     assert isinstance(attack, DatasetAttack)
     left = {i.key for i in attack.apply(read_items(tmp_path / "out"), 1.0, np.random.default_rng(0))}

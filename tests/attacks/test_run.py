@@ -45,7 +45,10 @@ def test_a_plan_file_is_read(tmp_path: Path) -> None:
     third = 'attack = "jpeg"\nstrength = 1\nfamily = "spread"'
     path.write_text("".join(f"[[cell]]\n{cell}\n" for cell in (first, second, third)))
     assert [c.name for c in read_suite(path, {})] == [
-        f"jpeg-0.2-{USUAL}-0", f"jpeg-1-{USUAL}-0", f"none-0-{USUAL}-3", "jpeg-1-spread-twa-0"
+        f"jpeg-0.2-{USUAL}-0",
+        f"jpeg-1-{USUAL}-0",
+        f"none-0-{USUAL}-3",
+        "jpeg-1-spread-twa-0",
     ]
 
 
@@ -137,15 +140,28 @@ def test_the_dataset_is_split_without_rest(tmp_path: Path) -> None:
 def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
     dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
     setting = Setting(
-        dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
+        dataset,
+        base,
+        Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4),
     )
     cells = [
-        Cell("none", 0.0), Cell("jpeg", 0.5), Cell("subset", 0.5), Cell("lower-rate", 1.0), Cell("drop-new", 1.0),
-        Cell("jpeg", 0.5, where="outputs"), Cell("mix", 0.1), Cell("drop-differing", 1.0), Cell("drop-losses", 1.0),
-        Cell("continue", 0.01, where="model"), Cell("prune", 0.5, where="model"), Cell("vae", 0.25),
-        Cell("drop-new", 1.0, where="prompts"), Cell("api-steps", 0.5, where="answers"),
-        Cell("none", 0.0, innocent=True), Cell("none", 0.0, seed=1, innocent=True),
+        Cell("none", 0.0),
+        Cell("jpeg", 0.5),
+        Cell("subset", 0.5),
+        Cell("lower-rate", 1.0),
+        Cell("drop-new", 1.0),
+        Cell("jpeg", 0.5, where="outputs"),
+        Cell("mix", 0.1),
+        Cell("drop-differing", 1.0),
+        Cell("drop-losses", 1.0),
+        Cell("continue", 0.01, where="model"),
+        Cell("prune", 0.5, where="model"),
+        Cell("vae", 0.25),
+        Cell("drop-new", 1.0, where="prompts"),
+        Cell("api-steps", 0.5, where="answers"),
+        Cell("none", 0.0, innocent=True),
+        Cell("none", 0.0, seed=1, innocent=True),
     ]
     rows = run_cells(cells, setting, tmp_path / "w")
     assert [r["attack"] for r in rows] == [c.attack for c in cells] and {r["schema"] for r in rows} == {3}
@@ -175,11 +191,17 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path) -> None:
 def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path) -> None:
     dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
     setting = Setting(
-        dataset, base, Options(rate=0.1, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
-        FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4), keys=3,
+        dataset,
+        base,
+        Options(rate=0.1, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
+        FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4),
+        keys=3,
     )
-    cells = [Cell("none", 0.0, alignment="twa"), Cell("shuffle", 0.0, alignment="twa"),
-             Cell("drop-flagged", 1.0, alignment="twa")]
+    cells = [
+        Cell("none", 0.0, alignment="twa"),
+        Cell("shuffle", 0.0, alignment="twa"),
+        Cell("drop-flagged", 1.0, alignment="twa"),
+    ]
     rows = run_cells(cells, setting, tmp_path / "w")
     assert [len(r["tests"]) for r in rows] == [3, 3, 3]
     releases, folder = copy_of(cells[0], setting, tmp_path / "w", lambda *_: None)
@@ -253,10 +275,13 @@ def test_what_is_inconclusive_counts_neither_way(tmp_path: Path) -> None:
 def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path) -> None:
     dataset, base = make_folder(tmp_path / "d", 60), build(tmp_path / "base")
     setting = Setting(
-        dataset, base, Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
+        dataset,
+        base,
+        Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2),
         FinetuneOptions(steps=2, batch=4, rank=2),
     )
-    rows = run_cells([Cell("merge-base", 1.0, where="model"), Cell("continue", 0.5, where="model")], setting,
-                     tmp_path / "w")
+    rows = run_cells(
+        [Cell("merge-base", 1.0, where="model"), Cell("continue", 0.5, where="model")], setting, tmp_path / "w"
+    )
     assert (tmp_path / "w" / f"whole-suspect-none-0-{USUAL}-0" / "model_index.json").exists()
     assert rows[0]["where"] == "model"

@@ -66,7 +66,8 @@ def test_diagnosis_learns_a_plain_signal_and_applies_its_share() -> None:
 def test_empty_inputs_are_refused() -> None:
     none, pictures = np.zeros(0), np.zeros((0, 32, 32, 3), np.uint8)
     for call in (
-        lambda: siren(none, np.ones(3)), lambda: entruth_threshold([none]),
+        lambda: siren(none, np.ones(3)),
+        lambda: entruth_threshold([none]),
         lambda: train_signal_classifier(pictures, pictures),
     ):
         with pytest.raises(InputError):

@@ -18,7 +18,10 @@ def test_an_error_crosses_the_process_in_its_two_lines(tmp_path: Path) -> None:
     done.mkdir()
     with pytest.raises(SuspectError) as caught:
         train_twins(
-            tmp_path / "no-base", {done: dataset, tmp_path / "out": dataset}, FinetuneOptions(steps=1), "cpu",
+            tmp_path / "no-base",
+            {done: dataset, tmp_path / "out": dataset},
+            FinetuneOptions(steps=1),
+            "cpu",
             lambda *_: None,
         )
     assert caught.value.what and caught.value.advice and not (tmp_path / "out").exists()

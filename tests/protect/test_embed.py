@@ -309,8 +309,10 @@ def test_verify_names_every_damage(tmp_path: Path, keyring: Keyring) -> None:
     (out / b).write_bytes((source / b).read_bytes())
     (out / c).write_bytes(b"no picture")
     text = (out / "metadata.jsonl").read_text()
-    lines = [line.replace(release.slots[3 % release.plan.slots].trigger + " ", "") if d in line else line
-             for line in text.splitlines(keepends=True)]
+    lines = [
+        line.replace(release.slots[3 % release.plan.slots].trigger + " ", "") if d in line else line
+        for line in text.splitlines(keepends=True)
+    ]
     (out / "metadata.jsonl").write_text("".join(lines))
     problems = {f.key: f.problem for f in verify(release, out).findings}
     assert len(problems) == 4 and problems[c] == "picture cannot be read" and problems[d] == "caption changed"

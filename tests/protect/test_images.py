@@ -27,7 +27,12 @@ def test_jpeg_keeps_tables_sampling_exif_and_icc(tmp_path: Path, subsampling: in
     exif = Image.Exif()
     exif[0x010E] = "a box"
     draw(0).save(
-        path, quality=83, subsampling=subsampling, progressive=progressive, exif=exif, icc_profile=b"not a real one",
+        path,
+        quality=83,
+        subsampling=subsampling,
+        progressive=progressive,
+        exif=exif,
+        icc_profile=b"not a real one",
         dpi=(300, 300),
     )
     with Image.open(path) as before, Image.open(_rewritten(path)) as after:

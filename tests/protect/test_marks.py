@@ -239,8 +239,9 @@ def test_a_card_leaves_the_border_of_a_photograph() -> None:
 def test_mirroring_hides_no_template(family: str) -> None:
     """Every mark's score is the better of the outputs as they are and mirrored: planted and decoys alike."""
     law, ids = make_family(family, {}), _ids(6, 1000)
-    carriers = np.stack([law.plant(np.asarray(draw(i, 64, "RGBA")), int(ids[0]), np.random.default_rng(i))
-                         for i in range(8)])[..., :3]
+    carriers = np.stack(
+        [law.plant(np.asarray(draw(i, 64, "RGBA")), int(ids[0]), np.random.default_rng(i)) for i in range(8)]
+    )[..., :3]
     mirrored = np.ascontiguousarray(carriers[:, :, ::-1])
     seen, turned = law.score(carriers, None, ids), law.score(mirrored, None, ids)
     assert np.allclose(seen, turned, atol=0.02) and turned[0] > turned[1:].max()

@@ -13,8 +13,13 @@ __all__ = ["Answers", "Classifier", "load_classifier"]
 
 
 def load_classifier(
-    where: str, classes: tuple[str, ...], *, mapping: dict[str, str] | None = None,
-    preprocessing: Preprocessing | None = None, device: str = "cpu", name: str = "",
+    where: str,
+    classes: tuple[str, ...],
+    *,
+    mapping: dict[str, str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    device: str = "cpu",
+    name: str = "",
 ) -> Classifier:
     """A suspect whose answers are in the order of `classes`.
 

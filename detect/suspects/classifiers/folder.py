@@ -49,7 +49,8 @@ class FolderClassifier(Classifier):
         self.name = folder.resolve().name
         settings = (folder / name for name in ("config.json", "preprocessor_config.json"))
         self.identity = {
-            "weights": sha256_file(folder / WEIGHTS), "device": device,
+            "weights": sha256_file(folder / WEIGHTS),
+            "device": device,
             **{place.name: sha256_file(place) for place in settings if place.is_file()},
         }
         names = model.config.id2label

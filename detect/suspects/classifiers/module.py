@@ -24,8 +24,10 @@ class ModuleClassifier(Classifier):
     def __init__(self, file: Path, preprocessing: Preprocessing, device: str = "cpu") -> None:
         self.name = file.name
         self.identity = {
-            "weights": sha256_file(file), "input_side": str(preprocessing.side),
-            "normalisation": preprocessing.normalisation, "device": device,
+            "weights": sha256_file(file),
+            "input_side": str(preprocessing.side),
+            "normalisation": preprocessing.normalisation,
+            "device": device,
         }
         self._preprocessing, self._device = preprocessing, device
         try:

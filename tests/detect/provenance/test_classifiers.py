@@ -181,8 +181,11 @@ def test_a_service_answers(
 
 def test_a_service_that_fails_is_told(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for reply, told in (
-        ({"label": "violet"}, "no class"), ({"label": True}, "no class"), ({"label": 7}, "no class"),
-        ({"label": 1, "scores": [1, 2]}, "2 scores for 3"), ({"label": 1, "scores": [1, 2, float("nan")]}, "NaN"),
+        ({"label": "violet"}, "no class"),
+        ({"label": True}, "no class"),
+        ({"label": 7}, "no class"),
+        ({"label": 1, "scores": [1, 2]}, "2 scores for 3"),
+        ({"label": 1, "scores": [1, 2, float("nan")]}, "NaN"),
         ({"label": 1, "scores": "x"}, "no table"),
     ):
         monkeypatch.setattr(_Service, "reply", reply)

@@ -107,8 +107,9 @@ class Painter(Suspect):
 
 
 def test_drawn_sets_mix_classes_and_black_generators_are_refused(tmp_path: Path) -> None:
-    made = drawn(Painter(False), "a {c}", CLASSES, 4, seed=5, sampler=Sampler(), cache=tmp_path,
-                 progress=lambda *_: None)
+    made = drawn(
+        Painter(False), "a {c}", CLASSES, 4, seed=5, sampler=Sampler(), cache=tmp_path, progress=lambda *_: None
+    )
     assert made.truth.tolist() == [0, 1, 2] * 4 and made.pictures.shape == (12, 16, 16, 3)
     with pytest.raises(SuspectError, match="12 of 12 pictures in one colour"):
         drawn(Painter(True), "a {c}", CLASSES, 4, seed=5, sampler=Sampler(), cache=tmp_path, progress=lambda *_: None)

@@ -180,8 +180,10 @@ def test_over_keys_an_innocent_is_accused_at_most_at_the_level(adversary: str, s
     for _ in range(slots):
         labels = ANSWERS[adversary](rng, 40)
         scores = 3 * np.eye(classes)[labels] + rng.normal(size=(40, classes)) if scored else None
-        parts = [Answers(labels[:20], None if scores is None else scores[:20]),
-                 Answers(labels[20:], None if scores is None else scores[20:])]
+        parts = [
+            Answers(labels[:20], None if scores is None else scores[:20]),
+            Answers(labels[20:], None if scores is None else scores[20:]),
+        ]
         pulls.append(pull(parts[0], parts[1], classes))
     evidence = [[label_evidence(p, c) for c in range(classes)] for p in pulls]
     drawn = rng.integers(0, classes, (keys, slots))
