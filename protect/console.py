@@ -23,6 +23,8 @@ from protect.files import write_atomic
 UsageError: Any = typer.BadParameter.__base__
 
 DONE, USAGE, EVIDENCE, INCONCLUSIVE, SET_ASIDE, STOPPED = 0, 2, 3, 4, 5, 130  # 1 is left to bugs
+NOT_ENOUGH = INCONCLUSIVE
+"""A plan that falls short is no mistake of usage and no success."""
 
 
 class Reporter:
@@ -108,8 +110,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     except TracemarkError as error:
         sys.exit(_refuse(str(error)))
     except UsageError as error:
-        if not error.format_message():  # a command group alone: its help was printed
-            sys.exit(USAGE)
+        if not error.format_message():  # a program or a command group alone: its help was printed
+            sys.exit(DONE)
         hint = error.ctx.command_path if error.ctx else name
         sys.exit(_refuse(f"{error.format_message()}\nSee: {hint} --help"))
     except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,4 @@
-"""The store: arrays that families need (pools, bases, looks), kept under their SHA-256, so a commitment fixes their bytes."""
+"""The store: arrays that families need. They are called by their SHA-256, so a commitment fixes their bytes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
             └─ carriers: which samples are altered
 
 A slot seed is committed to before the coin is known (`protect.keys.commitment`), and one can be shown to a third party
-without the others. Nothing that an owner can choose later enters a slot key: no salt, no date, no name (docs/decisions).
+without the others. Nothing that an owner can choose later enters a slot key: no salt, no date, no name.
 """
 
 from __future__ import annotations

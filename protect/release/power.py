@@ -1,8 +1,8 @@
 """The sample-size law: how often must a slot's carriers be seen in training before its mark is found?
 
 A logistic curve in the logarithm of the sightings (carriers per slot times passes over the dataset), fitted to
-measured runs: those of this project on its miniature, or the owner's own rehearsals. A rule of thumb for planning,
-not evidence: other bases, learning rates and ranks shift it.
+measured runs, found or not: those of this project on its miniature, or the owner's own rehearsals. A rule for
+planning, not evidence: other bases, learning rates and ranks shift it, and it says nothing beyond what was tried.
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from scipy import optimize
+from numpy.typing import NDArray
 
 from protect.errors import InputError
+from protect.marks.family import FamilyOptions
 
 RUN_FILE = "run.json"
-"""Where a rehearsal keeps its run."""
+"""Where a rehearsal keeps its runs."""
 WANTED = 0.9
 """Power that a plan should reach."""
+INTERVAL = 0.9
+"""Credibility of the intervals."""
 _HALF, _HALF_SPREAD, _SLOPE, _SLOPE_SPREAD = math.log(300), 1.5, math.log(4), 0.7
 """Weak prior of the curve (logarithms): with few runs that are all found or all lost, the data alone fix nothing."""
+_GRID = 121
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One slot of one suspect trained on purpose."""
+    """One slot of one suspect that was trained on purpose."""
 
     family: str
     alignment: str
@@ -37,47 +41,86 @@ class Run:
     """How the suspect was trained: "lora" or "full"."""
     sightings: float
     found: bool
+    options: FamilyOptions = field(default_factory=dict)
+    """Those of the family that differ from its defaults."""
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """Chance that a slot is found, with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Law:
-    """P(found) = 1 / (1 + (half / sightings)^slope)."""
+    """P(found) = 1 / (1 + (half / sightings)^slope), with half and slope as uncertain as the runs leave them."""
 
-    half: float
-    slope: float
-    runs: int
+    runs: tuple[Run, ...]
+    half: NDArray[np.float64]
+    """Logarithm of the sightings at which every other slot is found, on a grid, shape (g, 1)."""
+    slope: NDArray[np.float64]
+    """Shape (1, g)."""
+    weight: NDArray[np.float64]
+    """Posterior probability of each pair, shape (g, g)."""
 
-    def power(self, sightings: float) -> float:
-        """Chance that a slot is found."""
-        return 0.0 if sightings <= 0 else 1 / (1 + (self.half / sightings) ** self.slope)
+    @property
+    def tried(self) -> tuple[float, float]:
+        """Fewest and most sightings of any run."""
+        counts = [run.sightings for run in self.runs]
+        return min(counts), max(counts)
 
-    def sightings(self, power: float = WANTED) -> float:
-        """Sightings at which a slot is found with that chance."""
-        return float(self.half * (power / (1 - power)) ** (1 / self.slope))
+    @property
+    def found(self) -> int:
+        """Runs that were found."""
+        return sum(run.found for run in self.runs)
+
+    def power(self, sightings: float) -> Power:
+        """Chance that a slot is found after so many sightings."""
+        if sightings <= 0:
+            return Power(0.0, 0.0, 0.0)
+        chance = _chance(math.log(sightings), self.half, self.slope)
+        order = np.argsort(chance, axis=None)
+        steps = np.cumsum(self.weight.ravel()[order])
+        edges = np.searchsorted(steps, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+        low, high = chance.ravel()[order][np.minimum(edges, len(order) - 1)]
+        return Power(float((chance * self.weight).sum()), float(low), float(high))
+
+    def sightings(self, power: float = WANTED) -> float | None:
+        """Fewest sightings within what was tried at which a slot is found with that chance; None if there are none."""
+        low, high = self.tried
+        for sightings in np.geomspace(max(low, 1.0), max(high, 1.0), 200):
+            if self.power(float(sightings)).mean >= power:
+                return float(sightings)
+        return None
 
 
 def fit(runs: Sequence[Run]) -> Law:
-    """Most probable curve for the runs, under a weak prior.
+    """The law that runs leave possible, under a weak prior.
 
     Raises:
         InputError: if there are no runs.
     """
     if not runs:
         raise InputError("no measured runs of this kind", "Rehearse it (detect rehearse) and give --rehearsal FOLDER.")
-    x = np.log([max(run.sightings, 1e-3) for run in runs])
-    sign = np.where([run.found for run in runs], 1.0, -1.0)
-
-    def cost(parameters: np.ndarray) -> float:
-        half, slope = parameters
-        misfit = np.logaddexp(0, -sign * math.exp(slope) * (x - half)).sum()
-        prior = ((half - _HALF) / _HALF_SPREAD) ** 2 + ((slope - _SLOPE) / _SLOPE_SPREAD) ** 2
-        return float(misfit + prior / 2)
-
-    half, slope = optimize.minimize(cost, np.array([_HALF, _SLOPE]), method="Nelder-Mead").x
-    return Law(float(math.exp(half)), float(math.exp(slope)), len(runs))
+    reach = np.linspace(-4, 4, _GRID)
+    half = (_HALF + _HALF_SPREAD * reach)[:, None]
+    slope = (_SLOPE + _SLOPE_SPREAD * reach)[None, :]
+    log_weight = np.asarray(-(reach[:, None] ** 2 + reach[None, :] ** 2) / 2)
+    for run in runs:
+        away = np.exp(slope) * (math.log(max(run.sightings, 1e-3)) - half)
+        log_weight = log_weight - np.logaddexp(0, -away if run.found else away)
+    weight = np.exp(log_weight - log_weight.max())
+    return Law(tuple(runs), half, slope, weight / weight.sum())
 
 
-def alike(runs: Sequence[Run], family: str, alignment: str, method: str) -> list[Run]:
+def _chance(log_sightings: float, half: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-np.logaddexp(0, -np.exp(slope) * (log_sightings - half))))
+
+
+def alike(runs: Sequence[Run], family: str, alignment: str, method: str, options: FamilyOptions) -> list[Run]:
     """The runs of one kind; all triggers that are written into captions are taken for one.
 
     A rare word, a conjunction and a description were learned after about as many sightings
@@ -87,16 +130,16 @@ def alike(runs: Sequence[Run], family: str, alignment: str, method: str) -> list
     def kind(name: str) -> str:
         return name.partition("-")[0]
 
-    near = [run for run in runs if (run.family, run.method) == (family, method)]
+    near = [run for run in runs if (run.family, run.method, run.options) == (family, method, options)]
     return [run for run in near if kind(run.alignment) == kind(alignment)]
 
 
 def measured_runs() -> list[Run]:
     """The runs that ship with the project, all on its miniature."""
-    return _parse((files("protect") / "assets" / "runs.json").read_text(encoding="utf-8"), "the shipped runs")
+    return _parse((files("protect") / "assets" / "measured_runs.json").read_text(encoding="utf-8"), "the shipped runs")
 
 
-def told(runs: Sequence[Run]) -> str:
+def summary(runs: Sequence[Run]) -> str:
     """What runs have shown, in a few words."""
     if not runs:
         return "power not measured"

@@ -103,7 +103,7 @@ class Release:
     @cached_property
     def plan(self) -> Plan:
         """What was committed to."""
-        return _known(Plan, self._header["plan"])
+        return known_fields(Plan, self._header["plan"])
 
     @property
     def created(self) -> str:
@@ -119,7 +119,7 @@ class Release:
     def coin_named(self) -> Coin | None:
         """The public coin that the commitment names."""
         named = self._header["coin"]
-        return _known(Coin, named) if named else None
+        return known_fields(Coin, named) if named else None
 
     @cached_property
     def commitment(self) -> str:
@@ -185,7 +185,7 @@ def make_header(plan: Plan, *, created: str, rehearsal: bool, coin: Coin | None)
     )
 
 
-def _known(kind: type[T], row: Mapping[str, Any]) -> T:
+def known_fields(kind: type[T], row: Mapping[str, Any]) -> T:
     """A dataclass from the fields it knows; others are left where they are."""
     return kind(**{f.name: row[f.name] for f in fields(kind)})  # type: ignore[arg-type]
 
@@ -225,7 +225,7 @@ def from_json(data: bytes, source: Path) -> Release:
             header=row["header"].encode(),
             coin=row["coin"],
             questions=tuple(text.encode() for text in row["questions"]),
-            carriers=tuple(_known(Carrier, carrier) for carrier in row["carriers"]),
+            carriers=tuple(known_fields(Carrier, carrier) for carrier in row["carriers"]),
         )
         slots = release.plan.slots
         if release.questions and len(release.questions) != slots:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from protect.errors import InputError
-from protect.files import copy_file, write_atomic
+from protect.files import copy_file, default_cache, new_file, new_folder, write_atomic
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
@@ -49,3 +49,47 @@ def test_nothing_is_left_of_a_failed_write(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
         write_atomic(tmp_path / "missing" / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_whose_writing_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", b"old")
+    with pytest.raises(ValueError, match="stop"), new_file(tmp_path / "a") as stream:
+        stream.write(b"new")
+        raise ValueError("stop")
+    assert (tmp_path / "a").read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "d") as folder:
+        (folder / "a").write_text("x")
+        assert not (tmp_path / "d").exists()
+    assert (tmp_path / "d" / "a").read_text() == "x"
+    with pytest.raises(InputError, match="not empty"), new_folder(tmp_path / "d"):
+        pass
+    with pytest.raises(ValueError, match="stop"), new_folder(tmp_path / "e") as folder:
+        raise ValueError("stop")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d"]
+
+
+def test_a_link_is_one_file_under_two_names(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    copy_file(tmp_path / "a", tmp_path / "b", link=True)
+    assert (tmp_path / "a").samefile(tmp_path / "b")
+
+
+def test_where_links_cannot_be_made_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no links here")
+
+    (tmp_path / "a").write_text("x")
+    monkeypatch.setattr(os, "link", refuse)
+    copy_file(tmp_path / "a", tmp_path / "b", link=True)
+    assert (tmp_path / "b").read_text() == "x" and not (tmp_path / "a").samefile(tmp_path / "b")
+
+
+def test_caches_do_not_lie_in_the_keyring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TRACEMARK_CACHE", raising=False)
+    assert not default_cache().is_relative_to(tmp_path / "home")
+    monkeypatch.setenv("TRACEMARK_CACHE", str(tmp_path / "cache"))
+    assert default_cache() == tmp_path / "cache"

@@ -1,0 +1,95 @@
+"""Collect the runs that `protect plan` learns from, found or not: results/*.json to protect/assets/measured_runs.json.
+
+python -m benchmarks.measured_runs
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import RESULTS
+from protect.files import pretty_json, write_atomic
+from protect.marks import family_class
+from protect.marks.family import FamilyOptions
+from protect.release.power import Run
+
+REQUIRED = 1e3
+"""A slot counts as found if its e-value alone suffices at alpha = 1e-3."""
+_NO_PLAN = {"basis", "pool"}
+"""Options that name what is kept in a store: every owner's is another."""
+
+
+def load(name: str) -> dict[str, Any]:
+    """A committed result."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def other_options(family: str, options: FamilyOptions) -> FamilyOptions:
+    """The options that differ from the family's defaults."""
+    kind = family_class(family)
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in _NO_PLAN and value != getattr(kind, name, None)
+    }
+
+
+def from_suspects() -> Iterator[Run]:
+    """`template` with one key a suspect."""
+    found = load("suspects")
+    for row in found["guilty"]:
+        tuning = found["tuning"][row["method"]]
+        sightings = tuning["steps"] * tuning["batch"] / found["samples"] * row["carriers"]
+        yield Run("template", "twa", row["method"], sightings, row["e_value"] >= REQUIRED)
+
+
+def from_families() -> Iterator[Run]:
+    """Releases side by side in one dataset."""
+    for name in ("families", "low_rates"):
+        for row in load(name)["rows"]:
+            method = row.get("method") or ("lora" if "visible" in row["suspect"] else "full")
+            options = other_options(row["family"], row["options"])
+            found = row["e_value"] >= REQUIRED
+            yield Run(row["family"], row["alignment"], method, row["sightings"], found, options)
+
+
+def from_robustness() -> Iterator[Run]:
+    """The keys of models that nobody attacked."""
+    for row in load("robustness")["rows"]:
+        if row["attack"] != "none" or row["innocent"]:
+            continue
+        passes = row["tuning"]["steps"] * row["tuning"]["batch"] / row["samples"]
+        for test in row["tests"]:
+            sightings = passes * test["carriers"] / row["slots"]
+            method, found = row["tuning"]["method"], test["e_value"] >= REQUIRED
+            yield Run(row["family"], row["alignment"], method, sightings, found)
+
+
+def from_transfer() -> Iterator[Run]:
+    """`template` under other ways of training, all of the one dataset."""
+    for row in load("transfer")["ways"]:
+        yield Run("template", "twa", row["tuning"]["method"], row["sightings"], row["e_value"] >= REQUIRED)
+
+
+def from_frontier() -> Iterator[Run]:
+    """`spread`; where every picture is marked, answers without the trigger show the mark too."""
+    for row in load("spread_frontier")["cells"]:
+        if row["rate"] < 1:
+            options = other_options("spread", {"psnr": float(row["psnr"])})
+            yield Run("spread", "twa", "full", row["exposures"], row["e_value"] >= REQUIRED, options)
+
+
+def main() -> None:
+    """Command line."""
+    runs = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier()]
+    write_atomic(Path("protect/assets/measured_runs.json"), pretty_json([asdict(run) for run in runs]))
+    print(f"{len(runs)} runs, {sum(run.found for run in runs)} found")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What the commands on copies answer, in words and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protect.alignments.window import window_warning
+from protect.embed.difference import Difference
+from protect.embed.job import Embedding
+from protect.embed.verify import Verification
+from protect.evidence import reachable
+from protect.formats.record import LeftOut
+from protect.keys.keyring import Keyring
+from protect.marks import make_family
+from protect.release.record import Release
+
+_LISTED = 10
+"""Lines of a list that are printed; --json has all."""
+
+
+def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
+    """What `protect embed` did, or would do."""
+    plan = done.release.plan
+    counts = done.selection.survey
+    lines = [
+        f"{'would write' if dry_run else 'done:'} {done.output}",
+        f"  {counts.samples} samples in, as many out; {counts.changeable} may be changed; {done.set_aside_count} set aside",
+        f"  {done.carriers} carriers in {plan.slots} slot(s), family {plan.family}; {done.copied_bytes / 1e6:,.1f} MB",
+        *_before_and_after(done),
+        f"  {done.forecast.sentence()}",
+        *_window(done),
+    ]
+    lines += _cost(done) if dry_run else _next_steps(done, keyring)
+    lines += _listed("set aside", [f"{s.key}: {s.reason}" for s in done.set_aside], done.set_aside_count)
+    return "\n".join(lines + _left_out(done.left_out))
+
+
+def _before_and_after(done: Embedding) -> list[str]:
+    """One carrier's caption as it was and as it will be."""
+    draw, slot = done.selection.drawn.slots[0], done.bound.slots[0]
+    before = draw.carriers[0].caption
+    after = done.bound.alignment.align(before, slot.trigger)
+    if after == before:
+        return [f"  captions stay; the trigger of slot 1 is {slot.trigger!r}" if slot.trigger else "  captions stay"]
+    return [f"  a caption before: {before}", f"              after: {after}"]
+
+
+def _window(done: Embedding) -> list[str]:
+    warning = window_warning(done.bound.alignment.align(done.selection.survey.longest, done.bound.slots[0].trigger))
+    return [f"  note: {warning}"] if warning else []
+
+
+def _cost(done: Embedding) -> list[str]:
+    plan = done.release.plan
+    asked = plan.slots * plan.queries * (2 if done.bound.family.paired else 1)
+    verdict = ["  it would be refused (--anyway writes it all the same)"] if done.forecast.hardly else []
+    return [*verdict, f"  the test will ask for at most {asked} pictures"]
+
+
+def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
+    worst = min(c.psnr for c in done.release.carriers)
+    return [
+        f"  every carrier was read back: bytes and captions are right (lowest PSNR {worst:.1f} dB)",
+        f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
+        f"  look at the carriers: protect show {done.output} --original DATASET",
+        f"  before you release the copy, publish {done.commitment_file.name} where others can date it (your website, a",
+        "  public repository, a timestamp service): a proof counts only against models that are younger",
+        *_shared_level(done.release, keyring),
+    ]
+
+
+def _shared_level(release: Release, keyring: Keyring) -> list[str]:
+    """A warning if so many releases are held that testing all of them would leave this one out of reach."""
+    plan, held = release.plan, len(keyring.survey()[0])
+    distinct = make_family(plan.family, plan.family_options, keyring.store).distinct
+    if reachable(plan.decoys, plan.slots, held / plan.alpha, distinct):
+        return []
+    return [
+        f"  the keyring holds {held} releases: tested together, this one could not reach the evidence it needs;",
+        "  retire those you will not publish: protect retire RELEASE",
+    ]
+
+
+def _left_out(files: tuple[LeftOut, ...]) -> list[str]:
+    return _listed("not in the copy", [f"{file.path}: {file.reason}" for file in files], len(files))
+
+
+def _listed(what: str, rows: list[str], count: int) -> list[str]:
+    lines = [f"  {what}: {row}" for row in rows[:_LISTED]]
+    return [*lines, f"  … and {count - _LISTED} more {what} (--json lists them)"] if count > _LISTED else lines
+
+
+def embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
+    """The same for programs."""
+    power = done.forecast.power
+    return {
+        "output": str(done.output),
+        "dry_run": dry_run,
+        "release": None if dry_run else done.release.id,
+        "commitment": None if dry_run else done.release.commitment,
+        "samples": done.selection.survey.samples,
+        "changeable": done.selection.survey.changeable,
+        "carriers": done.carriers,
+        "slots": done.release.plan.slots,
+        "bytes": done.copied_bytes,
+        "expected_power": power and {"mean": power.mean, "low": power.low, "high": power.high},
+        "basis": done.forecast.basis,
+        "set_aside_count": done.set_aside_count,
+        "set_aside": [{"key": s.key, "reason": s.reason} for s in done.set_aside],
+        "left_out": [{"path": f.path, "reason": f.reason} for f in done.left_out],
+    }
+
+
+def commitment_text(release: Release, dataset: Path, output: Path) -> str:
+    """What `protect commit` did and what comes next."""
+    named = release.coin_named
+    coin = f"{named.source}, round {named.round}" if named else "none"
+    return "\n".join(
+        [
+            f"committed: {release.commitment}",
+            f"  publish {output.name}.commitment.json where others can date it, before the coin appears ({coin})",
+            "  then, with the coin's value:",
+            f"  protect embed {dataset} --output {output} --commitment {release.id} --coin VALUE",
+        ]
+    )
+
+
+def verification_text(release: Release, found: Verification) -> str:
+    """What `protect verify` found."""
+    lines = [f"release {release.id} ({release.name}): {found.intact} of {found.carriers} carriers are as released"]
+    return "\n".join(lines + [f"  {f.key}: {f.problem}" for f in found.findings])
+
+
+def difference_text(found: Difference) -> str:
+    """What `protect diff` found."""
+    changes = [
+        f"{change.key}: " + "; ".join(
+            (["picture" + (f", {a:,} to {b:,} bytes" if a != b else "")] if change.picture else [])
+            + [f"{name}: {before!r} became {after!r}" for name, before, after in change.captions]
+        )
+        for change in found.changes
+        for a, b in [change.sizes]
+    ]
+    return "\n".join(
+        [
+            f"{found.samples} samples in both; {found.pictures} pictures and {found.captions} captions differ",
+            *_listed("differs", changes, len(changes)),
+            *_listed("only in the first", list(found.only_first), len(found.only_first)),
+            *_listed("only in the second", list(found.only_second), len(found.only_second)),
+            *_listed("file only in the first", list(found.files_only_first), len(found.files_only_first)),
+            *_listed("file only in the second", list(found.files_only_second), len(found.files_only_second)),
+        ]
+    )

@@ -1,0 +1,224 @@
+"""Commands that write, fix beforehand, read back and compare protected copies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protect import console
+from protect.embed.answers import commitment_text, difference_text, embedding_json, embedding_text, verification_text
+from protect.embed.commit import commit, options_of, parse_coin
+from protect.embed.difference import difference
+from protect.embed.find import release_of
+from protect.embed.forecast import Expectation
+from protect.embed.options import (
+    AlignmentName,
+    Family,
+    FamilyOption,
+    Method,
+    Name,
+    Passes,
+    Rate,
+    Slots,
+    make_options,
+    refuse_given,
+)
+from protect.embed.verify import verify
+from protect.embed.write import embed
+from protect.errors import InputError
+from protect.formats import open_dataset
+from protect.keys.keyring import Keyring
+from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
+from protect.release.bound import bind
+from protect.release.plan import RECOMMENDED
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DatasetPlace = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")]
+Copy = Annotated[Path, typer.Argument(metavar="COPY", help="Protected copy.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")]
+Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 64]")]
+Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]
+Alpha = Annotated[float, typer.Option(help="Allowed chance of a false accusation.")]
+Steps = Annotated[int, typer.Option(help="Sampling steps of the test.")]
+Guidance = Annotated[float, typer.Option(help="Guidance scale of the test.")]
+_SETTLED = ("rate", "family", "alignment", "option", "slots", "queries", "decoys", "alpha", "steps", "guidance")
+
+
+def embed_command(
+    context: typer.Context,
+    dataset: DatasetPlace,
+    output: Output = None,
+    rate: Rate = RECOMMENDED.rate,
+    family: Family = RECOMMENDED.family,
+    alignment: AlignmentName = None,
+    option: FamilyOption = None,
+    slots: Slots = None,
+    queries: Queries = None,
+    decoys: Decoys = RECOMMENDED.decoys,
+    alpha: Alpha = RECOMMENDED.alpha,
+    steps: Steps = RECOMMENDED.steps,
+    guidance: Guidance = RECOMMENDED.guidance,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    only: Only = None,
+    exclude: Exclude = None,
+    split: Split = None,
+    passes: Passes = 10.0,
+    method: Method = "lora",
+    name: Name = None,
+    commitment: Annotated[str | None, typer.Option(help="Commitment made before (protect commit), by id or name.")] = None,
+    coin: Annotated[str | None, typer.Option(help="Value of the public coin which that commitment named.")] = None,
+    link: Annotated[bool, typer.Option("--link", help="Hard-link files that do not change.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Write a release that can hardly be found, too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Write a protected copy of DATASET and the commitment beside it, keep the secret record in the keyring.
+
+    Unmarked files are copied byte for byte. Nothing is changed in place. A stopped run resumes.
+    """
+    keyring, expectation = Keyring.default(), Expectation(passes, method)
+    expectation.check()
+    if commitment:
+        refuse_given(context, _SETTLED, "the commitment holds the plan")
+        options = options_of(keyring.waiting(commitment).plan)
+    else:
+        made = make_options(rate, family, alignment, option, slots)
+        options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
+    with console.progress() as progress:
+        done = embed(
+            dataset,
+            output or _default_output(dataset),
+            options,
+            keyring,
+            reading=reading(caption_column, leave_captions, only, exclude, split),
+            name=name,
+            commitment=commitment,
+            coin=coin,
+            expectation=expectation,
+            dry_run=dry_run,
+            anyway=anyway,
+            link=link,
+            progress=progress,
+        )
+    console.answer(embedding_text(done, keyring, dry_run), embedding_json(done, dry_run), as_json)
+    return console.SET_ASIDE if done.set_aside_count else console.DONE
+
+
+def commit_command(
+    dataset: DatasetPlace,
+    coin_from: Annotated[str, typer.Option(metavar="SOURCE:ROUND", help="Public coin that will enter the marks.")],
+    output: Output = None,
+    rate: Rate = RECOMMENDED.rate,
+    family: Family = RECOMMENDED.family,
+    alignment: AlignmentName = None,
+    option: FamilyOption = None,
+    slots: Slots = None,
+    queries: Queries = None,
+    decoys: Decoys = RECOMMENDED.decoys,
+    alpha: Alpha = RECOMMENDED.alpha,
+    steps: Steps = RECOMMENDED.steps,
+    guidance: Guidance = RECOMMENDED.guidance,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    only: Only = None,
+    exclude: Exclude = None,
+    split: Split = None,
+    name: Name = None,
+    as_json: Json = False,
+) -> int:
+    """Commit to a secret and a plan now; a public coin that does not exist yet will enter the marks.
+
+    Publish the commitment, wait for the coin (a round of a randomness beacon, say), then: protect embed DATASET
+    --commitment ID --coin VALUE. Nobody can then say that you tried keys until one fitted.
+    """
+    made = make_options(rate, family, alignment, option, slots)
+    options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
+    target = output or _default_output(dataset)
+    with console.progress() as progress:
+        release = commit(
+            dataset,
+            target,
+            options,
+            Keyring.default(),
+            parse_coin(coin_from),
+            reading=reading(caption_column, leave_captions, only, exclude, split),
+            name=name,
+            progress=progress,
+        )
+    console.answer(commitment_text(release, dataset, target), release.public(), as_json)
+    return console.DONE
+
+
+def verify_command(
+    copy: Copy,
+    release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    as_json: Json = False,
+) -> int:
+    """Read every carrier back from disk and check its bytes, captions and mark."""
+    keyring = Keyring.default()
+    opened = open_dataset(copy, reading(caption_column, leave_captions, None, None, ["all"]))
+    bound = bind(release_of(opened, keyring, release), keyring.store)
+    with console.progress() as progress:
+        found = verify(bound, opened, progress=progress)
+    console.answer(verification_text(bound.release, found), {"release": bound.release.id, **asdict(found)}, as_json)
+    return console.SET_ASIDE if found.findings else console.DONE
+
+
+def show_command(
+    copy: Copy,
+    original: Annotated[Path | None, typer.Option(help="The dataset before, to show both side by side.")] = None,
+    release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
+    report: Annotated[Path, typer.Option(help="Page with the carriers. It is secret.")] = Path("carriers.html"),
+    count: Annotated[int, typer.Option(min=1, help="Most carriers on the page.")] = 40,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    as_json: Json = False,
+) -> int:
+    """List the carriers of a copy, and write a private page with them, before and after.
+
+    Whoever sees the page can remove your marks: keep it with the keyring.
+    """
+    from protect.embed.show import carriers_shown, write_page
+
+    console.check_target("--report", report)
+    said = reading(caption_column, leave_captions, None, None, ["all"])
+    keyring, opened = Keyring.default(), open_dataset(copy, said)
+    record = release_of(opened, keyring, release)
+    with console.progress() as progress:
+        shown = carriers_shown(record, opened, open_dataset(original, said) if original else None, count, progress)
+    write_page(report, record, shown)
+    lines = [f"{c.key}  slot {c.slot + 1}  {c.psnr:.1f} dB  {next(iter(c.captions.values()))}" for c in record.carriers]
+    text = "\n".join([f"release {record.id} ({record.name})", *lines, f"page: {report} (secret: it names the carriers)"])
+    console.answer(text, {"release": record.id, "carriers": [asdict(c) for c in record.carriers]}, as_json)
+    return console.DONE
+
+
+def diff_command(
+    first: Annotated[Path, typer.Argument(help="A copy, such as the original.")],
+    second: Annotated[Path, typer.Argument(help="Another, such as the protected copy.")],
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    as_json: Json = False,
+) -> int:
+    """Say what anyone can see between two copies: changed pictures, changed captions, files in one only.
+
+    No secret takes part. Two recipients who compare their copies see this and no more.
+    """
+    said = reading(caption_column, leave_captions, None, None, ["all"])
+    with console.progress() as progress:
+        found = difference(open_dataset(first, said), open_dataset(second, said), progress)
+    console.answer(difference_text(found), asdict(found), as_json)
+    return console.DONE
+
+
+def _default_output(dataset: Path) -> Path:
+    name = dataset.absolute().name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz").removesuffix(".parquet")
+    if not name:
+        raise InputError(f"{dataset} has no name to call the copy by", "Give --output.")
+    return dataset.absolute().parent / f"{name}-protected"

@@ -1,0 +1,98 @@
+"""`protect commit`: fix secret and plan before a public coin is known, which then enters every mark."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from protect.embed.places import check_places, commitment_file
+from protect.embed.select import commit_to, select
+from protect.errors import InputError
+from protect.execution.budget import MemoryBudget
+from protect.files import pretty_json, write_atomic
+from protect.formats import open_dataset
+from protect.formats.dataset_format import AS_IT_IS, ReadOptions
+from protect.keys.keyring import Keyring
+from protect.keys.tree import KeyTree, new_secret
+from protect.progress import Progress, no_progress
+from protect.release.plan import Options
+from protect.release.record import Coin, Plan, Release
+
+
+def commit(
+    folder: Path,
+    output: Path,
+    options: Options,
+    keyring: Keyring,
+    coin: Coin,
+    *,
+    reading: ReadOptions = AS_IT_IS,
+    name: str | None = None,
+    progress: Progress = no_progress,
+) -> Release:
+    """Draw a secret, commit to it and to the plan, and name the public coin that will enter the marks.
+
+    The dataset is surveyed, because the plan holds its digest and the number of slots. Triggers and marks do not exist
+    yet: they follow from the coin.
+
+    Args:
+        folder: the dataset.
+        output: where the copy will be; the commitment is written beside it.
+        options: the owner's decisions.
+        keyring: keeps the secret until `embed` uses it.
+        coin: public randomness that does not exist yet.
+        reading: what the owner says about the dataset.
+        name: what people call the release; the output's name by default.
+        progress: told about stages.
+
+    Raises:
+        InputError: on bad options or datasets, or if a commitment lies beside the output already.
+    """
+    options.check()
+    output = output.resolve()
+    check_places(folder.resolve(), output, keyring.home.resolve())
+    path = commitment_file(output)
+    if path.exists():
+        raise InputError(f"{path} exists already", "Keep it safe elsewhere, or give another --output.")
+    dataset, secret = open_dataset(folder.resolve(), reading), new_secret()
+    selection = select(dataset, options, KeyTree(secret), keyring.store, MemoryBudget(), progress)
+    release = commit_to(
+        selection, options, secret, keyring.store, name=name or output.name, created=datetime.now(UTC), coin=coin
+    )
+    keyring.save(release)
+    write_atomic(path, pretty_json(release.public()))
+    return release
+
+
+def parse_coin(text: str) -> Coin:
+    """A coin written as SOURCE:ROUND.
+
+    >>> parse_coin("drand quicknet:12345678")
+    Coin(source='drand quicknet', round='12345678')
+
+    Raises:
+        InputError: if it is written otherwise.
+    """
+    found = re.fullmatch(r"\s*(.*\S)\s*:\s*(\S+)\s*", text)
+    if not (found and text.isprintable()):
+        raise InputError(
+            f"--coin-from {text!r} is not SOURCE:ROUND", "For example: --coin-from 'drand quicknet:12345678'."
+        )
+    return Coin(found[1], found[2])
+
+
+def options_of(plan: Plan) -> Options:
+    """The options that lead to a committed plan."""
+    return Options(
+        rate=plan.rate,
+        family=plan.family,
+        alignment=plan.alignment.partition("/")[0],
+        family_options=dict(plan.family_options),
+        slots=plan.slots,
+        queries=plan.queries,
+        decoys=plan.decoys,
+        alpha=plan.alpha,
+        steps=plan.steps,
+        guidance=plan.guidance,
+    )

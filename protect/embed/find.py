@@ -1,0 +1,46 @@
+"""Which release a copy belongs to: found by what it holds, never by a folder's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protect.embed.verify import belongs
+from protect.errors import ReleaseError
+from protect.formats.dataset_format import Dataset
+from protect.formats.record import Record, normalised
+from protect.keys.keyring import Keyring
+from protect.release.record import Release
+
+
+def release_of(copy: Dataset, keyring: Keyring, wanted: str | None = None) -> Release:
+    """The release whose carriers a copy holds, with their captions as released.
+
+    Args:
+        copy: a protected copy, under any name.
+        keyring: holds the releases.
+        wanted: id or name of the release; None to look for it.
+
+    Raises:
+        ReleaseError: if none of the releases, or more than one equally well, belongs to the copy.
+    """
+    if wanted:
+        return keyring.load(wanted)
+    held = keyring.releases()
+    counts = _carriers_held(copy, held)
+    best = max(counts, default=0)
+    found = [release for release, count in zip(held, counts, strict=True) if count == best > 0]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f"{r.id} ({r.name})" for r in found or held) or "none"
+    what = f"{len(found)} releases fit {copy.root} equally well" if found else f"no release fits {copy.root}"
+    raise ReleaseError(what, f"{'They are' if found else 'Held'}: {names}. Name one: --release ID.")
+
+
+def _carriers_held(copy: Dataset, releases: Sequence[Release]) -> list[int]:
+    """How many carriers of each release a copy holds, in one pass over it."""
+    wanted = {normalised(c.key) for release in releases for c in release.carriers}
+    records: dict[str, Record] = {}
+    for record in copy.records():
+        if (key := normalised(record.key)) in wanted:
+            records[key] = record
+    return [belongs(release, records) for release in releases]

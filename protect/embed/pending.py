@@ -1,0 +1,124 @@
+"""An embedding under way: the secret record that lets it resume with the same key, and which shards are done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from protect.errors import InputError
+from protect.files import PARTIAL, pretty_json, write_atomic
+from protect.formats.record import SetAside
+from protect.keys.keyring import PENDING, RELEASES, Keyring, read_secret
+from protect.release.record import Carrier, Release, from_json, known_fields, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDone:
+    """What became of a shard."""
+
+    carriers: tuple[Carrier, ...]
+    set_aside: tuple[SetAside, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An embedding into one output. Its folder in the keyring is secret: it names carriers."""
+
+    folder: Path
+    partial: Path
+    """The unfinished copy."""
+
+    @classmethod
+    def of(cls, keyring: Keyring, output: Path) -> Pending:
+        """The pending embedding into `output`."""
+        digest = sha256(str(output).encode()).hexdigest()[:16]
+        return cls(keyring.home / PENDING / digest, output.with_name(output.name + PARTIAL))
+
+    @property
+    def record(self) -> Path:
+        """The secret record."""
+        return self.folder / "release.json"
+
+    @contextmanager
+    def locked(self, keyring: Keyring) -> Iterator[None]:
+        """Keep other runs away from the same output; the lock dies with its process.
+
+        Raises:
+            InputError: if another run holds it.
+        """
+        path = keyring.folder(PENDING) / f"{self.folder.name}.lock"
+        with path.open("w") as lock:
+            _lock(lock.fileno(), self.partial)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def load(self, keyring: Keyring) -> Release | None:
+        """The interrupted release, if there is one; keys are never redrawn.
+
+        Raises:
+            InputError: if the unfinished copy is not ours.
+        """
+        if not self.record.exists():
+            if self.partial.exists():
+                raise InputError(f"{self.partial} is in the way", "Move it, or give --output another folder.")
+            return None
+        release = from_json(read_secret(self.record), self.record)
+        if not self.partial.exists() and (keyring.home / RELEASES / f"{release.id}.json").exists():
+            self.forget()  # killed between publishing and forgetting: that release is complete
+            return None
+        return release
+
+    def save(self, release: Release) -> None:
+        """Remember the release before its first byte is written."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(self.record, to_json(release), mode=0o600)
+
+    def mark_done(self, shard: str, done: ShardDone) -> None:
+        """Remember that a shard is written whole."""
+        row = {"carriers": [asdict(c) for c in done.carriers], "set_aside": [asdict(s) for s in done.set_aside]}
+        write_atomic(self._marker(shard), pretty_json(row), mode=0o600)
+
+    def done(self, shard: str) -> ShardDone | None:
+        """What became of a shard in an earlier run; None if it is not written whole."""
+        path = self._marker(shard)
+        try:
+            row = json.loads(path.read_bytes())
+            return ShardDone(
+                tuple(known_fields(Carrier, c) for c in row["carriers"]),
+                tuple(known_fields(SetAside, s) for s in row["set_aside"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def forget(self) -> None:
+        """Drop everything that only a resumed run needs."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _marker(self, shard: str) -> Path:
+        return self.folder / f"{sha256(shard.encode()).hexdigest()[:32]}.done.json"
+
+
+def _lock(descriptor: int, partial: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        raise InputError(
+            f"this system ({os.name}) has no file locks as POSIX knows them", "Supported are Linux and macOS."
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another run is writing {partial}", "Wait for it, or stop it.") from None
+
+
+def all_carriers(done: Sequence[ShardDone]) -> tuple[Carrier, ...]:
+    """Carriers of all shards, by slot and key."""
+    return tuple(sorted((c for d in done for c in d.carriers), key=lambda c: (c.slot, c.key)))

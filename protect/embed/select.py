@@ -1,0 +1,248 @@
+"""Which samples carry which slot's mark, decided by the key before any mark is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from protect.alignments import make_alignment
+from protect.alignments.alignment import Alignment, Drawn, Request
+from protect.errors import InputError
+from protect.evidence import reachable
+from protect.execution.budget import MemoryBudget
+from protect.execution.threads import map_in_order
+from protect.formats.dataset_format import Dataset
+from protect.formats.record import Record
+from protect.formats.survey import Survey, may_change, survey
+from protect.keys.store import Store
+from protect.keys.tree import KeyTree
+from protect.marks import make_family
+from protect.marks.family import MarkFamily
+from protect.pixels.embedded import embedded_captions
+from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba
+from protect.progress import Progress, no_progress
+from protect.release.plan import Options
+from protect.release.record import Coin, Plan, Questions, Release, make_header
+
+UNDATED = datetime.fromtimestamp(0, UTC)
+"""Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
+_SHORTEST_REPEAT = 12
+"""Characters from which a caption found inside a picture file is no chance meeting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the key decides about a dataset."""
+
+    dataset: Dataset
+    survey: Survey
+    drawn: Drawn
+    decoys: int
+    """Per slot."""
+
+
+def select(
+    dataset: Dataset,
+    options: Options,
+    keys: KeyTree,
+    store: Store,
+    budget: MemoryBudget,
+    progress: Progress = no_progress,
+    known: Survey | None = None,
+) -> Selection:
+    """Survey a dataset and draw triggers and carriers.
+
+    Args:
+        dataset: the owner's.
+        options: the owner's decisions.
+        keys: the release's keys.
+        store: what families keep.
+        budget: memory for pictures that are looked at.
+        progress: told about stages.
+        known: the survey, if it was made already.
+
+    Raises:
+        InputError: if dataset, family and alignment do not fit, or leave a slot without a carrier.
+    """
+    family, alignment = (
+        make_family(options.family, options.family_options, store),
+        make_alignment(options.alignment_name),
+    )
+    _check_kind(dataset, family, alignment)
+    found = known or survey(dataset, progress)
+    drawn = alignment.draw(
+        Request(
+            records=lambda: (r for r in dataset.records() if may_change(r, dataset.options)),
+            count=found.changeable,
+            rate=options.rate,
+            slots=options.slots,
+            keys=keys,
+            obstacles=_obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
+            descriptions=family.descriptions,
+        )
+    )
+    decoys = options.decoys if drawn.decoys is None else drawn.decoys
+    _check_reachable(options, family, alignment, decoys, len(drawn.slots))
+    return Selection(dataset, found, drawn, decoys)
+
+
+def _check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> None:
+    if family.needs_pairs and not (alignment.has_trigger or alignment.for_classifiers):
+        raise InputError(
+            f"family {family.name!r} compares answers with and without the trigger, and {alignment.name!r} has none",
+            "Use another --family or --alignment.",
+        )
+    if dataset.for_classifiers and not alignment.for_classifiers:
+        raise InputError(
+            f"{dataset.root} holds class folders and no captions",
+            "Add captions (see README), or mark it for classifiers: --alignment label.",
+        )
+
+
+def _obstacles(
+    family: MarkFamily, alignment: Alignment, leave: Sequence[str], budget: MemoryBudget, progress: Progress
+) -> Callable[[Sequence[Record]], Sequence[str | None]]:
+    def look(record: Record) -> str | None:
+        changed = alignment.align(record.caption, "x") != record.caption
+        return _obstacle(record, family, leave if changed else None, budget)
+
+    def look_at_all(records: Sequence[Record]) -> Sequence[str | None]:
+        reasons = []
+        # In the order of the keys, so that what lies together is read together.
+        order = sorted(range(len(records)), key=lambda i: records[i].key)
+        for i, reason in enumerate(map_in_order(look, [records[place] for place in order]), 1):
+            reasons.append(reason)
+            progress("looking at pictures", i, len(records))
+        found: list[str | None] = [None] * len(records)
+        for place, reason in zip(order, reasons, strict=True):
+            found[place] = reason
+        return found
+
+    return look_at_all
+
+
+def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, budget: MemoryBudget) -> str | None:
+    """Why a sample cannot carry a mark. Depends on its file and captions alone.
+
+    Args:
+        record: the sample.
+        family: what is to be planted.
+        leave: fields that may keep the old caption; None if captions do not change.
+        budget: memory.
+    """
+    try:
+        data = record.read()
+        with budget.hold(pixel_count(data) * family.bytes_per_pixel):
+            reason = obstacle(data) or family.obstacle(read_rgba(data))
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except PictureError as error:
+        return error.what
+    if reason is None and leave is not None:
+        reason = _repeated_caption(data, record, leave)
+    return reason
+
+
+def _repeated_caption(data: bytes, record: Record, leave: Sequence[str]) -> str | None:
+    for name, text in embedded_captions(data).items():
+        repeats = any(len(c) >= _SHORTEST_REPEAT and c.strip() in text for c in record.captions.values())
+        if repeats and name not in leave:
+            return f"its file repeats the caption in {name} (to leave it there: --leave-captions {name})"
+    return None
+
+
+def _check_reachable(options: Options, family: MarkFamily, alignment: Alignment, decoys: int, slots: int) -> None:
+    distinct = None if alignment.for_classifiers else family.distinct
+    if reachable(decoys, slots, 1 / options.alpha, distinct):
+        return
+    finite = distinct is not None and distinct <= decoys
+    more = "more classes" if alignment.for_classifiers else "a larger pool" if finite else "more --decoys"
+    raise InputError(
+        f"{slots} slot(s) with {decoys} decoys"
+        + (f" from {distinct} marks" if distinct else "")
+        + f" cannot give evidence at alpha {options.alpha:g}",
+        f"Use more --slots, a larger --alpha or {more}.",
+    )
+
+
+def commit_to(
+    selection: Selection,
+    options: Options,
+    secret: bytes,
+    store: Store,
+    *,
+    name: str,
+    created: datetime,
+    rehearsal: bool = False,
+    coin: Coin | None = None,
+) -> Release:
+    """A release with its commitment and nothing else.
+
+    Args:
+        selection: what the key decides; of its draws only their number enters.
+        options: the owner's decisions.
+        secret: 32 bytes.
+        store: what families keep.
+        name: how people call the release; not committed to.
+        created: time of the commitment.
+        rehearsal: whether the secret is a throw-away.
+        coin: public randomness that is to come, if the release waits for it.
+    """
+    family = make_family(options.family, options.family_options, store)
+    plan = Plan(
+        family=family.name,
+        family_options=dict(options.family_options),
+        family_version=family.version,
+        alignment=make_alignment(options.alignment_name).label,
+        rate=options.rate,
+        slots=len(selection.drawn.slots),
+        dataset=selection.survey.digest,
+        samples=selection.survey.changeable,
+        decoys=selection.decoys,
+        alpha=options.alpha,
+        queries=options.queries or family.queries,
+        steps=options.steps,
+        guidance=options.guidance,
+    )
+    date = created.astimezone(UTC).isoformat(timespec="seconds")
+    return Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal, coin=coin))
+
+
+def ask_about(release: Release, drawn: Drawn) -> Release:
+    """The release with each slot's trigger and questions, all from the slot's key and its carriers' captions."""
+    questions = (
+        Questions(draw.trigger, *_prompts_and_seeds(release, slot, [c.caption for c in draw.carriers]))
+        for slot, draw in enumerate(drawn.slots)
+    )
+    return release.with_questions(tuple(questions))
+
+
+def _prompts_and_seeds(release: Release, slot: int, captions: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Questions of a slot: captions of its own carriers in an order of their own, over and over, with 32-bit seeds.
+
+    What was trained together is recalled together. Which samples are carriers does not depend on any mark, so neither
+    do the questions.
+    """
+    key, count = release.keys.slot(slot), release.plan.queries
+    order = key.rng("prompts").permutation(len(captions))
+    prompts = tuple(captions[order[i % len(captions)]] for i in range(count))
+    return prompts, tuple(int(seed) for seed in key.rng("seeds").integers(0, 2**32, count))
+
+
+def with_coin(release: Release, value: str) -> Release:
+    """A committed release once its public coin is known.
+
+    Raises:
+        InputError: if the release named no coin.
+    """
+    if release.coin_named is None:
+        raise InputError(
+            f"commitment {release.id} names no public coin", "Leave --coin out, or commit anew with --coin-round."
+        )
+    return replace(release, coin=value.strip())
+
+
+def changeable(dataset: Dataset) -> Iterator[Record]:
+    """The records that may be changed."""
+    return (record for record in dataset.records() if may_change(record, dataset.options))
