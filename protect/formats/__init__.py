@@ -1,64 +1,96 @@
-"""Dataset formats, tried in order."""
+"""Dataset formats: which one a folder or file is, and how it is opened."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.classes import ClassFolders
-from protect.formats.dataset_format import DatasetFormat, Listing, pictures, walk
-from protect.formats.metadata import MetadataCsv, MetadataJsonl
-from protect.formats.sidecar import Sidecar
+from protect.formats.dataset_format import Dataset, DatasetFormat, ReadOptions
+from protect.formats.record import LeftOut
 
-FORMATS: tuple[DatasetFormat, ...] = (MetadataJsonl(), MetadataCsv(), Sidecar())
-FALLBACK: DatasetFormat = ClassFolders()
+FORMATS = (
+    "protect.formats.arrow.SavedToDisk",
+    "protect.formats.webdataset.Webdataset",
+    "protect.formats.parquet.Parquet",
+    "protect.formats.coco.Coco",
+    "protect.formats.metadata.ImageFolder",
+    "protect.formats.sidecar.Sidecar",
+)
+"""Where the formats are; each is imported when a dataset is opened."""
+FALLBACK = "protect.formats.classes.ClassFolders"
 """Only where nothing else holds captions: many captioned datasets keep their pictures in folders too."""
 
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A dataset folder as it was found."""
-
-    folder: Path
-    layout: DatasetFormat
-    files: tuple[str, ...]
-    """Every file, as a sorted path inside the folder."""
-    listing: Listing
+_USUAL = ReadOptions()
 
 
-def open_dataset(folder: Path) -> Dataset:
-    """Read which pictures and captions a folder holds; no picture is opened.
+def open_dataset(path: Path, options: ReadOptions = _USUAL) -> Dataset:
+    """Open a folder, or a file that holds a whole dataset. No picture is opened.
 
     Raises:
-        InputError: if the folder is missing, empty, has no captions or unreadable ones.
+        InputError: if it is missing or empty, or has no captions, or has some that would be left as they are unasked.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", "Give the folder that holds the pictures.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist", "Give the folder that holds the pictures, or a file of shards.")
     try:
-        files = tuple(walk(folder))
-        layout = _layout(folder, files)
-        return Dataset(folder, layout, files, layout.read(folder, files))
+        return _folder(path, options) if path.is_dir() else _file(path, options)
     except OSError as error:
         raise InputError(
-            f"{error.filename or folder} cannot be read ({error.strerror})", "Check permissions."
+            f"{error.filename or path} cannot be read ({error.strerror or error})", "Check permissions."
         ) from None
 
 
-def _layout(folder: Path, files: tuple[str, ...]) -> DatasetFormat:
-    found = [candidate for candidate in FORMATS if candidate.matches(files)]
-    if len(found) > 1:
+def _loaded(names: Sequence[str]) -> list[DatasetFormat]:
+    formats = []
+    for name in names:
+        module, _, cls = name.rpartition(".")
+        try:
+            formats.append(getattr(importlib.import_module(module), cls)())
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+    return formats
+
+
+def _file(path: Path, options: ReadOptions) -> Dataset:
+    for candidate in _loaded(FORMATS):
+        if candidate.matches(path, [path.name]):
+            return candidate.open(path, [path.name], options)
+    raise InputError(f"{path} is a file of no known format", "Give a folder, or a .tar, .tar.gz or .parquet file.")
+
+
+def _folder(path: Path, options: ReadOptions) -> Dataset:
+    from protect.formats.folder import is_picture
+    from protect.formats.walk import Names, entries
+
+    root = path.resolve()
+    left_out: list[LeftOut] = []
+    links: dict[str, str] = {}
+
+    def data() -> Sequence[str]:
+        return [entry.path for entry in found if not entry.reason]
+
+    found = list(entries(root))
+    for entry in found:
+        if entry.reason:
+            left_out.append(LeftOut(entry.path, entry.reason))
+        elif entry.target:
+            links[entry.path] = entry.target
+    names = Names(data(), left_out, links | {target: path for path, target in links.items()})
+    matching = [candidate for candidate in _loaded(FORMATS) if candidate.matches(root, names)]
+    if len(matching) > 1:
         # Only one would get the triggers, and comparing the two would list all carriers.
         raise InputError(
-            f"{folder} keeps captions in {' and in '.join(f.name for f in found)}", "Keep one of them in the dataset."
+            f"{path} keeps captions in {' and in '.join(f.name for f in matching)}", "Keep one of them in the dataset."
         )
-    if found:
-        return found[0]
-    if FALLBACK.matches(files):
-        return FALLBACK
-    if not pictures(files):
-        raise InputError(f"{folder} holds no pictures", "Give the folder that holds the pictures and captions.")
+    matching = matching or [fallback for fallback in _loaded([FALLBACK]) if fallback.matches(root, names)]
+    if matching:
+        return matching[0].open(root, names, options)
+    if not any(map(is_picture, names)):
+        raise InputError(f"{path} holds no pictures", "Give the folder that holds the pictures and captions.")
     raise InputError(
-        f"{folder} holds pictures but no captions",
-        "Add metadata.jsonl, metadata.csv or a .txt file beside each picture, or sort the pictures into class folders.",
+        f"{path} holds pictures but no captions (looked for metadata.jsonl, .csv or .parquet, COCO annotations, .txt, "
+        ".caption or .json files beside the pictures)",
+        "Add one of these, or sort the pictures into class folders.",
     )

@@ -2,46 +2,69 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.dataset_format import DatasetFormat, Listing, Sample, pictures
+from protect.formats.dataset_format import DatasetFormat, Edits, ReadOptions
+from protect.formats.folder import FileRun, FolderDataset, is_picture
+from protect.formats.record import Record, SetAside
+from protect.formats.splits import is_split_folder, split_of
+from protect.formats.walk import Names
+
+FIELD = "class"
+
+
+class ClassRun(FileRun):
+    """Pictures of some classes."""
+
+    def scan(self) -> Iterator[Record | SetAside]:
+        """A record for every picture."""
+        for path in filter(is_picture, (self.names[i] for i in self.run)):
+            if path in self.names.links:
+                yield SetAside(path, f"the same file as {self.names.links[path]}")
+            else:
+                yield Record(path, {FIELD: class_of(path)}, self.reader(path), split_of(path), path)
+
+    def picture(self, path: str, edits: Edits) -> bytes | None:
+        """The picture as released.
+
+        Raises:
+            InputError: if its class is to change: it is a folder's name.
+        """
+        captions = {FIELD: class_of(path)}
+        if edits.captions(path, captions) != captions:
+            raise InputError(
+                f"{self.root} keeps classes as folders; a trigger cannot be written into them", "Use --alignment label."
+            )
+        return super().picture(path, edits)
 
 
 class ClassFolders(DatasetFormat):
-    """The first folder of a picture's path is its class, unless that is a split (`train/cat/1.png`)."""
+    """The first folder of a picture's path that is no split is its class: `train/cat/1.png`."""
 
     name = "class folders"
 
-    def matches(self, files: Sequence[str]) -> bool:
+    def matches(self, root: Path, files: Sequence[str]) -> bool:
         """Whether every picture lies in one of two classes or more; splits alone are none."""
-        classes = {_class(key) for key in pictures(files)}
+        classes = {class_of(name) for name in files if is_picture(name)}
         return len(classes) > 1 and "" not in classes
 
-    def read(self, folder: Path, files: Sequence[str]) -> Listing:
-        """All pictures."""
-        return Listing(tuple(Sample(key, _class(key)) for key in pictures(files)), ())
-
-    def rewritten(self, folder: Path, captions: Mapping[str, str]) -> dict[str, bytes]:
-        """A class cannot be reworded.
-
-        Raises:
-            InputError: if it is asked for.
-        """
-        if captions:
-            raise InputError(
-                f"{folder} keeps classes as folders; a trigger cannot be written into them", "Use --alignment label."
-            )
-        return {}
+    def open(self, root: Path, files: Sequence[str], options: ReadOptions) -> FolderDataset:
+        """Nothing to look at."""
+        names = files if isinstance(files, Names) else Names(files)
+        dataset = FolderDataset(self.name, root, names, options, run=ClassRun)
+        dataset.for_classifiers = True
+        return dataset
 
 
-_SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
+def class_of(path: str) -> str:
+    """Name of the folder that tells a picture's class: the first after a split, else the first; empty if there is none.
 
-
-def _class(key: str) -> str:
-    """Name of the folder that tells a picture's class; empty if there is none."""
-    parts = [part for part in posixpath.dirname(key).split("/") if part]
-    inner = parts[1:] if parts and parts[0].lower() in _SPLITS else parts
+    >>> class_of("data/train/cat/1.png"), class_of("cat/a/1.png"), class_of("train/1.png")
+    ('cat', 'cat', '')
+    """
+    folders = path.split("/")[:-1]
+    splits = [i for i, name in enumerate(folders) if is_split_folder(name)]
+    inner = folders[splits[0] + 1 :] if splits else folders
     return inner[0] if inner else ""

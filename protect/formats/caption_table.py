@@ -1,0 +1,148 @@
+"""A file that lists pictures with their captions, one row each, and the shard that it is."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from protect.errors import InputError
+from protect.files import copy_file, copy_mode_and_times
+from protect.formats.columns import CaptionColumns, Json
+from protect.formats.dataset_format import Edits, Shard
+from protect.formats.fingerprints import renewed
+from protect.formats.folder import is_picture
+from protect.formats.placing import placed
+from protect.formats.record import Record, SetAside
+from protect.formats.splits import canonical, named_split, split_of
+from protect.formats.walk import Names
+
+LOOKED_AT = 200
+"""Rows that are looked at before a table is taken for one of captions."""
+_FILE_NAMES = ("file_name", "image_file_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table."""
+
+    number: int
+    """Line in the file where it begins, or row of a table without lines; from 1."""
+    values: Mapping[str, Json]
+
+
+Change = Callable[[Row], Mapping[str, str | int]]
+"""New values of a row by field; empty for a row that stays as it is."""
+
+
+class CaptionTable(ABC):
+    """A file of rows. Rows are read as a stream."""
+
+    counted = "line"
+    """What a row's number counts."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.path, self.name = root / name, name
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """All rows in order.
+
+        Raises:
+            InputError: if the file, or a row of it, cannot be read: which, and where.
+        """
+
+    @abstractmethod
+    def rewrite(self, target: Path, change: Change) -> bool:
+        """Write the file anew with some values replaced; all else keeps its bytes, or in a parquet file its data.
+
+        Returns:
+            Whether any row changed.
+        """
+
+    def where(self, row: Row) -> str:
+        """The place of a row, for messages."""
+        return f"{self.name}, {self.counted} {row.number}"
+
+
+def file_name_column(row: Mapping[str, Json]) -> str | None:
+    """The column that names a row's picture: `file_name`, else the first `*_file_name`; None if there is none."""
+    named = [name for name in (*_FILE_NAMES, *row) if name.endswith("file_name") and isinstance(row.get(name), str)]
+    return next((name for name in named if name in _FILE_NAMES or name.endswith("_file_name")), None)
+
+
+class TableShard(Shard):
+    """A caption table. Its pictures are in other shards."""
+
+    def __init__(self, root: Path, names: Names, table: CaptionTable, columns: CaptionColumns, number: int) -> None:
+        self.root, self.names, self.table, self.columns = root, names, table, columns
+        status = table.path.stat()
+        digest = hashlib.blake2b(f"{table.name}\0{status.st_size}\0{status.st_mtime_ns}".encode(), digest_size=6)
+        self.name, self.size = f"captions-{number:05}-{digest.hexdigest()}", status.st_size
+
+    def scan(self) -> Iterator[Record | SetAside]:
+        """A record for every row."""
+        for row in self.table.rows():
+            yield self._record(row)[0]
+
+    def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
+        """Write the table anew if any row changes."""
+        with placed(target, self.table.name) as unfinished:
+            if self.table.rewrite(unfinished, partial(self._changes, edits)):
+                copy_mode_and_times(self.table.path.stat(), unfinished)
+            else:
+                unfinished.unlink(missing_ok=True)
+                copy_file(self.table.path.resolve(), unfinished, link=link)
+
+    def _changes(self, edits: Edits, row: Row) -> Mapping[str, str | int]:
+        record, raw = self._record(row)
+        if isinstance(record, SetAside):
+            return {}
+        released = edits.captions(record.key, record.captions)
+        changes: dict[str, str | int] = {
+            field: raw[field].replace(old, released[field], 1)
+            for field, old in record.captions.items()
+            if released[field] != old
+        }
+        return changes | renewed(row.values, record.read, partial(edits.picture, record.key, record.read), changes)
+
+    def _record(self, row: Row) -> tuple[Record | SetAside, dict[str, str]]:
+        """The record, and its captions with the white space around them."""
+        where = self.table.where(row)
+        listed = posixpath.join(posixpath.dirname(self.table.name), _file_name(row, where))
+        key = posixpath.normpath(listed)
+        if key.startswith(("/", "../")) or key == "..":
+            raise InputError(f"{where}: {listed!r} leaves the dataset", "Use paths inside the folder.")
+        raw = self.columns.captions(row.values)
+        captions = {field: text.strip() for field, text in raw.items() if text.strip()}
+        self.columns.check_row(row.values, captions, where)
+        position = self.names.find(key)
+        if position is None or not is_picture(key):
+            return SetAside(key, "caption for an absent or unknown picture file"), raw
+        key = self.names[position]
+        if key in self.names.links:
+            return SetAside(key, f"the same file as {self.names.links[key]}"), raw
+        if any("\ud800" <= c <= "\udfff" for text in captions.values() for c in text):
+            return SetAside(key, "caption is not valid Unicode"), raw
+        if not captions:
+            return SetAside(key, "empty caption" if raw else "no caption"), raw
+        read = partial(Path.read_bytes, self.root / key)
+        return Record(key, captions, read, self._split(row, key), where), raw
+
+    def _split(self, row: Row, key: str) -> str:
+        said = row.values.get("split")
+        if isinstance(said, str) and said.strip():
+            return canonical(said)
+        return named_split(*key.split("/")[:-1], *self.table.name.split("/")) or split_of(key)
+
+
+def _file_name(row: Row, where: str) -> str:
+    column = file_name_column(row.values)
+    name = row.values[column] if column else None
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{where}: no file_name", 'Every row needs "file_name" and a caption.')
+    return name

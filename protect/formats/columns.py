@@ -1,0 +1,146 @@
+"""Which columns of a table, or names in a JSON object, hold captions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from protect.errors import InputError
+from protect.formats.dataset_format import ReadOptions
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""What a cell of a table may hold."""
+
+_WORDS = ("text", "caption", "prompt", "description", "sentence", "alt")
+_PLAIN = frozenset((*_WORDS, *(f"{word}s" for word in _WORDS), "alt_text", "alttext", "positive_prompt"))
+_CAPTION_PART = re.compile(r"(.*_)?(re|alt)?captions?(_.*|\d+)?|(.*_)(text|prompt|description)s?")
+_NOT_CAPTIONS = re.compile(
+    r"(.*_)?(negative|ids?|source|model|lang|language|url|score|type|length|len|count|hash)(_.*)?"
+)
+_INDEX = re.compile(r"\[\d+\]")
+_LONG = 12
+"""Characters from which a caption inside another text is no accident."""
+_WORD = re.compile(r"[^\W\d_]+")
+_LETTER_IS_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\u0e00-\u0e7f]")
+
+
+def leaves(value: Json, field_name: str = "") -> Iterator[tuple[str, str]]:
+    """All strings inside a value, by field.
+
+    >>> list(leaves({"text": "a", "more": {"captions": ["b", "c"]}}))
+    [('text', 'a'), ('more.captions[0]', 'b'), ('more.captions[1]', 'c')]
+    """
+    if isinstance(value, str):
+        yield field_name, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{field_name}.{name}" if field_name else name)
+    elif isinstance(value, Sequence):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, f"{field_name}[{i}]")
+
+
+def column_of(field_name: str) -> str:
+    """The column of a field.
+
+    >>> column_of("sentences[2].raw")
+    'sentences.raw'
+    """
+    return _INDEX.sub("", field_name)
+
+
+def usual(column: str) -> bool:
+    """Whether captions are usually kept under this name; `title`, names of files and negative prompts are none.
+
+    >>> usual("text"), usual("blip_caption"), usual("caption_source"), usual("title"), usual("sentences.raw")
+    (True, True, False, False, True)
+    """
+    parts = [re.sub(r"[\s-]", "_", part.casefold()) for part in column.split(".")]
+    last = parts[-1]
+    if last in _PLAIN or (last == "raw" and len(parts) > 1 and parts[-2] in _PLAIN):
+        return True
+    return bool(_CAPTION_PART.fullmatch(last)) and not _NOT_CAPTIONS.fullmatch(last)
+
+
+@dataclass(slots=True)
+class CaptionColumns:
+    """The columns that are taken for captions, and those that the owner leaves as they are."""
+
+    options: ReadOptions
+    _known: dict[str, bool] = field(default_factory=dict)
+
+    def taken(self, column: str) -> bool:
+        """Whether a column holds captions that are read and changed."""
+        if column not in self._known:
+            named = self.options.caption_columns
+            wanted = column in named or any(column.startswith(name + ".") for name in named)
+            self._known[column] = (wanted or (not named and usual(column))) and not self.left(column)
+        return self._known[column]
+
+    def left(self, column: str) -> bool:
+        """Whether the owner said that a column stays as it is."""
+        names = self.options.leave_captions
+        return any(column in (name, column_of(name)) or column.startswith(name + ".") for name in names)
+
+    def captions(self, row: Json) -> dict[str, str]:
+        """All captions of a row by field, with the white space around them."""
+        return {name: text for name, text in leaves(row) if self.taken(column_of(name))}
+
+    def check(self, rows: Sequence[Json], where: str, *, required: bool = True) -> None:
+        """Look at the first rows of a table before anything is read from it.
+
+        Args:
+            rows: the first rows.
+            where: the table, for messages.
+            required: whether there must be a column of captions.
+
+        Raises:
+            InputError: if a column that was asked for does not exist, none holds captions, or one that looks like
+                captions is not taken.
+        """
+        columns = dict.fromkeys(column_of(name) for row in rows for name, _ in leaves(row))
+        listed = ", ".join(columns) or "none"
+        for name in self.options.caption_columns:
+            if not any(column == name or column.startswith(name + ".") for column in columns):
+                raise InputError(f"{where} has no column {name!r}; its text columns: {listed}", "Use --caption-column.")
+        if required and columns and not any(self.taken(column) for column in columns):
+            raise InputError(
+                f"{where}: no column has a usual name for captions; its text columns: {listed}",
+                "Name the one that holds the captions with --caption-column.",
+            )
+        for column in columns:
+            if not self.taken(column) and not self.left(column) and self._like_captions(column, rows):
+                raise InputError(*_refusal(column, where))
+
+    def check_row(self, row: Json, captions: Mapping[str, str], where: str) -> None:
+        """Refuse a row in which a column that is not taken repeats one of the sample's captions.
+
+        Raises:
+            InputError: naming the column.
+        """
+        texts = set(captions.values())
+        for name, text in leaves(row):
+            column = column_of(name)
+            if self.taken(column) or self.left(column):
+                continue
+            if text.strip() in texts or any(len(caption) >= _LONG and caption in text for caption in texts):
+                raise InputError(*_refusal(column, where))
+
+    def _like_captions(self, column: str, rows: Sequence[Json]) -> bool:
+        texts = [text for row in rows for name, text in leaves(row) if column_of(name) == column and text.strip()]
+        return len(texts) > 1 and len(set(texts)) > len(texts) / 2 and sum(map(_is_sentence, texts)) > len(texts) / 2
+
+
+def _refusal(column: str, where: str) -> tuple[str, str]:
+    return (
+        f"{where}: {column!r} looks like captions too, and would show which samples changed",
+        f"Use --caption-column for every column to change, or --leave-captions {column} to leave this one.",
+    )
+
+
+def _is_sentence(text: str) -> bool:
+    words = len(_WORD.findall(text)) + len(_LETTER_IS_WORD.findall(text)) // 2
+    letters = sum(c.isalpha() or c.isspace() for c in text)
+    return words >= 4 and letters >= 0.75 * len(text)

@@ -1,0 +1,66 @@
+"""Putting files into an unfinished copy: with their final content only, and never outside of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from protect.errors import InputError
+from protect.files import PARTIAL, copy_file, copy_mode_and_times
+
+
+@contextmanager
+def placed(target: Path, name: str) -> Iterator[Path]:
+    """A path to write to; what is written there appears as `target / name` when the block ends well.
+
+    Args:
+        target: folder of the copy.
+        name: path inside it, with forward slashes; folders are made as needed.
+
+    Raises:
+        InputError: if the name leads out of the folder.
+        OSError: if it cannot be written.
+    """
+    folder, _, file = name.rpartition("/")
+    parent = _folder_inside(target, folder)
+    # Not the name with an ending: it may have the greatest length already.
+    partial = parent / f".{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}"
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.replace(parent / file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _folder_inside(target: Path, folder: str) -> Path:
+    if folder.startswith("/") or ".." in folder.split("/"):
+        raise InputError(f"{folder!r} leads out of the dataset", "Rename it.")
+    parent = target / folder if folder else target
+    if not parent.is_dir():
+        parent.mkdir(parents=True, exist_ok=True)
+    if os.path.realpath(parent) != os.path.join(os.path.realpath(target), folder).rstrip("/"):  # noqa: PTH118
+        raise InputError(f"{parent} leads out of {target} by a link", "Empty the output folder.")
+    return parent
+
+
+def place_copy(target: Path, name: str, source: Path, *, link: bool) -> None:
+    """Copy a file that does not change, unless one of the same size and time is there: none is ever half written."""
+    status = source.stat()
+    there = target / name
+    if there.is_file() and not there.is_symlink():
+        old = there.stat()
+        if (old.st_size, old.st_mtime_ns) == (status.st_size, status.st_mtime_ns):
+            return
+    with placed(target, name) as partial:
+        copy_file(source.resolve(), partial, link=link)
+
+
+def place_bytes(target: Path, name: str, data: bytes, like: os.stat_result) -> None:
+    """Write a file that changes, with the permissions and times of the original."""
+    with placed(target, name) as partial:
+        partial.write_bytes(data)
+        copy_mode_and_times(like, partial)

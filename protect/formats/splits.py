@@ -1,0 +1,54 @@
+"""Names of splits, as the library `datasets` knows them."""
+
+from __future__ import annotations
+
+import re
+
+from protect.formats.record import TRAIN
+
+VALIDATION = "validation"
+TEST = "test"
+
+_WORDS = {
+    TEST: ("test", "testing", "eval", "evaluation"),
+    VALIDATION: ("validation", "valid", "dev", "val"),
+    TRAIN: ("train", "training"),
+}
+_SPLITS = {word: split for split, words in _WORDS.items() for word in words}
+_SEPARATORS = re.compile(r"[-._ 0-9]+")
+
+
+def canonical(name: str) -> str:
+    """A split by its usual name; any other name stays as it is.
+
+    >>> canonical("val"), canonical("restval")
+    ('validation', 'restval')
+    """
+    return _SPLITS.get(name.strip().lower(), name)
+
+
+def split_of(path: str) -> str:
+    """Split of a file: what a folder's name says anywhere on the way, else a part of the file's own name, else train.
+
+    What says both is held out: pictures that may serve as a test are never carriers unasked.
+
+    >>> split_of("data/train/cat/1.png"), split_of("val2017/1.png"), split_of("test-00000.tar"), split_of("tests/a.png")
+    ('train', 'validation', 'test', 'train')
+    """
+    *folders, file = path.split("/")
+    return named_split(*folders) or named_split(file) or TRAIN
+
+
+def named_split(*names: str) -> str | None:
+    """The split that names of folders or files speak of; None if they speak of none."""
+    words = {word for name in names for word in _SEPARATORS.split(name.lower())}
+    return next((split for split, known in _WORDS.items() if words.intersection(known)), None)
+
+
+def is_split_folder(name: str) -> bool:
+    """Whether a folder's name speaks of a split and of nothing else.
+
+    >>> is_split_folder("train2017"), is_split_folder("train station")
+    (True, False)
+    """
+    return all(word in _SPLITS for word in _SEPARATORS.split(name.lower()) if word)

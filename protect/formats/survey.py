@@ -1,0 +1,102 @@
+"""One pass over a dataset: what it holds, without keeping it."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from protect.errors import InputError
+from protect.formats.dataset_format import Dataset, ReadOptions
+from protect.formats.digest import DatasetDigest
+from protect.formats.record import Record, SetAside, normalised
+from protect.formats.splits import canonical
+from protect.progress import Progress, no_progress
+
+LISTED = 1000
+"""How many set aside samples are named."""
+_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a dataset holds."""
+
+    samples: int
+    """Records; samples set aside are not counted."""
+    splits: Mapping[str, int]
+    """Records by split."""
+    changeable: int
+    """Records that the owner's options allow to change."""
+    set_aside: int
+    first_set_aside: tuple[SetAside, ...]
+    """The first 1,000 of them."""
+    digest: str
+    """See `DatasetDigest`."""
+    longest_caption: str
+    """The one with the most characters."""
+
+
+def may_change(record: Record, options: ReadOptions) -> bool:
+    """Whether a sample's split and key are among those that the owner lets change."""
+    splits = {canonical(split) for split in options.splits}
+    if "all" not in splits and record.split not in splits:
+        return False
+    key = normalised(record.key)
+    if options.only and not any(fnmatchcase(key, normalised(glob)) for glob in options.only):
+        return False
+    return not any(fnmatchcase(key, normalised(glob)) for glob in options.exclude)
+
+
+def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
+    """Read a dataset once.
+
+    Memory: 8 bytes a sample, and nothing else that grows.
+
+    Raises:
+        InputError: if two samples have one key, naming both places.
+    """
+    splits: Counter[str] = Counter()
+    hashes, digest, aside = array("Q"), DatasetDigest(), list[SetAside]()
+    changeable = set_aside = 0
+    longest = ""
+    for done, found in enumerate(dataset.scan(), 1):
+        if isinstance(found, Record):
+            splits[found.split] += 1
+            changeable += may_change(found, dataset.options)
+            digest.add(found)
+            hashes.append(_hash(found.key))
+            longest = max(longest, *found.captions.values(), key=len)
+        else:
+            set_aside += 1
+            aside += [found] if len(aside) < LISTED else []
+        if done % _STEP == 0:
+            progress("reading captions", done, 0)
+    _refuse_doubles(dataset, hashes)
+    return Survey(len(hashes), dict(splits), changeable, set_aside, tuple(aside), digest.hexdigest(), longest)
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(normalised(key).encode(), digest_size=8).digest(), "little")
+
+
+def _refuse_doubles(dataset: Dataset, hashes: array[int]) -> None:
+    numbers = np.sort(np.asarray(hashes))
+    doubled = {int(number) for number in numbers[:-1][numbers[1:] == numbers[:-1]]}
+    first: dict[str, str] = {}
+    for record in _with_hash(dataset, doubled):
+        key = normalised(record.key)
+        if key in first:
+            raise InputError(
+                f"two samples are called {record.key!r}: {first[key]} and {record.where}", "Rename or remove one."
+            )
+        first[key] = record.where
+
+
+def _with_hash(dataset: Dataset, hashes: set[int]) -> Iterator[Record]:
+    return (record for record in dataset.records() if _hash(record.key) in hashes) if hashes else iter(())

@@ -1,0 +1,168 @@
+"""The files of a dataset's folder, in one order on every machine. Links are followed inside the dataset only."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from protect.errors import InputError
+from protect.formats.record import LeftOut, normalised
+from protect.formats.traces import no_data
+
+_CACHE_FOLDERS = ("models--", "datasets--", "spaces--")
+"""How the folders of a Hugging Face cache begin; their snapshots are links to the `blobs` beside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file or folder as the walk met it."""
+
+    path: str
+    """Path inside the dataset, with forward slashes."""
+    reason: str = ""
+    """Why it is no data; empty for a file that is. A folder that is no data is one entry."""
+    target: str = ""
+    """Path inside the dataset of the file that this one links to, if that is data too."""
+
+
+def walk(root: Path) -> Iterator[str]:
+    """All data files below a folder; see `entries` for the order and the errors."""
+    return (entry.path for entry in entries(root) if not entry.reason)
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Everything below a folder: of each folder first its files, by stem and then by ending, then its folders.
+
+    Files of one stem follow each other in this order.
+
+    Raises:
+        InputError: if a name is not UTF-8, or a link leaves the dataset or leads round in a circle.
+        OSError: if a folder cannot be read.
+    """
+    inside = _Inside(root)
+    waiting: list[tuple[str, str, tuple[str, ...]]] = [(inside.root, "", ())]
+    while waiting:
+        folder, prefix, crossed = waiting.pop()
+        folders = []
+        for found in _sorted(folder, prefix):
+            path = prefix + found.name
+            real = os.path.realpath(found.path) if found.is_symlink() else found.path
+            entry = inside.entry(found, path, real)
+            if entry.reason or not found.is_dir():
+                yield entry
+                continue
+            via = (*crossed, folder) if found.is_symlink() else crossed
+            if found.is_symlink() and any(_below(real, above) for above in (*via, folder)):
+                raise InputError(f"{path} is a link to {real}, which holds it", "Remove the link.")
+            folders.append((real, path + "/", via))
+        waiting += reversed(folders)
+
+
+def _sorted(folder: str, prefix: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if any("\ud800" <= c <= "\udfff" for c in entry.name):
+            raise InputError(f"{prefix + entry.name!r} is no valid name", "Rename it in UTF-8.")
+    return sorted(entries, key=lambda entry: (stem(entry.name), entry.name))
+
+
+class _Inside:
+    """A dataset's real place, and what of it is seen when a link is followed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.path.realpath(root)
+        self._allowed = (self.root, *_blobs(Path(self.root)))
+
+    def entry(self, found: os.DirEntry[str], path: str, real: str) -> Entry:
+        """What the walk says about one file or folder that really lies at `real`."""
+        if reason := no_data(found.name):
+            return Entry(path, reason)
+        if found.is_symlink() and not any(_below(place, real) for place in self._allowed):
+            raise InputError(f"{path} is a link to {real}, outside of the dataset", "Put the file itself in its place.")
+        if not found.is_file() and not found.is_dir():
+            return Entry(path, "a link to nothing" if found.is_symlink() else "neither a file nor a folder")
+        target = real[len(self.root) :].strip("/") if _below(self.root, real) else path
+        hidden = target == path or any(no_data(part) for part in target.split("/"))
+        return Entry(path, target="" if hidden else target)
+
+
+def _below(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _blobs(root: Path) -> list[str]:
+    """The folder of a Hugging Face cache where the files of this snapshot really lie."""
+    return [str(above / "blobs") for above in root.parents if above.name.startswith(_CACHE_FOLDERS)]
+
+
+def stem(path: str) -> str:
+    """What a picture and the files that belong to it have in common: the path without its last ending, normalised.
+
+    >>> stem("cats/a.b.png")
+    'cats/a.b'
+    """
+    return normalised(os.path.splitext(path)[0])  # noqa: PTH122 - paths inside archives too
+
+
+class Names(Sequence[str]):
+    """Many names in little memory: about 25 bytes more than each name's own length."""
+
+    def __init__(
+        self, names: Iterable[str], left_out: Sequence[LeftOut] = (), links: Mapping[str, str] | None = None
+    ) -> None:
+        self.left_out = tuple(left_out)
+        """What the walk met and the copy will lack."""
+        self.links = dict(links or {})
+        """Files that are links to another data file of the dataset, with that one's path."""
+        text, ends, hashes = bytearray(), array("Q"), array("q")
+        for name in names:
+            text += name.encode()
+            ends.append(len(text))
+            hashes.append(hash(normalised(name)))
+        self._text, self._ends = bytes(text), ends
+        order = np.argsort(np.asarray(hashes), kind="stable")
+        self._order = array("Q", order.astype(np.uint64).tobytes())
+        self._hashes = array("q", np.asarray(hashes)[order].tobytes())
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        return self._text[self._ends[index - 1] if index else 0 : self._ends[index]].decode()
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and any(self[i] == name for i in self._alike(name))
+
+    def find(self, name: str) -> int | None:
+        """Position of a name, in this spelling if there is one, else in another that is the same when normalised."""
+        alike = [i for i in self._alike(name) if normalised(self[i]) == normalised(name)]
+        return next((i for i in alike if self[i] == name), alike[0] if alike else None)
+
+    def _alike(self, name: str) -> Iterator[int]:
+        wanted = hash(normalised(name))
+        first = bisect_left(self._hashes, wanted)
+        alike = itertools.takewhile(lambda i: self._hashes[i] == wanted, range(first, len(self)))
+        return (self._order[i] for i in alike)
+
+    def without(self, names: Iterable[str]) -> Names:
+        """The same but for some names."""
+        gone = frozenset(names)
+        return Names((name for name in self if name not in gone), self.left_out, self.links) if gone else self
