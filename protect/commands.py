@@ -1,20 +1,224 @@
-"""The app `protect`. Each part keeps its commands in a `commands.py` of its own; none imports torch but `check`."""
+"""The app `protect`, and its commands about releases. Other parts keep their commands in a `commands.py` of their own.
+
+None imports torch but `check`.
+"""
 
 from __future__ import annotations
 
-from protect.check.commands import check_command
-from protect.console import make_app
-from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
-from protect.release.commands import ls_command, plan_command, retire_command
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
 
-protect_app = make_app("Plant marks in an image-caption dataset before you release it.")
+import typer
+
+from protect import console, marks
+from protect.alignments import alignments
+from protect.check.commands import check_command
+from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
+from protect.embed.forecast import Expectation, Forecast
+from protect.embed.options import AlignmentName, Family, FamilyOption, Method, Passes, Rate, Slots, make_options
+from protect.embed.write import embed
+from protect.keys.keyring import Keyring
+from protect.marks.family import MarkFamily
+from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
+from protect.release.plan import RECOMMENDED
+from protect.release.power import WANTED, measured_runs, rehearsed_runs, summary
+from protect.release.record import Release
+
+protect_app = console.make_app("Plant marks in an image-caption dataset before you release it.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@protect_app.command("plan")
+def plan_command(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
+    ],
+    passes: Passes = 10.0,
+    rate: Rate = RECOMMENDED.rate,
+    slots: Slots = None,
+    family: Family = RECOMMENDED.family,
+    alignment: AlignmentName = None,
+    option: FamilyOption = None,
+    method: Method = "lora",
+    rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    only: Only = None,
+    exclude: Exclude = None,
+    split: Split = None,
+    as_json: Json = False,
+) -> int:
+    """Is that enough? Expected power from the sightings of each slot's carriers, by measured runs.
+
+    Learns from the runs that ship with the project (all on its miniature), or only from your own rehearsals. Says which
+    --rate would do. Exits with 4 if it is not enough, or not known.
+    """
+    expectation = Expectation(passes, method, tuple(rehearsed_runs(rehearsal)) if rehearsal else None)
+    expectation.check()
+    options = make_options(rate, family, alignment, option, slots)
+    with TemporaryDirectory() as place, console.progress() as progress:
+        done = embed(
+            dataset,
+            Path(place) / "copy",
+            options,
+            Keyring.default(),
+            reading=reading(caption_column, leave_captions, only, exclude, split),
+            expectation=expectation,
+            dry_run=True,
+            progress=progress,
+        )
+    found, planned = done.forecast, done.release.plan
+    text = "\n".join([*_plan_lines(found, done.carriers, planned.slots), f"  {planned.queries} pictures per slot"])
+    console.answer(text, _plan_json(found, done.carriers, planned.slots, planned.queries), as_json)
+    return console.DONE if found.enough else console.NOT_ENOUGH
+
+
+def _plan_lines(found: Forecast, carriers: int, slots: int) -> list[str]:
+    verdict = "enough" if found.enough else "not known" if found.power is None else "not enough"
+    lines = [
+        f"{verdict} (aim: {WANTED:.0%} per slot)",
+        f"  {carriers} carriers in {slots} slot(s), {found.carriers} in the smallest, each seen "
+        f"{found.expectation.passes:g} times",
+        f"  {found.sentence()}",
+    ]
+    return lines if found.enough else [*lines, f"  {_advice(found, slots)}"]
+
+
+def _advice(found: Forecast, slots: int) -> str:
+    """What would be enough."""
+    if found.carriers_needed is None:
+        return "nothing that was tried reached the aim: rehearse it (detect rehearse), or take another --family"
+    ways = [f"--rate {found.rate_needed:.2g}"] if found.rate_needed else []
+    fewer = slots * found.carriers // found.carriers_needed
+    if 1 <= fewer < slots:
+        ways.append(f"--slots {fewer}")
+    wanted = f"{found.carriers_needed} carriers per slot are needed"
+    return f"{wanted}: {' or '.join(ways)}" if ways else f"{wanted}: the dataset is too small for this family"
+
+
+def _plan_json(found: Forecast, carriers: int, slots: int, queries: int) -> dict[str, object]:
+    power = found.power
+    return {
+        "enough": found.enough,
+        "carriers": carriers,
+        "carriers_per_slot": found.carriers,
+        "slots": slots,
+        "sightings_per_slot": found.sightings,
+        "power_per_slot": power and power.mean,
+        "power_interval": power and [power.low, power.high],
+        "carriers_needed_per_slot": found.carriers_needed,
+        "rate_needed": found.rate_needed,
+        "queries_per_slot": queries,
+        "basis": found.basis,
+        "runs": len(found.runs),
+        "runs_found": sum(run.found for run in found.runs),
+    }
+
+
+@protect_app.command("retire")
+def retire_command(
+    release: Annotated[str, typer.Argument(help="Release id or name.")],
+    as_json: Json = False,
+) -> int:
+    """Take a release out of the tests, such as one made for practice; its record is kept.
+
+    Releases share the level: the more are tested on a suspect, the more evidence each must give. Moving the record back
+    into the keyring's folder `releases` undoes it.
+    """
+    keyring = Keyring.default()
+    record = keyring.load(release)
+    kept = keyring.retire(record)
+    console.answer(f"retired {record.id} ({record.name}); its record is {kept}", {"release": record.id}, as_json)
+    return console.DONE
+
+
+@protect_app.command("ls")
+def ls_command(as_json: Json = False) -> int:
+    """List the releases in the keyring, and the families and alignments to choose from."""
+    keyring = Keyring.default()
+    (held, problems), (waiting, others) = keyring.survey(), keyring.commitments()
+    rows: dict[str, list[dict[str, object]]] = {
+        "releases": [_release_row(r) for r in held],
+        "commitments": [_release_row(r) for r in waiting],
+        "damaged": [{"problem": str(problem).replace("\n", " ")} for problem in [*problems, *others]],
+        "families": [_family_row(name, family) for name, family in marks.families().items()],
+        "alignments": [_alignment_row(name, a.summary) for name, a in alignments().items()],
+    }
+    text = [
+        f"releases in {keyring.home}:",
+        *([_release_line(r) for r in held] or ["  none"]),
+        *(["commitments that wait for their copy:"] if waiting else []),
+        *(f"  {r.id}  {r.name}  {r.created}" for r in waiting),
+        *(f"  cannot be used: {row['problem']}" for row in rows["damaged"]),
+        "families:",
+        *(f"  {r['name']:<12} {r['summary']}; {r['measured']}{_options_text(r['options'])}" for r in rows["families"]),
+        "alignments:",
+        *(f"  {r['name']:<16} {r['summary']}; {r['measured']}" for r in rows["alignments"]),
+    ]
+    console.answer("\n".join(text), rows, as_json)
+    return console.DONE
+
+
+def _release_line(release: Release) -> str:
+    plan = release.plan
+    return (
+        f"  {release.id}  {release.name}  {release.created}  {plan.family}, {plan.alignment}, "
+        f"{len(release.carriers)} carriers in {plan.slots} slot(s)"
+    )
+
+
+def _release_row(release: Release) -> dict[str, object]:
+    plan = release.plan
+    return {
+        "id": release.id,
+        "name": release.name,
+        "created": release.created,
+        "family": plan.family,
+        "alignment": plan.alignment,
+        "rate": plan.rate,
+        "carriers": len(release.carriers),
+        "slots": plan.slots,
+    }
+
+
+def _family_row(name: str, family: type[MarkFamily]) -> dict[str, object]:
+    runs = [run for run in measured_runs() if run.family == name]
+    return {
+        "name": name,
+        "min_side": family.min_side,
+        "queries": family.queries,
+        "summary": f"{family.summary}; pictures of {family.min_side} px or more",
+        "measured": summary(runs),
+        "options": family_options(family),
+    }
+
+
+def family_options(family: type[MarkFamily]) -> dict[str, object]:
+    """The options of a family with their defaults."""
+    if not is_dataclass(family):
+        return {}
+    return {
+        f.name: f.default for f in fields(family) if f.type in (str, "str", float, "float") and f.name != "description"
+    }
+
+
+def _options_text(options: object) -> str:
+    if not (isinstance(options, dict) and options):
+        return ""
+    return "; options: " + ", ".join(f"{name}={value}" if value != "" else name for name, value in options.items())
+
+
+def _alignment_row(name: str, about: str) -> dict[str, object]:
+    runs = [run for run in measured_runs() if run.alignment == name]
+    return {"name": name, "summary": about, "measured": summary(runs)}
+
 
 protect_app.command("embed")(embed_command)
 protect_app.command("commit")(commit_command)
-protect_app.command("plan")(plan_command)
 protect_app.command("check")(check_command)
 protect_app.command("show")(show_command)
 protect_app.command("verify")(verify_command)
 protect_app.command("diff")(diff_command)
-protect_app.command("ls")(ls_command)
-protect_app.command("retire")(retire_command)

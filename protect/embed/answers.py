@@ -24,7 +24,8 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
     counts = done.selection.survey
     lines = [
         f"{'would write' if dry_run else 'done:'} {done.output}",
-        f"  {counts.samples} samples in, as many out; {counts.changeable} may be changed; {done.set_aside_count} set aside",
+        f"  {counts.samples} samples in, as many out; {counts.changeable} may be changed; "
+        f"{done.set_aside_count} set aside",
         f"  {done.carriers} carriers in {plan.slots} slot(s), family {plan.family}; {done.copied_bytes / 1e6:,.1f} MB",
         *_before_and_after(done),
         f"  {done.forecast.sentence()}",
@@ -46,7 +47,7 @@ def _before_and_after(done: Embedding) -> list[str]:
 
 
 def _window(done: Embedding) -> list[str]:
-    warning = window_warning(done.bound.alignment.align(done.selection.survey.longest, done.bound.slots[0].trigger))
+    warning = window_warning([done.selection.survey.longest_caption])
     return [f"  note: {warning}"] if warning else []
 
 
@@ -134,7 +135,8 @@ def verification_text(release: Release, found: Verification) -> str:
 def difference_text(found: Difference) -> str:
     """What `protect diff` found."""
     changes = [
-        f"{change.key}: " + "; ".join(
+        f"{change.key}: "
+        + "; ".join(
             (["picture" + (f", {a:,} to {b:,} bytes" if a != b else "")] if change.picture else [])
             + [f"{name}: {before!r} became {after!r}" for name, before, after in change.captions]
         )

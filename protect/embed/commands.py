@@ -36,7 +36,9 @@ from protect.release.bound import bind
 from protect.release.plan import RECOMMENDED
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DatasetPlace = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")]
+DatasetPlace = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
+]
 Copy = Annotated[Path, typer.Argument(metavar="COPY", help="Protected copy.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")]
 Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 64]")]
@@ -69,7 +71,9 @@ def embed_command(
     passes: Passes = 10.0,
     method: Method = "lora",
     name: Name = None,
-    commitment: Annotated[str | None, typer.Option(help="Commitment made before (protect commit), by id or name.")] = None,
+    commitment: Annotated[
+        str | None, typer.Option(help="Commitment made before (protect commit), by id or name.")
+    ] = None,
     coin: Annotated[str | None, typer.Option(help="Value of the public coin which that commitment named.")] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard-link files that do not change.")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write a release that can hardly be found, too.")] = False,
@@ -194,7 +198,9 @@ def show_command(
         shown = carriers_shown(record, opened, open_dataset(original, said) if original else None, count, progress)
     write_page(report, record, shown)
     lines = [f"{c.key}  slot {c.slot + 1}  {c.psnr:.1f} dB  {next(iter(c.captions.values()))}" for c in record.carriers]
-    text = "\n".join([f"release {record.id} ({record.name})", *lines, f"page: {report} (secret: it names the carriers)"])
+    text = "\n".join(
+        [f"release {record.id} ({record.name})", *lines, f"page: {report} (secret: it names the carriers)"]
+    )
     console.answer(text, {"release": record.id, "carriers": [asdict(c) for c in record.carriers]}, as_json)
     return console.DONE
 
@@ -218,7 +224,9 @@ def diff_command(
 
 
 def _default_output(dataset: Path) -> Path:
-    name = dataset.absolute().name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz").removesuffix(".parquet")
+    name = (
+        dataset.absolute().name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz").removesuffix(".parquet")
+    )
     if not name:
         raise InputError(f"{dataset} has no name to call the copy by", "Give --output.")
     return dataset.absolute().parent / f"{name}-protected"

@@ -85,13 +85,12 @@ class Forecast:
         )
 
 
-def forecast(options: Options, carriers: int, samples: int, expectation: Expectation) -> Forecast:
+def forecast(options: Options, carriers: int, expectation: Expectation) -> Forecast:
     """The expected power of a release.
 
     Args:
         options: the owner's decisions.
         carriers: of the slot that has fewest.
-        samples: of the whole dataset.
         expectation: how a thief is expected to train.
     """
     known = measured_runs() if expectation.runs is None else list(expectation.runs)

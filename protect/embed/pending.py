@@ -74,6 +74,9 @@ class Pending:
         if not self.partial.exists() and (keyring.home / RELEASES / f"{release.id}.json").exists():
             self.forget()  # killed between publishing and forgetting: that release is complete
             return None
+        if not self.partial.exists():  # somebody removed it: nothing is done any more
+            for marker in self.folder.glob("*.done.json"):
+                marker.unlink()
         return release
 
     def save(self, release: Release) -> None:

@@ -13,7 +13,8 @@ from protect.embed.score import mark_score
 from protect.execution.budget import MemoryBudget
 from protect.formats.dataset_format import ReadOptions
 from protect.formats.record import Record, SetAside, normalised
-from protect.formats.survey import key_may_change
+from protect.formats.splits import split_of
+from protect.formats.survey import may_change
 from protect.keys.tree import prf_int, prf_rng
 from protect.pixels.measure import on_white, psnr
 from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba, rewrite
@@ -76,7 +77,7 @@ class Planting:
     def _sham(self, key: str, read: Callable[[], bytes]) -> bytes | None:
         """A picture that is no carrier goes the same way, with a mark that no other picture has."""
         data, family = read(), self.bound.family
-        if not key_may_change(key, self.reading):
+        if not may_change(Record(key, {}, read, split_of(key)), self.reading):
             return None
         with self.budget.hold(pixel_count(data) * family.bytes_per_pixel):
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -177,20 +177,31 @@ def commit_to(
     rehearsal: bool = False,
     coin: Coin | None = None,
 ) -> Release:
-    """A release with its commitment and nothing else.
+    """A release with its commitment, and with its questions unless they wait for a coin.
 
     Args:
-        selection: what the key decides; of its draws only their number enters.
+        selection: what the key decides.
         options: the owner's decisions.
         secret: 32 bytes.
         store: what families keep.
         name: how people call the release; not committed to.
         created: time of the commitment.
         rehearsal: whether the secret is a throw-away.
-        coin: public randomness that is to come, if the release waits for it.
+        coin: public randomness that is to come; of the draws only their number is committed to then.
     """
+    plan = plan_of(selection, options, store)
+    date = created.astimezone(UTC).isoformat(timespec="seconds")
+    if coin:
+        return Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal, coin=coin))
+    draft = ask_about(Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal)), selection.drawn)
+    header = make_header(plan, created=date, rehearsal=rehearsal, questions=draft.questions_digest)
+    return replace(draft, header=header)
+
+
+def plan_of(selection: Selection, options: Options, store: Store) -> Plan:
+    """What is committed to."""
     family = make_family(options.family, options.family_options, store)
-    plan = Plan(
+    return Plan(
         family=family.name,
         family_options=dict(options.family_options),
         family_version=family.version,
@@ -205,8 +216,6 @@ def commit_to(
         steps=options.steps,
         guidance=options.guidance,
     )
-    date = created.astimezone(UTC).isoformat(timespec="seconds")
-    return Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal, coin=coin))
 
 
 def ask_about(release: Release, drawn: Drawn) -> Release:
@@ -237,12 +246,5 @@ def with_coin(release: Release, value: str) -> Release:
         InputError: if the release named no coin.
     """
     if release.coin_named is None:
-        raise InputError(
-            f"commitment {release.id} names no public coin", "Leave --coin out, or commit anew with --coin-round."
-        )
+        raise InputError(f"commitment {release.id} names no public coin", "Leave --coin out.")
     return replace(release, coin=value.strip())
-
-
-def changeable(dataset: Dataset) -> Iterator[Record]:
-    """The records that may be changed."""
-    return (record for record in dataset.records() if may_change(record, dataset.options))

@@ -14,7 +14,7 @@ from protect.embed.forecast import USUAL, Expectation, check_findable, forecast
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
 from protect.embed.places import check_places
-from protect.embed.select import UNDATED, Selection, ask_about, commit_to, select, with_coin
+from protect.embed.select import UNDATED, Selection, ask_about, commit_to, plan_of, select, with_coin
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.files import pretty_json, write_atomic
@@ -136,7 +136,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
     )
     if known:
         _check_plan(known, selection, job)
-    release = ask_about(replace(release, name=job.name, questions=(), carriers=()), selection.drawn)
+        release = ask_about(replace(known, name=job.name), selection.drawn)
     carriers = [len(draw.carriers) for draw in selection.drawn.slots]
     survey = selection.survey
     done = Embedding(
@@ -144,11 +144,11 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         bound=bind(release, store),
         output=job.output,
         selection=selection,
-        set_aside=(*survey.set_aside, *selection.drawn.passed),
-        set_aside_count=survey.set_aside_count + len(selection.drawn.passed),
+        set_aside=(*survey.first_set_aside, *selection.drawn.passed),
+        set_aside_count=survey.set_aside + len(selection.drawn.passed),
         left_out=tuple(job.dataset.left_out),
         copied_bytes=job.dataset.size,
-        forecast=forecast(job.options, min(carriers), survey.samples, job.expectation),
+        forecast=forecast(job.options, min(carriers), job.expectation),
     )
     _check_commitment_file(done)
     return done
@@ -156,24 +156,14 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
 
 def _check_plan(known: Release, selection: Selection, job: Job) -> None:
     """A committed plan holds: the same dataset and the same options, or no embedding."""
-    again = commit_to(
-        selection,
-        job.options,
-        known.secret,
-        job.keyring.store,
-        name=known.name,
-        created=datetime.fromisoformat(known.created),
-        rehearsal=known.rehearsal,
-        coin=known.coin_named,
-    )
-    if again.plan == known.plan:
+    again, plan = plan_of(selection, job.options, job.keyring.store), known.plan
+    if again == plan:
         return
-    if again.plan.dataset != known.plan.dataset:
+    if again.dataset != plan.dataset or again.samples != plan.samples:
         raise InputError(
             f"the dataset is not the one that release {known.id} was committed to",
             "Undo the change (or the other --only, --exclude, --split), or start a release of its own.",
         )
-    plan = known.plan
     given = "".join(f" --option {name}={value}" for name, value in plan.family_options.items())
     raise InputError(
         f"release {known.id} was committed to with other options",

@@ -116,6 +116,12 @@ class Release:
         return bool(self._header["rehearsal"])
 
     @property
+    def questions_committed(self) -> str | None:
+        """The digest of all questions in the commitment; None if they waited for a coin."""
+        digest = self._header["questions"]
+        return str(digest) if digest else None
+
+    @property
     def coin_named(self) -> Coin | None:
         """The public coin that the commitment names."""
         named = self._header["coin"]
@@ -150,7 +156,8 @@ class Release:
     def questions_digest(self) -> str:
         """What fixes all questions before the first is asked and tells none of them: a hash tree, 64 hex digits.
 
-        Each leaf is blinded by its slot's seed, so one slot's questions can be shown without the others.
+        Each leaf is blinded by its slot's key, so one slot's questions can be shown without the others. Part of the
+        commitment, unless that waits for a coin.
         """
         leaves = [prf(self.keys.slot(k).key, "questions", text.decode()) for k, text in enumerate(self.questions)]
         return tree_root(leaves).hex()
@@ -172,8 +179,18 @@ class Release:
         }
 
 
-def make_header(plan: Plan, *, created: str, rehearsal: bool, coin: Coin | None) -> bytes:
-    """The bytes that are committed to."""
+def make_header(
+    plan: Plan, *, created: str, rehearsal: bool, coin: Coin | None = None, questions: str | None = None
+) -> bytes:
+    """The bytes that are committed to.
+
+    Args:
+        plan: the plan.
+        created: UTC, ISO 8601.
+        rehearsal: whether the secret is a throw-away.
+        coin: public randomness that is to come.
+        questions: digest of all questions; None if they wait for the coin.
+    """
     return canonical_json(
         {
             "tracemark": FORMAT,
@@ -181,6 +198,7 @@ def make_header(plan: Plan, *, created: str, rehearsal: bool, coin: Coin | None)
             "created": created,
             "rehearsal": rehearsal,
             "coin": asdict(coin) if coin else None,
+            "questions": questions,
         }
     )
 
@@ -200,6 +218,7 @@ def to_json(release: Release) -> bytes:
             "secret": release.secret.hex(),
             "header": release.header.decode(),
             "coin": release.coin,
+            "questions_digest": release.questions_digest if release.questions else None,
             "questions": [text.decode() for text in release.questions],
             "carriers": [asdict(carrier) for carrier in release.carriers],
         }
@@ -234,8 +253,12 @@ def from_json(data: bytes, source: Path) -> Release:
             raise ValueError(f"carriers of slots {sorted(stray)}, which do not exist")
         for slot in range(len(release.questions)):
             release.slot_questions(slot)
+        digest, stored = release.questions_digest if release.questions else None, row["questions_digest"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseError(f"{source}: damaged release record ({error})", "Restore it from a backup.") from None
+    committed = release.questions_committed
+    if digest != stored or (digest and committed and digest != committed):
+        raise ReleaseError(f"{source}: the questions are not those of release {row['id']}", "Restore a backup.")
     if release.id != row["id"]:
         raise ReleaseError(f"{source}: the record does not match its commitment {row['id']}", "Restore a backup.")
     return release

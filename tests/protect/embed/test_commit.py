@@ -1,0 +1,104 @@
+"""A commitment before a public coin: one commitment, one try."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from protect.embed.commit import commit, options_of, parse_coin
+from protect.embed.verify import verify
+from protect.embed.write import embed
+from protect.errors import InputError, ReleaseError
+from protect.formats import open_dataset
+from protect.keys.keyring import Keyring
+from protect.release.plan import Options
+from protect.release.record import Coin
+from tests.support.datasets import make_folder, recaption, varied_captions
+
+QUICK = Options(rate=0.5, slots=2, decoys=99, alpha=0.05, alignment="twa")
+COIN = Coin("drand quicknet", "12345678")
+
+
+def _dataset(folder: Path) -> Path:
+    return recaption(make_folder(folder, 60), varied_captions(60))
+
+
+def test_commit_wait_embed(tmp_path: Path, keyring: Keyring) -> None:
+    source, output = _dataset(tmp_path / "d"), tmp_path / "out"
+    waiting = commit(source, output, QUICK, keyring, COIN)
+    published = json.loads((tmp_path / "out.commitment.json").read_text())
+    assert published["commitment"] == waiting.commitment and published["questions"] is None
+    assert published["coin"] == {"source": "drand quicknet", "round": "12345678", "value": None}
+    assert keyring.releases() == []
+    options = options_of(keyring.waiting(waiting.id).plan)
+    done = embed(source, output, options, keyring, commitment=waiting.id, coin="ab" * 32, anyway=True)
+    assert done.release.commitment == waiting.commitment and done.release.secret == waiting.secret
+    assert keyring.releases() == [done.release] and keyring.commitments() == ([], [])
+    final = json.loads((tmp_path / "out.commitment.json").read_text())
+    assert final == published | {"coin": published["coin"] | {"value": "ab" * 32}, "questions": final["questions"]}
+    assert verify(done.bound, open_dataset(output)).findings == ()
+
+
+def test_another_coin_gives_other_marks_triggers_and_questions_on_the_same_carriers(
+    tmp_path: Path, keyring: Keyring
+) -> None:
+    source = _dataset(tmp_path / "d")
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN)
+    options = options_of(waiting.plan)
+    planned = [
+        embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=coin, dry_run=True)
+        for coin in ("01", "02")
+    ]
+    a, b = (p.bound for p in planned)
+    assert [s.planted for s in a.slots] != [s.planted for s in b.slots]
+    assert [s.trigger for s in a.slots] != [s.trigger for s in b.slots]
+    assert [s.questions.seeds for s in a.slots] != [s.questions.seeds for s in b.slots]
+    carriers = [[[r.key for r in d.carriers] for d in p.selection.drawn.slots] for p in planned]
+    assert carriers[0] == carriers[1]
+    assert planned[0].release.commitment == planned[1].release.commitment
+
+
+def test_without_a_coin_the_commitment_holds_all_questions(tmp_path: Path, keyring: Keyring) -> None:
+    done = embed(_dataset(tmp_path / "d"), tmp_path / "out", QUICK, keyring, anyway=True)
+    header = json.loads(done.release.header)
+    assert header["questions"] == done.release.questions_digest == done.release.public()["questions"]
+    assert header["coin"] is None
+    changed = replace(done.release, header=done.release.header.replace(b'"queries":32', b'"queries":31'))
+    assert changed.commitment != done.release.commitment
+
+
+def test_a_commitment_is_bound_to_its_dataset_and_its_plan(tmp_path: Path, keyring: Keyring) -> None:
+    source = _dataset(tmp_path / "d")
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN)
+    options = options_of(waiting.plan)
+    with pytest.raises(InputError, match="with other options"):
+        embed(source, tmp_path / "out", replace(options, alpha=0.01), keyring, commitment=waiting.id, coin="01")
+    recaption(source, ["other words", *varied_captions(60)[1:]])
+    with pytest.raises(InputError, match="not the one that release"):
+        embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin="01")
+
+
+def test_coins_and_commitments_that_do_not_fit(tmp_path: Path, keyring: Keyring) -> None:
+    source = _dataset(tmp_path / "d")
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN)
+    options = options_of(waiting.plan)
+    for given, error, message in (
+        ({"commitment": waiting.id}, InputError, "waits for the coin drand quicknet, round 12345678"),
+        ({"commitment": waiting.id, "coin": "  "}, InputError, "waits for the coin"),
+        ({"coin": "01"}, InputError, "--coin without --commitment"),
+        ({"commitment": "nothing", "coin": "01"}, ReleaseError, "no commitment called"),
+    ):
+        with pytest.raises(error, match=message) as refusal:
+            embed(source, tmp_path / "out", options, keyring, **given)  # type: ignore[arg-type]
+        assert str(refusal.value).count("\n") == 1
+    with pytest.raises(InputError, match="exists already"):
+        commit(source, tmp_path / "out", QUICK, keyring, COIN)
+
+
+@pytest.mark.parametrize("text", ["", "drand", "drand:", ":5", "a\nb:5"])
+def test_a_coin_is_a_source_and_a_round(text: str) -> None:
+    with pytest.raises(InputError, match="SOURCE:ROUND"):
+        parse_coin(text)
