@@ -7,25 +7,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.dataset_format import Dataset, DatasetFormat, ReadOptions
-from protect.formats.record import LeftOut
+from protect.formats.dataset_format import AS_IT_IS, Dataset, DatasetFormat, ReadOptions
+from protect.formats.folder import is_picture
+from protect.formats.metadata import ImageFolder, is_table
+from protect.formats.walk import walk
 
 FORMATS = (
-    "protect.formats.arrow.SavedToDisk",
-    "protect.formats.webdataset.Webdataset",
-    "protect.formats.parquet.Parquet",
     "protect.formats.coco.Coco",
     "protect.formats.metadata.ImageFolder",
     "protect.formats.sidecar.Sidecar",
 )
 """Where the formats are; each is imported when a dataset is opened."""
+SHARDED = (
+    "protect.formats.arrow.SavedToDisk",
+    "protect.formats.webdataset.Webdataset",
+    "protect.formats.parquet.Parquet",
+)
+"""Formats that keep pictures inside of larger files."""
 FALLBACK = "protect.formats.classes.ClassFolders"
 """Only where nothing else holds captions: many captioned datasets keep their pictures in folders too."""
 
-_USUAL = ReadOptions()
+LOOKED_FOR = (
+    "metadata.jsonl, .csv or .parquet; COCO's captions_*.json; .txt, .caption or .json beside a picture; "
+    "tar or parquet shards; load_from_disk"
+)
 
 
-def open_dataset(path: Path, options: ReadOptions = _USUAL) -> Dataset:
+def open_dataset(path: Path, options: ReadOptions = AS_IT_IS) -> Dataset:
     """Open a folder, or a file that holds a whole dataset. No picture is opened.
 
     Raises:
@@ -48,49 +56,48 @@ def _loaded(names: Sequence[str]) -> list[DatasetFormat]:
         try:
             formats.append(getattr(importlib.import_module(module), cls)())
         except ModuleNotFoundError as error:
-            if error.name != module:
+            if not (error.name or "").startswith("protect.formats."):
                 raise
     return formats
 
 
 def _file(path: Path, options: ReadOptions) -> Dataset:
-    for candidate in _loaded(FORMATS):
+    for candidate in _loaded(SHARDED):
         if candidate.matches(path, [path.name]):
             return candidate.open(path, [path.name], options)
     raise InputError(f"{path} is a file of no known format", "Give a folder, or a .tar, .tar.gz or .parquet file.")
 
 
 def _folder(path: Path, options: ReadOptions) -> Dataset:
-    from protect.formats.folder import is_picture
-    from protect.formats.walk import Names, entries
-
     root = path.resolve()
-    left_out: list[LeftOut] = []
-    links: dict[str, str] = {}
-
-    def data() -> Sequence[str]:
-        return [entry.path for entry in found if not entry.reason]
-
-    found = list(entries(root))
-    for entry in found:
-        if entry.reason:
-            left_out.append(LeftOut(entry.path, entry.reason))
-        elif entry.target:
-            links[entry.path] = entry.target
-    names = Names(data(), left_out, links | {target: path for path, target in links.items()})
-    matching = [candidate for candidate in _loaded(FORMATS) if candidate.matches(root, names)]
+    _refuse_cache(root)
+    names = walk(root)
+    tables = [name for name in names if is_table(name)]
+    matching = [found for found in _loaded(FORMATS) if found.matches(root, names)]
+    matching += [found for found in _loaded(SHARDED) if found.matches(root, names.without(tables))]
     if len(matching) > 1:
         # Only one would get the triggers, and comparing the two would list all carriers.
         raise InputError(
-            f"{path} keeps captions in {' and in '.join(f.name for f in matching)}", "Keep one of them in the dataset."
+            f"{path} keeps captions in two ways: {' and '.join(found.name for found in matching)}",
+            "Keep one of them in the dataset.",
         )
-    matching = matching or [fallback for fallback in _loaded([FALLBACK]) if fallback.matches(root, names)]
+    if not matching and tables:
+        matching = [ImageFolder()]
+    matching = matching or [found for found in _loaded([FALLBACK]) if found.matches(root, names)]
     if matching:
         return matching[0].open(root, names, options)
     if not any(map(is_picture, names)):
         raise InputError(f"{path} holds no pictures", "Give the folder that holds the pictures and captions.")
     raise InputError(
-        f"{path} holds pictures but no captions (looked for metadata.jsonl, .csv or .parquet, COCO annotations, .txt, "
-        ".caption or .json files beside the pictures)",
+        f"{path} holds pictures but no captions (looked for {LOOKED_FOR})",
         "Add one of these, or sort the pictures into class folders.",
     )
+
+
+def _refuse_cache(root: Path) -> None:
+    """The folder of a Hugging Face cache holds every file twice."""
+    snapshots = sorted(root.glob("snapshots/*"))
+    if snapshots and (root / "blobs").is_dir():
+        raise InputError(
+            f"{root} is a cache with {len(snapshots)} snapshot(s) of a dataset", f"Give one of them: {snapshots[0]}"
+        )

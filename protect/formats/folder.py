@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
 from protect.formats.dataset_format import Dataset, Edits, ReadOptions, Shard
 from protect.formats.placing import place_bytes, place_copy
 from protect.formats.record import LeftOut, Record, SetAside
+from protect.formats.repeats import repeats
+from protect.formats.traces import summed_up, traces
 from protect.formats.walk import Names, stem
 from protect.pixels.suffixes import PICTURE_SUFFIXES
 
+SAMPLED = 20
+"""Samples whose captions and pictures are looked for in other files."""
 MOST_FILES = 256
 MOST_BYTES = 64 << 20
 """Where a run of files ends."""
@@ -65,8 +71,22 @@ class FileRun(Shard):
                     place_bytes(target, path, data, source.stat())
 
 
+RunKind = Callable[[Path, Names, range, str, int], FileRun]
+"""Makes a run of files."""
+
+
 class FolderDataset(Dataset):
-    """A folder of files. Tables of captions, if there are any, are shards of their own and come first."""
+    """A folder of files. Tables of captions, if there are any, are shards of their own and come first.
+
+    Args:
+        name: the format's.
+        root: the folder.
+        names: its files, without tables and traces (`without_traces`).
+        options: what the owner says.
+        run: makes a run of files.
+        tables: shards that hold captions.
+        sidecars: endings of files beside a picture that hold its captions.
+    """
 
     def __init__(
         self,
@@ -75,42 +95,68 @@ class FolderDataset(Dataset):
         names: Names,
         options: ReadOptions,
         *,
-        run: type[FileRun] = FileRun,
+        run: RunKind = FileRun,
         tables: Sequence[Shard] = (),
-        left_out: Iterable[LeftOut] = (),
+        sidecars: frozenset[str] = frozenset(),
     ) -> None:
         self.format, self.root, self.options, self.names = name, root, options, names
-        self._run, self._tables = run, tuple(tables)
-        self._left_out = (*names.left_out, *left_out)
+        self._run, self._tables, self._sidecars = run, tuple(tables), sidecars
 
     @property
     def left_out(self) -> Sequence[LeftOut]:
         """Files that the copy will lack."""
-        return self._left_out
-
-    @cached_property
-    def _shards(self) -> tuple[Shard, ...]:
-        return (*self._tables, *runs(self.root, self.names, self._run))
+        return self._copied.left_out
 
     @property
     def shards(self) -> Sequence[Shard]:
         """Tables, then runs of files."""
         return self._shards
 
+    @cached_property
+    def _shards(self) -> tuple[Shard, ...]:
+        return (*self._tables, *runs(self.root, self._copied, self._run))
 
-def runs(root: Path, names: Names, kind: type[FileRun]) -> Iterator[FileRun]:
+    @cached_property
+    def _copied(self) -> Names:
+        """The files that the copy gets, without those that repeat what some sample holds."""
+        captions = not self.for_classifiers
+        found = list(repeats(self.root, self._others(), self._sample(), captions=captions))
+        return self.names.without((one.path for one in found), tuple(summed_up(found)))
+
+    def _others(self) -> Iterator[str]:
+        """Files that are neither pictures nor hold their captions."""
+        for _, group in itertools.groupby(self.names, stem):
+            files = list(group)
+            beside = self._sidecars if any(map(is_picture, files)) else frozenset()
+            yield from (f for f in files if not is_picture(f) and posixpath.splitext(f)[1].lower() not in beside)
+
+    def _sample(self) -> list[Record]:
+        first = self._tables or (self._run(self.root, self.names, range(min(MOST_FILES, len(self.names))), "", 0),)
+        records = (found for shard in first for found in shard.scan() if isinstance(found, Record))
+        return list(itertools.islice(records, SAMPLED))
+
+
+def without_traces(names: Names, tables: Iterable[str] = ()) -> Names:
+    """The names of a dataset's files but for its tables of captions, and for what may hold originals."""
+    others = names.without(tables)
+    found = list(traces(others, is_picture))
+    return others.without((one.path for one in found), tuple(summed_up(found)))
+
+
+def runs(root: Path, names: Names, kind: RunKind) -> Iterator[FileRun]:
     """Cut the files into runs. A run's name changes with its files, their sizes and times."""
+    number = itertools.count()
     start = size = 0
     digest = hashlib.blake2b(digest_size=6)
-    number = itertools.count()
     last = None
     for i, path in enumerate(names):
-        if stem(path) != last and (i - start >= MOST_FILES or size >= MOST_BYTES):
+        current = stem(path)
+        if current != last and (i - start >= MOST_FILES or size >= MOST_BYTES):
             yield kind(root, names, range(start, i), f"files-{next(number):05}-{digest.hexdigest()}", size)
             start, size, digest = i, 0, hashlib.blake2b(digest_size=6)
-        status = (root / path).stat()
+        status = os.stat(f"{root}/{path}")  # noqa: PTH116 - once for every file: a path object takes longer
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         size += status.st_size
-        last = stem(path)
+        last = current
     if len(names) > start:
         yield kind(root, names, range(start, len(names)), f"files-{next(number):05}-{digest.hexdigest()}", size)

@@ -12,25 +12,29 @@ from protect.errors import InputError
 from protect.formats.caption_table import LOOKED_AT, CaptionTable, TableShard, file_name_column
 from protect.formats.columns import CaptionColumns
 from protect.formats.csv_text import CsvTable
-from protect.formats.dataset_format import DatasetFormat, ReadOptions
-from protect.formats.folder import FolderDataset, is_picture
+from protect.formats.dataset_format import AS_IT_IS, DatasetFormat, ReadOptions
+from protect.formats.folder import FolderDataset, is_picture, without_traces
 from protect.formats.jsonl import JsonLines
 from protect.formats.record import Record, SetAside
-from protect.formats.walk import Names
+from protect.formats.walk import names_of
 
 _TABLE = re.compile(r"metadata([-_. ].*)?\.(jsonl|csv|parquet)")
 
 
+def is_table(name: str) -> bool:
+    """Whether a file is a table of captions by its name: `metadata.jsonl`, `metadata_train.csv`, `metadata.parquet`."""
+    return bool(_TABLE.fullmatch(posixpath.basename(name)))
+
+
 def table_of(root: Path, name: str) -> CaptionTable | None:
     """The table that a file is by its name; None if it is none."""
-    file = posixpath.basename(name)
-    if not _TABLE.fullmatch(file):
+    if not is_table(name):
         return None
-    if file.endswith(".parquet"):
+    if name.endswith(".parquet"):
         from protect.formats.metadata_parquet import ParquetTable
 
         return ParquetTable(root, name)
-    return JsonLines(root, name) if file.endswith(".jsonl") else CsvTable(root, name)
+    return JsonLines(root, name) if name.endswith(".jsonl") else CsvTable(root, name)
 
 
 class ImageFolderDataset(FolderDataset):
@@ -55,15 +59,17 @@ class ImageFolder(DatasetFormat):
     name = "imagefolder"
 
     def matches(self, root: Path, files: Sequence[str]) -> bool:
-        """Whether there is such a table and a picture."""
-        return any(_TABLE.fullmatch(posixpath.basename(name)) for name in files) and any(map(is_picture, files))
+        """Whether there is a picture, and such a table with a column that holds captions by its name."""
+        columns = CaptionColumns(AS_IT_IS)
+        tables = (table for name in files if (table := table_of(root, name)))
+        rows = (row.values for table in tables for row in itertools.islice(table.rows(), LOOKED_AT))
+        return any(map(is_picture, files)) and any(columns.captions(row) for row in rows)
 
     def open(self, root: Path, files: Sequence[str], options: ReadOptions) -> FolderDataset:
         """Look at the first rows of every table."""
         tables = [table for name in files if (table := table_of(root, name))]
         _refuse_twins(tables)
-        names = files if isinstance(files, Names) else Names(files)
-        pictures = names.without(table.name for table in tables)
+        pictures = without_traces(names_of(files), (table.name for table in tables))
         columns = CaptionColumns(options)
         _check(tables, columns)
         shards = [TableShard(root, pictures, table, columns, i) for i, table in enumerate(tables)]

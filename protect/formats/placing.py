@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,24 +38,28 @@ def placed(target: Path, name: str) -> Iterator[Path]:
 
 
 def _folder_inside(target: Path, folder: str) -> Path:
-    if folder.startswith("/") or ".." in folder.split("/"):
-        raise InputError(f"{folder!r} leads out of the dataset", "Rename it.")
-    parent = target / folder if folder else target
-    if not parent.is_dir():
-        parent.mkdir(parents=True, exist_ok=True)
-    if os.path.realpath(parent) != os.path.join(os.path.realpath(target), folder).rstrip("/"):  # noqa: PTH118
-        raise InputError(f"{parent} leads out of {target} by a link", "Empty the output folder.")
-    return parent
+    """The folder, made if need be; no part of it may be a link."""
+    inside = str(target)
+    for part in filter(None, folder.split("/")):
+        inside = f"{inside}/{part}"
+        if part == ".." or folder.startswith("/"):
+            raise InputError(f"{folder!r} leads out of the dataset", "Rename it.")
+        try:
+            mode = os.lstat(inside).st_mode
+        except FileNotFoundError:
+            Path(inside).mkdir(exist_ok=True)
+            continue
+        if not stat.S_ISDIR(mode):
+            raise InputError(f"{inside} is in the way: a link or a file", "Empty the output folder.")
+    return Path(inside)
 
 
 def place_copy(target: Path, name: str, source: Path, *, link: bool) -> None:
-    """Copy a file that does not change, unless one of the same size and time is there: none is ever half written."""
-    status = source.stat()
-    there = target / name
-    if there.is_file() and not there.is_symlink():
-        old = there.stat()
-        if (old.st_size, old.st_mtime_ns) == (status.st_size, status.st_mtime_ns):
-            return
+    """Copy a file that does not change.
+
+    One that is there already is replaced, even with the same size and time: it may be one that changed in an earlier
+    run, and changed files keep their times.
+    """
     with placed(target, name) as partial:
         copy_file(source.resolve(), partial, link=link)
 

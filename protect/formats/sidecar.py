@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from pathlib import Path
 from protect.formats.columns import CaptionColumns, Json
 from protect.formats.dataset_format import DatasetFormat, Edits, ReadOptions
 from protect.formats.fingerprints import renewed
-from protect.formats.folder import FileRun, FolderDataset, is_picture
+from protect.formats.folder import FileRun, FolderDataset, is_picture, without_traces
 from protect.formats.json_text import parsed, spliced
 from protect.formats.record import Record, SetAside
 from protect.formats.splits import split_of
-from protect.formats.walk import Names, stem
+from protect.formats.walk import Names, names_of, stem
 
 TEXTS = frozenset({".txt", ".caption", ".captions", ".tags"})
 JSON = ".json"
@@ -40,7 +40,7 @@ class _Group:
 
     @classmethod
     def of(cls, files: Sequence[str]) -> _Group:
-        endings = {file: os.path.splitext(file)[1].lower() for file in files}  # noqa: PTH122 - no system's path
+        endings = {file: posixpath.splitext(file)[1].lower() for file in files}
         return cls(
             tuple(filter(is_picture, files)),
             tuple(file for file, ending in endings.items() if ending in TEXTS),
@@ -51,7 +51,9 @@ class _Group:
 class SidecarRun(FileRun):
     """Pictures with the caption files beside them."""
 
-    columns: CaptionColumns
+    def __init__(self, columns: CaptionColumns, root: Path, names: Names, run: range, name: str, size: int) -> None:
+        super().__init__(root, names, run, name, size)
+        self.columns = columns
 
     def scan(self) -> Iterator[Record | SetAside]:
         """A record for every picture."""
@@ -93,7 +95,7 @@ class SidecarRun(FileRun):
 
     def _lines(self, path: str) -> Iterator[tuple[str, str, int, int]]:
         """Field, caption, start and end of every line of a text file that is not blank."""
-        ending = os.path.splitext(path)[1]  # noqa: PTH122 - no system's path
+        ending = posixpath.splitext(path)[1]
         if self.columns.left(ending):
             return
         number = itertools.count(1)
@@ -170,13 +172,14 @@ class Sidecar(DatasetFormat):
 
     def open(self, root: Path, files: Sequence[str], options: ReadOptions) -> FolderDataset:
         """Look at the first JSON files."""
-        names = files if isinstance(files, Names) else Names(files)
+        names = without_traces(names_of(files))
         columns = CaptionColumns(options)
         jsons = (path for group in _groups(files) for path in group.jsons)
         rows = list(_readable(root, itertools.islice(jsons, _LOOKED_AT)))
         columns.check(rows, "the .json files beside the pictures", required=False)
-        run = type("SidecarRun", (SidecarRun,), {"columns": columns})
-        return FolderDataset(self.name, root, names, options, run=run)
+        return FolderDataset(
+            self.name, root, names, options, run=partial(SidecarRun, columns), sidecars=frozenset((*TEXTS, JSON))
+        )
 
 
 def _groups(files: Sequence[str]) -> Iterator[_Group]:

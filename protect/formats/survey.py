@@ -47,7 +47,12 @@ def may_change(record: Record, options: ReadOptions) -> bool:
     splits = {canonical(split) for split in options.splits}
     if "all" not in splits and record.split not in splits:
         return False
-    key = normalised(record.key)
+    return key_may_change(record.key, options)
+
+
+def key_may_change(key: str, options: ReadOptions) -> bool:
+    """Whether a sample's key is among those that the owner lets change, whatever its split."""
+    key = normalised(key)
     if options.only and not any(fnmatchcase(key, normalised(glob)) for glob in options.only):
         return False
     return not any(fnmatchcase(key, normalised(glob)) for glob in options.exclude)

@@ -15,7 +15,7 @@ import numpy as np
 
 from protect.errors import InputError
 from protect.formats.record import LeftOut, normalised
-from protect.formats.traces import no_data
+from protect.formats.traces import no_data, summed_up
 
 _CACHE_FOLDERS = ("models--", "datasets--", "spaces--")
 """How the folders of a Hugging Face cache begin; their snapshots are links to the `blobs` beside."""
@@ -31,11 +31,6 @@ class Entry:
     """Why it is no data; empty for a file that is. A folder that is no data is one entry."""
     target: str = ""
     """Path inside the dataset of the file that this one links to, if that is data too."""
-
-
-def walk(root: Path) -> Iterator[str]:
-    """All data files below a folder; see `entries` for the order and the errors."""
-    return (entry.path for entry in entries(root) if not entry.reason)
 
 
 def entries(root: Path) -> Iterator[Entry]:
@@ -116,13 +111,11 @@ def stem(path: str) -> str:
 class Names(Sequence[str]):
     """Many names in little memory: about 25 bytes more than each name's own length."""
 
-    def __init__(
-        self, names: Iterable[str], left_out: Sequence[LeftOut] = (), links: Mapping[str, str] | None = None
-    ) -> None:
-        self.left_out = tuple(left_out)
-        """What the walk met and the copy will lack."""
-        self.links = dict(links or {})
-        """Files that are links to another data file of the dataset, with that one's path."""
+    def __init__(self, names: Iterable[str]) -> None:
+        self.left_out: tuple[LeftOut, ...] = ()
+        """What else lies in the folder, and will be missing in the copy."""
+        self.links: Mapping[str, str] = {}
+        """Files that have two names, because one is a link: each with the other."""
         text, ends, hashes = bytearray(), array("Q"), array("q")
         for name in names:
             text += name.encode()
@@ -162,7 +155,39 @@ class Names(Sequence[str]):
         alike = itertools.takewhile(lambda i: self._hashes[i] == wanted, range(first, len(self)))
         return (self._order[i] for i in alike)
 
-    def without(self, names: Iterable[str]) -> Names:
-        """The same but for some names."""
+    def without(self, names: Iterable[str], left_out: Sequence[LeftOut] = ()) -> Names:
+        """The same but for some names.
+
+        Args:
+            names: what is taken away.
+            left_out: those of them that the copy will lack, with the reason.
+        """
         gone = frozenset(names)
-        return Names((name for name in self if name not in gone), self.left_out, self.links) if gone else self
+        fewer = Names(name for name in self if name not in gone) if gone else self
+        fewer.left_out, fewer.links = (*self.left_out, *left_out), self.links
+        return fewer
+
+
+def walk(root: Path) -> Names:
+    """All data files below a folder; see `entries` for the order and the errors."""
+    left_out: list[LeftOut] = []
+    links: dict[str, str] = {}
+
+    def data() -> Iterator[str]:
+        for entry in entries(root):
+            if entry.reason:
+                left_out.append(LeftOut(entry.path, entry.reason))
+                continue
+            if entry.target:
+                links[entry.path] = entry.target
+                links[entry.target] = entry.path
+            yield entry.path
+
+    names = Names(data())
+    names.left_out, names.links = tuple(summed_up(left_out)), links
+    return names
+
+
+def names_of(files: Sequence[str]) -> Names:
+    """The names as `Names`, if they are not yet."""
+    return files if isinstance(files, Names) else Names(files)
