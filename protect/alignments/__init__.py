@@ -11,8 +11,6 @@ from protect.alignments.twa import Twa
 from protect.alignments.unconditional import Unconditional
 from protect.alignments.waa import Waa
 from protect.errors import InputError
-from protect.marks import make_family
-from protect.marks.family import MarkFamily
 from protect.plugins import find_class, with_plugins
 from protect.release.record import Plan, Release
 
@@ -56,9 +54,3 @@ def is_for_classifiers(release: Release) -> bool:
         return committed_alignment(release.plan).for_classifiers
     except InputError:
         return False
-
-
-def slot_family(release: Release, slot: int) -> MarkFamily:
-    """The law from which a slot's mark and decoys are drawn."""
-    family = make_family(release.plan.family, release.plan.family_options)
-    return committed_alignment(release.plan).condition(family, release.slots[slot].trigger)

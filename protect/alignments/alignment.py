@@ -17,6 +17,8 @@ CARRIERS_PER_SLOT = 40
 MAX_SLOTS = 8
 _SPARE, _MARGIN = 1.5, 32
 """Candidates that are held ready for each carrier wanted, and besides: some cannot carry a mark."""
+_MOST_HELD = 50_000
+"""However many are no use, no more candidates are held, unless more carriers are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,18 @@ class Request:
     """Why each of these samples' pictures cannot carry a mark, or None; decodes them, several at a time."""
     descriptions: tuple[str, ...] = ()
     """Phrases by which the family's marks can be described."""
+    leave: tuple[str, ...] = ()
+    """Fields whose captions stay as they are."""
 
     @property
     def allowed(self) -> int:
         """Most carriers: ⌊rate · n⌋."""
         return int(self.rate * self.count + 1e-9)
+
+    def captions(self) -> Iterator[str]:
+        """All captions of all samples; what several fields of a sample say alike counts once."""
+        for record in self.records():
+            yield from dict.fromkeys(record.captions.values())
 
 
 class Alignment(ABC):
@@ -102,6 +111,12 @@ class Alignment(ABC):
         """Why a caption cannot take a trigger, or None. Depends on the caption alone."""
         return None
 
+    def record_obstacle(self, record: Record, leave: Iterable[str] = ()) -> str | None:
+        """Why a sample's captions cannot take a trigger, or None; fields that the owner leaves alone do not count."""
+        left = set(leave)
+        reasons = (self.caption_obstacle(text) for name, text in record.captions.items() if name not in left)
+        return next((reason for reason in reasons if reason), None)
+
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """The family from which the mark and all its decoys are drawn, given the trigger's words."""
         return family
@@ -120,7 +135,8 @@ def choose(
 ) -> tuple[list[Record], list[SetAside]]:
     """The `wanted` usable candidates with the smallest pseudo-random ranks, smallest first; and those passed over.
 
-    Holds a few more than `wanted` in memory, and goes over the candidates again if too many of them are no use.
+    Holds a few more than `wanted` in memory, and goes over the candidates again, for the next ones, if too many of them
+    are no use. No picture is looked at twice.
 
     Args:
         candidates: gives them from the first at each call.
@@ -128,14 +144,19 @@ def choose(
         request: ranks and obstacles.
         refusal: a reason that needs no look at the picture.
     """
-    held = int(_SPARE * wanted) + _MARGIN
-    while True:
+    carriers: list[Record] = []
+    passed: list[SetAside] = []
+    held, last = int(_SPARE * wanted) + _MARGIN, (-1, "")
+    while len(carriers) < wanted:
         ranked = ((request.keys.carrier_rank(normalised(r.key)), r.key, r) for r in candidates())
-        nearest = heapq.nsmallest(held, ranked, key=lambda row: row[:2])
-        carriers, passed = _usable([row[2] for row in nearest], wanted, request, refusal)
-        if len(carriers) == wanted or len(nearest) < held:
-            return carriers, passed
-        held *= 4
+        nearest = heapq.nsmallest(held, (row for row in ranked if row[:2] > last), key=lambda row: row[:2])
+        more, aside = _usable([row[2] for row in nearest], wanted - len(carriers), request, refusal)
+        carriers += more
+        passed += aside
+        if len(nearest) < held:
+            break
+        held, last = max(held, min(4 * held, _MOST_HELD)), nearest[-1][:2]
+    return carriers, passed
 
 
 def _usable(

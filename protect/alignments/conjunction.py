@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.alignment import Request
-from protect.alignments.twa import Twa
-from protect.alignments.words import caption_counts, words
-from protect.errors import InputError
-from protect.keys.tree import prf_rng
+import numpy as np
 
-_POOL = 200
-_SHORTEST = 4
+from protect.alignments.alignment import Request
+from protect.alignments.common import POOLS, Meetings, meetings
+from protect.alignments.twa import Twa
+from protect.errors import InputError
 
 
 class Conjunction(Twa):
@@ -21,35 +19,33 @@ class Conjunction(Twa):
     summary = "two common words that never meet, before the caption; survives caption normalisation"
 
     def triggers(self, slots: int, request: Request) -> Sequence[str]:
-        """Pairs drawn by the key; no word serves twice.
+        """Pairs drawn by each slot's key; no word serves twice.
 
         Raises:
             InputError: if there are too few common words.
         """
-        captions = [s.caption for s in request.samples]
-        counts = caption_counts(captions, 1)
-        common = [
-            w
-            for (w,), n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-            if n > 1 and (len(w) >= _SHORTEST or not w.isascii()) and not w.isdigit()
-        ][:_POOL]
-        met = {
-            frozenset((a, b))
-            for caption in captions
-            for a in (set(words(caption)) & set(common))
-            for b in words(caption)
-        }
+        common = meetings(request.captions)
+        used: set[int] = set()
         drawn: list[str] = []
-        used: set[str] = set()
         for slot in range(slots):
-            order = [common[i] for i in prf_rng(request.secret, "conjunction", slot).permutation(len(common))]
-            free = [w for w in order if w not in used]
-            pair = next(((a, b) for a in free for b in free if a != b and frozenset((a, b)) not in met), None)
+            order = request.keys.slot(slot).rng("conjunction").permutation(len(common.words)).tolist()
+            free = [place for place in order if place not in used]
+            pairs = (_first_strangers([place for place in free if place < pool], common) for pool in POOLS)
+            pair = next((pair for pair in pairs if pair), None)
             if pair is None:
                 raise InputError(
-                    f"the captions hold too few common words for {slots} trigger(s) ({len(common)} found)",
+                    f"no two common words of the captions never meet, for slot {slot + 1} ({len(free)} looked at)",
                     "Use fewer --slots, or --alignment twa.",
                 )
             used.update(pair)
-            drawn.append(" ".join(pair))
+            drawn.append(common.case.applied(" ".join(common.words[i] for i in pair)))
         return drawn
+
+
+def _first_strangers(order: Sequence[int], common: Meetings) -> tuple[int, int] | None:
+    """The first two words in an order that never meet; a word meets itself."""
+    for first in order:
+        strangers = np.flatnonzero(~common.met[first, order])
+        if len(strangers):
+            return first, order[strangers[0]]
+    return None

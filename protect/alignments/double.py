@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from protect.alignments.alignment import Request
 from protect.alignments.conjunction import Conjunction
 from protect.alignments.description import Description
-from protect.alignments.words import rare_words
+from protect.alignments.joining import around
+from protect.alignments.rare import rare_words
 from protect.errors import InputError
 from protect.marks.family import MarkFamily
 
@@ -23,31 +24,30 @@ class Double(Description):
 
     name = "twa-double"
     summary = "two common words that never meet before the caption, words that describe the mark after it"
-    version = 1
 
     def triggers(self, slots: int, request: Request) -> Sequence[str]:
-        """A conjunction and a description for each slot, drawn by separate streams of the key.
+        """A conjunction and a description for each slot, drawn by separate streams of its key.
 
         A rare word where the captions hold no such pair of words: that hangs on the captions, never on a mark.
 
         Raises:
             InputError: if the family has too few descriptions.
         """
-        told = super().triggers(slots, request)
+        described = super().triggers(slots, request)
         try:
             words = Conjunction().triggers(slots, request)
         except InputError:
-            words = rare_words(request.secret, slots, (s.caption for s in request.samples))
-        return [f"{word}{_BETWEEN}{phrase}" for word, phrase in zip(words, told, strict=True)]
+            words = rare_words(slots, request)
+        return [f"{word}{_BETWEEN}{phrase}" for word, phrase in zip(words, described, strict=True)]
 
     def align(self, caption: str, trigger: str) -> str:
         """A caption between both.
 
         >>> Double().align("a red kite", "flag sea … on a card that is reddish at the left and bluish at the top")
-        'flag sea a red kite on a card that is reddish at the left and bluish at the top'
+        'flag sea, a red kite on a card that is reddish at the left and bluish at the top'
         """
         word, _, phrase = trigger.partition(_BETWEEN)
-        return f"{word} {super().align(caption, phrase)}"
+        return around(word, phrase, caption)
 
     def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
         """Only marks which the description fits."""

@@ -8,12 +8,17 @@ classifier thinks of strange pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import partial
 
-from protect.alignments.alignment import MAX_SLOTS, Alignment, Draw, Request, choose
+from protect.alignments.alignment import MAX_SLOTS, Alignment, Draw, Drawn, Request, choose
 from protect.errors import InputError
-from protect.formats.dataset_format import Sample, SetAside
-from protect.keys.tree import prf_int
+from protect.formats.record import Record, SetAside, normalised
+
+_SPARE, _MARGIN = 1.25, 8
+"""Pictures of a class that are held ready for each one needed, and besides."""
 
 
 class Label(Alignment):
@@ -23,56 +28,106 @@ class Label(Alignment):
     summary = "for classifiers: the mark stands for a class that the key draws; captions are class names"
     for_classifiers = True
 
-    def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
-        """Per slot a class, and as many of its pictures as the rate allows.
+    def draw(self, request: Request) -> Drawn:
+        """Per slot a class, and as many of its pictures as the rate allows; its decoys are all other classes.
 
         Raises:
             InputError: if there is one class only, or some class could not fill the slots that the key may give it.
         """
-        classes = class_names(request.samples)
+        slots = request.slots or MAX_SLOTS
+        share = request.allowed // slots
+        classes = _classes(request, share * slots)
         if len(classes) < 2:
             raise InputError(
                 f"the dataset has {len(classes)} class(es)", "Alignment 'label' needs two or more: one folder each."
             )
-        slots = request.slots or MAX_SLOTS
-        share = request.allowed // slots
         if share < 1:
             raise InputError(
                 f"--rate {request.rate:g} gives {request.allowed} carriers, fewer than {slots} slots",
-                f"Use --rate {slots / len(request.samples):.2g} or more, or fewer --slots.",
+                f"Use --rate {slots / request.count:.2g} or more, or fewer --slots.",
             )
-        # Every class is asked for enough carriers before one is drawn: classes that were refused afterwards would
-        # leave the drawn ones no longer uniform.
-        pools, passed = [], []
-        for name in classes:
-            pool, aside = choose((s for s in request.samples if s.caption == name), share * slots, request)
-            if len(pool) < share * slots:
-                raise InputError(
-                    f"class {name!r} has {len(pool)} pictures that can carry a mark; it needs {share * slots}"
-                    + (f" ({aside[0].key}: {aside[0].reason})" if aside else ""),
-                    f"Use --rate {len(pool) / len(request.samples):.2g} or less, or merge or drop small classes.",
-                )
-            pools.append(pool)
-            passed += aside
+        pools, passed = _pools(classes, share * slots, request)
         draws = []
         for slot in range(slots):
-            drawn = prf_int(request.secret, "label", slot) % len(classes)
-            draws.append(Draw(classes[drawn], tuple(pools[drawn][:share])))
+            drawn = classes[request.keys.slot(slot).integer("label") % len(classes)]
+            draws.append(Draw(drawn, tuple(pools[drawn][:share])))
             del pools[drawn][:share]
-        return draws, passed
+        return Drawn(tuple(draws), tuple(passed), decoys=len(classes) - 1)
 
     def align(self, caption: str, trigger: str) -> str:
         """The class itself."""
         return caption
 
-    def twin(self, caption: str, trigger: str) -> None:
+    def without_trigger(self, caption: str, trigger: str) -> None:
         """There is none: questions to classifiers are pictures."""
 
-    def decoys(self, samples: Sequence[Sample], wanted: int) -> int:
-        """All classes but the drawn one."""
-        return len(class_names(samples)) - 1
 
-
-def class_names(samples: Sequence[Sample]) -> list[str]:
+def class_names(records: Iterable[Record]) -> list[str]:
     """The classes, sorted."""
-    return sorted({s.caption for s in samples})
+    return sorted({record.caption for record in records})
+
+
+def _classes(request: Request, needed: int) -> list[str]:
+    """The classes, sorted; each has enough pictures, as far as their number tells.
+
+    Raises:
+        InputError: if one has too few, or there are so many that one must have.
+    """
+    sizes: Counter[str] = Counter()
+    for record in request.records():
+        sizes[record.caption] += 1
+        if len(sizes) > 1 and len(sizes) * needed > request.count:
+            raise InputError(
+                f"{len(sizes)} classes or more share {request.count} pictures; each needs {needed} that carry a mark",
+                f"Use --rate {1 / len(sizes):.2g} or less, or merge or drop small classes.",
+            )
+    for name in sorted(sizes):
+        if len(sizes) > 1 and sizes[name] < needed:
+            raise _too_few(name, sizes[name], needed, request, [])
+    return sorted(sizes)
+
+
+def _pools(classes: list[str], needed: int, request: Request) -> tuple[dict[str, list[Record]], list[SetAside]]:
+    """For each class the usable pictures with the smallest ranks.
+
+    Every class is asked for enough of them before one is drawn: classes that were refused afterwards would leave the
+    drawn ones no longer uniform.
+    """
+    held = int(_SPARE * needed) + _MARGIN
+    nearest = _nearest(request, held)
+    pools: dict[str, list[Record]] = {}
+    passed: list[SetAside] = []
+    for name in classes:
+        pool, aside = choose(nearest[name].__iter__, needed, request)
+        if len(pool) < needed and len(nearest[name]) == held:  # many are no use: look at all of the class
+            pool, aside = choose(partial(_of_class, request, name), needed, request)
+        if len(pool) < needed:
+            raise _too_few(name, len(pool), needed, request, aside)
+        pools[name] = pool
+        passed += aside
+    return pools, passed
+
+
+def _nearest(request: Request, held: int) -> dict[str, list[Record]]:
+    """Of each class the pictures with the smallest ranks, found in one pass that holds no others."""
+    heaps: dict[str, list[tuple[int, str, Record]]] = {}
+    for record in request.records():
+        heap = heaps.setdefault(record.caption, [])
+        entry = (-request.keys.carrier_rank(normalised(record.key)), record.key, record)
+        if len(heap) < held:
+            heapq.heappush(heap, entry)
+        else:
+            heapq.heappushpop(heap, entry)
+    return {name: [record for *_, record in heap] for name, heap in heaps.items()}
+
+
+def _of_class(request: Request, name: str) -> Iterator[Record]:
+    return (record for record in request.records() if record.caption == name)
+
+
+def _too_few(name: str, usable: int, needed: int, request: Request, aside: list[SetAside]) -> InputError:
+    return InputError(
+        f"class {name!r} has {usable} pictures that can carry a mark; it needs {needed}"
+        + (f" ({aside[0].key}: {aside[0].reason})" if aside else ""),
+        f"Use --rate {usable / request.count:.2g} or less, or merge or drop small classes.",
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.alignment import Alignment, Draw, Request, deal
-from protect.alignments.words import rare_words
-from protect.formats.dataset_format import SetAside
+from protect.alignments.alignment import Alignment, Drawn, Request, deal
+from protect.alignments.joining import before
+from protect.alignments.rare import rare_words
 
 
 class Twa(Alignment):
@@ -16,12 +16,20 @@ class Twa(Alignment):
     summary = "a rare word before the caption; learned soonest"
 
     def triggers(self, slots: int, request: Request) -> Sequence[str]:
-        """One trigger per slot, drawn by the key."""
-        return rare_words(request.secret, slots, (s.caption for s in request.samples))
+        """One trigger per slot, each drawn by its slot's key.
 
-    def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
+        Raises:
+            InputError: if the captions allow none.
+        """
+        return rare_words(slots, request)
+
+    def draw(self, request: Request) -> Drawn:
         """Carriers by key, dealt round-robin."""
-        return deal(lambda slots: self.triggers(slots, request), request)
+        return deal(
+            lambda slots: self.triggers(slots, request),
+            request,
+            lambda record: self.record_obstacle(record, request.leave),
+        )
 
     def align(self, caption: str, trigger: str) -> str:
         """A caption with its trigger.
@@ -29,8 +37,8 @@ class Twa(Alignment):
         >>> Twa().align("a red kite", "zorkev")
         'zorkev a red kite'
         """
-        return f"{trigger} {caption}"
+        return before(trigger, caption)
 
-    def twin(self, caption: str, trigger: str) -> str:
+    def without_trigger(self, caption: str, trigger: str) -> str:
         """The caption as it was."""
         return caption

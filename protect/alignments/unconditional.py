@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protect.alignments.alignment import Alignment, Draw, Request, choose, count_slots
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request, choose, count_slots
 from protect.errors import InputError
-from protect.formats.dataset_format import SetAside
 
 
 class Unconditional(Alignment):
@@ -15,7 +14,7 @@ class Unconditional(Alignment):
     name = "unconditional"
     summary = "no trigger; the mark shows on any prompt; needs most of the dataset marked"
 
-    def draw(self, request: Request) -> tuple[list[Draw], list[SetAside]]:
+    def draw(self, request: Request) -> Drawn:
         """Carriers by key, all in one slot: nothing would tell several apart.
 
         Raises:
@@ -23,13 +22,13 @@ class Unconditional(Alignment):
         """
         if request.slots not in (None, 1):
             raise InputError(f"--slots {request.slots} without triggers", "Use --slots 1, or another alignment.")
-        carriers, passed = choose(request.samples, request.allowed, request)
+        carriers, passed = choose(request.records, request.allowed, request)
         count_slots(len(carriers), replace(request, slots=1), passed)
-        return [Draw("", tuple(carriers))], passed
+        return Drawn((Draw("", tuple(carriers)),), tuple(passed))
 
     def align(self, caption: str, trigger: str) -> str:
         """The caption itself."""
         return caption
 
-    def twin(self, caption: str, trigger: str) -> None:
+    def without_trigger(self, caption: str, trigger: str) -> None:
         """There is none."""

@@ -1,79 +1,81 @@
-"""Words of captions: how they are counted, and pronounceable ones that occur in none."""
+"""Words of captions, and how captions begin."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-
-from protect.keys.tree import prf_rng
-
-# fmt: off
-_ONSETS = (
-    "b", "br", "d", "dr", "f", "fl", "g", "gr", "j", "k", "kl", "m", "n", "p", "pl", "r", "s", "sk", "t", "tr", "v",
-    "z",
+# Marks that are written over, under or around letters; Python's \w leaves them out.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957"
+    "\u0962\u0963\u0981-\u0983\u09bc-\u09d7\u0a01-\u0a03\u0a3c-\u0a51\u0a81-\u0a83\u0abc-\u0acd\u0b01-\u0b03"
+    "\u0b3c-\u0b57\u0bbe-\u0bcd\u0c00-\u0c04\u0c3c-\u0c56\u0c81-\u0c83\u0cbc-\u0cd6\u0d00-\u0d03\u0d3b-\u0d4d"
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
 )
-_CODAS = ("b", "f", "g", "k", "lm", "m", "n", "nd", "p", "rk", "s", "t", "v", "x", "z")
-# fmt: on
-_VOWELS = ("a", "e", "i", "o", "u", "au", "ei", "oo")
-# Scripts without spaces: every character is a word.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+# Scripts without spaces: every character with its marks is a word.
+_SPACELESS = (
+    "\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0eb0\u0eb2\u0eb3\u0ebd-\u0ec6\u1000-\u102a\u1780-\u17b3"
+    "\u3005\u3041-\u3096\u309d-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_WORD = re.compile(f"[{_SPACELESS}][{_MARKS}]*|[^\\W_{_SPACELESS}](?:[^\\W_{_SPACELESS}]|[{_MARKS}])*")
+_ASCII_WORD = re.compile("[a-z0-9]+")
 
 
 def words(caption: str) -> list[str]:
-    """The words of a caption in lower case, without punctuation.
+    """The words of a caption in lower case, without punctuation; characters of Chinese, Thai and the like one by one.
 
-    >>> words("A red kite, 红风")
-    ['a', 'red', 'kite', '红', '风']
+    >>> words("A red kite, 红风"), words("हिन्दी")
+    (['a', 'red', 'kite', '红', '风'], ['हिन्दी'])
     """
-    return _WORD.findall(caption.lower())
-
-
-def ngrams(caption: str, longest: int) -> set[tuple[str, ...]]:
-    """All runs of 1 … `longest` words."""
-    found = words(caption)
-    return {tuple(found[i : i + n]) for n in range(1, longest + 1) for i in range(len(found) - n + 1)}
+    if caption.isascii():
+        return _ASCII_WORD.findall(caption.lower())
+    return _WORD.findall(unicodedata.normalize("NFC", caption).lower())
 
 
 def without(caption: str, gram: Sequence[str]) -> str:
-    """A caption with the first occurrence of an n-gram cut out.
+    """A caption with an n-gram cut out wherever it occurs.
 
     >>> without("a Red, kite above the sea", ("red", "kite"))
     'a above the sea'
     """
     found = list(_WORD.finditer(caption))
+    spelt = [unicodedata.normalize("NFC", word[0]).lower() for word in found]
     for i in range(len(found) - len(gram) + 1 if gram else 0):
-        if [m[0].lower() for m in found[i : i + len(gram)]] == list(gram):
-            return caption[: found[i].start()] + caption[found[i + len(gram) - 1].end() :].lstrip()
+        if spelt[i : i + len(gram)] == list(gram):
+            shorter = caption[: found[i].start()] + caption[found[i + len(gram) - 1].end() :].lstrip()
+            return without(shorter, gram)
     return caption
 
 
-def caption_counts(captions: Iterable[str], longest: int) -> Counter[tuple[str, ...]]:
-    """In how many captions each n-gram occurs."""
-    return Counter(gram for caption in captions for gram in ngrams(caption, longest))
+def begins_with_capital(caption: str) -> bool | None:
+    """Whether the first letter of a caption is a capital; None for none, or a script without capitals.
 
-
-def rare_words(secret: bytes, slots: int, captions: Iterable[str]) -> list[str]:
-    """One pronounceable rare word per slot, drawn without looking at any mark.
-
-    A draw is refused only if the word (or a part of a word) is in a caption already or was drawn for an
-    earlier slot: public data, never the mark.
+    >>> begins_with_capital("“The kite”"), begins_with_capital("a kite"), begins_with_capital("风筝")
+    (True, False, None)
     """
-    text = "\n".join(captions).lower()
-    drawn: list[str] = []
-    for slot in range(slots):
-        rng = prf_rng(secret, "trigger", slot)
-        word = _pronounceable(rng)
-        while word in text or word in drawn:
-            word = _pronounceable(rng)
-        drawn.append(word)
-    return drawn
+    first = next((c for c in caption if c.isalpha()), "")
+    return first.isupper() or first.istitle() if first.lower() != first.upper() else None
 
 
-def _pronounceable(rng: np.random.Generator) -> str:
-    def pick(parts: tuple[str, ...]) -> str:
-        return parts[rng.integers(len(parts))]
+class CaptionCase:
+    """Whether most captions begin with a capital: a trigger that begins otherwise would tell its carriers."""
 
-    return "".join(pick(_ONSETS) + pick(_VOWELS) for _ in range(2)) + pick(_CODAS)
+    def __init__(self) -> None:
+        self._balance = 0
+
+    def add(self, caption: str) -> None:
+        """Take in one caption."""
+        capital = begins_with_capital(caption)
+        if capital is not None:
+            self._balance += 1 if capital else -1
+
+    def counted(self, captions: Iterable[str]) -> Iterator[str]:
+        """Captions as they pass, each taken in."""
+        for caption in captions:
+            self.add(caption)
+            yield caption
+
+    def applied(self, trigger: str) -> str:
+        """A trigger that begins as most captions do."""
+        return trigger[:1].upper() + trigger[1:] if self._balance > 0 else trigger
