@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import posixpath
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,9 @@ from pathlib import Path
 from protect.errors import InputError
 from protect.files import copy_file, copy_mode_and_times
 from protect.formats.columns import CaptionColumns, Json
-from protect.formats.dataset_format import Edits, Shard
+from protect.formats.dataset_format import Edits, ReadOptions, Shard
 from protect.formats.fingerprints import renewed
-from protect.formats.folder import is_picture
+from protect.formats.folder import FolderDataset, is_picture
 from protect.formats.placing import placed
 from protect.formats.record import Record, SetAside
 from protect.formats.splits import canonical, named_split, split_of
@@ -63,6 +64,10 @@ class CaptionTable(ABC):
         Returns:
             Whether any row changed.
         """
+
+    def key(self, file_name: str) -> str:
+        """Path of a picture inside the dataset; rows name it from the table's own folder."""
+        return posixpath.normpath(posixpath.join(posixpath.dirname(self.name), file_name))
 
     def where(self, row: Row) -> str:
         """The place of a row, for messages."""
@@ -113,10 +118,10 @@ class TableShard(Shard):
     def _record(self, row: Row) -> tuple[Record | SetAside, dict[str, str]]:
         """The record, and its captions with the white space around them."""
         where = self.table.where(row)
-        listed = posixpath.join(posixpath.dirname(self.table.name), _file_name(row, where))
-        key = posixpath.normpath(listed)
+        name = _file_name(row, where)
+        key = self.table.key(name)
         if key.startswith(("/", "../")) or key == "..":
-            raise InputError(f"{where}: {listed!r} leaves the dataset", "Use paths inside the folder.")
+            raise InputError(f"{where}: {name!r} leaves the dataset", "Use paths inside the folder.")
         raw = self.columns.captions(row.values)
         captions = {field: text.strip() for field, text in raw.items() if text.strip()}
         self.columns.check_row(row.values, captions, where)
@@ -146,3 +151,47 @@ def _file_name(row: Row, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: no file_name", 'Every row needs "file_name" and a caption.')
     return name
+
+
+class TableDataset(FolderDataset):
+    """Pictures listed in tables. Those that no table lists are set aside at the end of a scan."""
+
+    @classmethod
+    def of(
+        cls, name: str, root: Path, pictures: Names, options: ReadOptions, tables: Sequence[CaptionTable]
+    ) -> TableDataset:
+        """Look at the first rows of every table.
+
+        Args:
+            name: the format's.
+            root: the folder.
+            pictures: its files without the tables and without traces.
+            options: what the owner says.
+            tables: the tables.
+
+        Raises:
+            InputError: if a table lists no pictures, or see `CaptionColumns.check`.
+        """
+        columns = CaptionColumns(options)
+        for table in tables:
+            rows = [row.values for row in itertools.islice(table.rows(), LOOKED_AT)]
+            if rows and not any(map(file_name_column, rows)):
+                listed = ", ".join(rows[0])
+                raise InputError(
+                    f"{table.path}: no file_name column (has {listed})", 'Every row needs "file_name" and a caption.'
+                )
+            columns.check(rows, table.name)
+        shards = [TableShard(root, pictures, table, columns, i) for i, table in enumerate(tables)]
+        return cls(name, root, pictures, options, tables=shards)
+
+    def scan(self) -> Iterator[Record | SetAside]:
+        """All rows of all tables, then the pictures without one."""
+        listed = bytearray(len(self.names))
+        for found in super().scan():
+            position = self.names.find(found.key)
+            if position is not None:
+                listed[position] = 1
+            yield found
+        for name, was in zip(self.names, listed, strict=True):
+            if not was and is_picture(name):
+                yield SetAside(name, "no caption")

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from protect.errors import InputError
 from protect.formats.dataset_format import ReadOptions
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 """What a cell of a table may hold."""
 
 _WORDS = ("text", "caption", "prompt", "description", "sentence", "alt")
@@ -37,7 +37,7 @@ def leaves(value: Json, field_name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from leaves(inner, f"{field_name}.{name}" if field_name else name)
-    elif isinstance(value, Sequence):
+    elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from leaves(inner, f"{field_name}[{i}]")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from protect.formats.columns import Json
 
@@ -47,7 +47,7 @@ def _fingerprints(value: Json, field: str = "") -> Iterator[tuple[str, str | int
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _fingerprints(inner, f"{field}.{name}" if field else name)
-    elif isinstance(value, Sequence):
+    elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from _fingerprints(inner, f"{field}[{i}]")
     elif type(value) is int and _SIZE.search(field.rpartition(".")[2].lower()):

@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.formats.caption_table import LOOKED_AT, CaptionTable, TableShard, file_name_column
+from protect.formats.caption_table import LOOKED_AT, CaptionTable, TableDataset
 from protect.formats.columns import CaptionColumns
 from protect.formats.csv_text import CsvTable
 from protect.formats.dataset_format import AS_IT_IS, DatasetFormat, ReadOptions
 from protect.formats.folder import FolderDataset, is_picture, without_traces
 from protect.formats.jsonl import JsonLines
-from protect.formats.record import Record, SetAside
 from protect.formats.walk import names_of
 
 _TABLE = re.compile(r"metadata([-_. ].*)?\.(jsonl|csv|parquet)")
@@ -37,22 +36,6 @@ def table_of(root: Path, name: str) -> CaptionTable | None:
     return JsonLines(root, name) if name.endswith(".jsonl") else CsvTable(root, name)
 
 
-class ImageFolderDataset(FolderDataset):
-    """Pictures that no table lists are set aside at the end of a scan."""
-
-    def scan(self) -> Iterator[Record | SetAside]:
-        """All rows of all tables, then the pictures without one."""
-        listed = bytearray(len(self.names))
-        for found in super().scan():
-            position = self.names.find(found.key)
-            if position is not None:
-                listed[position] = 1
-            yield found
-        for name, was in zip(self.names, listed, strict=True):
-            if not was and is_picture(name):
-                yield SetAside(name, "no caption")
-
-
 class ImageFolder(DatasetFormat):
     """`metadata.jsonl`, `metadata.csv` or `metadata.parquet`, in any folder, for any split."""
 
@@ -70,10 +53,7 @@ class ImageFolder(DatasetFormat):
         tables = [table for name in files if (table := table_of(root, name))]
         _refuse_twins(tables)
         pictures = without_traces(names_of(files), (table.name for table in tables))
-        columns = CaptionColumns(options)
-        _check(tables, columns)
-        shards = [TableShard(root, pictures, table, columns, i) for i, table in enumerate(tables)]
-        return ImageFolderDataset(self.name, root, pictures, options, tables=shards)
+        return TableDataset.of(self.name, root, pictures, options, tables)
 
 
 def _refuse_twins(tables: Sequence[CaptionTable]) -> None:
@@ -83,14 +63,3 @@ def _refuse_twins(tables: Sequence[CaptionTable]) -> None:
         other = first.setdefault(posixpath.splitext(table.name)[0], table.name)
         if other != table.name:
             raise InputError(f"captions are kept in {other} and in {table.name}", "Keep one of them in the dataset.")
-
-
-def _check(tables: Sequence[CaptionTable], columns: CaptionColumns) -> None:
-    for table in tables:
-        rows = [row.values for row in itertools.islice(table.rows(), LOOKED_AT)]
-        if rows and not any(map(file_name_column, rows)):
-            listed = ", ".join(rows[0])
-            raise InputError(
-                f"{table.path}: no file_name column (has {listed})", 'Every row needs "file_name" and a caption.'
-            )
-        columns.check(rows, table.name)

@@ -21,8 +21,8 @@ MOST_BYTES = 64 << 20
 """How much of a file is looked at."""
 MOST_FILES = 50
 """How many files of one ending are looked at."""
-_ENDINGS = frozenset(
-    [".", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".xml", ".html", ".htm", ".xmp", ".lst", ".list", ".log", ".toml", ".ini", ".cfg", ".srt", ".dat", ".caption", ".captions", ".tags", ".prompt", ".prompts"]
+_TEXT = re.compile(
+    r"|\.(txt|[ct]sv|(nd)?jsonl?|ya?ml|xml|html?|xmp|lst|list|log|toml|ini|cfg|srt|dat|captions?|tags|prompts?)"
 )
 _FOR_PEOPLE = re.compile(r"(readme|licen[cs]e|notice|citation|changelog|copying|authors)([-_. ].*)?", re.IGNORECASE)
 _LONG = 12
@@ -78,8 +78,8 @@ def repeats(
     by_ending: dict[str, list[str]] = defaultdict(list)
     for name in others:
         file = posixpath.basename(name)
-        ending = posixpath.splitext(file)[1].lower() or "."
-        if ending in _ENDINGS and not _FOR_PEOPLE.fullmatch(file):
+        ending = posixpath.splitext(file)[1].lower()
+        if _TEXT.fullmatch(ending) and not _FOR_PEOPLE.fullmatch(file):
             by_ending[ending].append(name)
     if not by_ending:
         return
