@@ -1,0 +1,56 @@
+"""Which quality a lossy file was saved with, where the file does not say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+_CLOSE = 0.02
+_TRIES = 5
+
+
+def matching_quality(size_at: Callable[[int], int], size: int, start: int = 80) -> int:
+    """The quality at which coding a picture again gives a file as large as it is.
+
+    Sizes grow with quality; the search follows the logarithm of size, which is nearly straight over small steps.
+
+    Args:
+        size_at: bytes at a quality, 0 to 100. Costs an encoding.
+        size: bytes wanted.
+        start: quality to try first.
+
+    Returns:
+        The best quality that was tried, within 2 % of the size if it can be had; at most 5 are tried.
+
+    >>> matching_quality(lambda quality: 100 * 2 ** (quality // 10), 1600)
+    40
+    """
+    found = {start: size_at(start)}
+    while len(found) < _TRIES and abs(math.log(found[_best(found, size)] / size)) > _CLOSE:
+        following = _next(found, size)
+        if following in found:
+            break
+        found[following] = size_at(following)
+    return _best(found, size)
+
+
+def _best(found: dict[int, int], size: int) -> int:
+    return min(found, key=lambda quality: (abs(math.log(found[quality] / size)), quality))
+
+
+def _next(found: dict[int, int], size: int) -> int:
+    """The quality between the nearest neighbours on both sides, or a step beyond the last."""
+    below = max((q for q, s in found.items() if s <= size), default=None)
+    above = min((q for q, s in found.items() if s > size), default=None)
+    if below is None or above is None:
+        reached = min(found) if below is None else max(found)
+        step = round(_quality_per_log_size(reached) * abs(math.log(found[reached] / size))) or 1
+        return max(0, reached - step) if below is None else min(100, reached + step)
+    low, high = math.log(found[below]), math.log(found[above])
+    share = (math.log(size) - low) / (high - low) if high > low else 0.5
+    return min(max(round(below + share * (above - below)), below + 1), above - 1) if above - below > 1 else below
+
+
+def _quality_per_log_size(quality: int) -> float:
+    """Rough slope: files grow faster with quality near its upper end."""
+    return 45 if quality < 75 else 30
