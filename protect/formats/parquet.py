@@ -1,0 +1,199 @@
+"""Parquet shards with pictures inside, as the library `datasets` writes them: `data/train-00000-of-00001.parquet`."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from protect.errors import InputError
+from protect.formats.arrow_cells import arrow_module, first_line
+from protect.formats.beside_shards import DamagedShard, ShardedDataset, doubled, left_out, plain_runs
+from protect.formats.columns import CaptionColumns
+from protect.formats.dataset_format import DatasetFormat, ReadOptions, Shard
+from protect.formats.folder import is_picture
+from protect.formats.images_in_tables import PicturesShard, TableFile, look_at_first
+from protect.formats.parquet_file import opened, pieces, rewriting, style
+from protect.formats.splits import split_of
+from protect.formats.table_columns import TableColumns, columns_of
+from protect.formats.tar_file import SUFFIXES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_SUFFIX = ".parquet"
+_TRIED = 8
+"""Files that are opened to learn whether a folder is of this format."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """Pictures in a row of one file, as one thread has read them last."""
+
+    owner: object
+    group: int
+    pictures: Iterator[pa.RecordBatch]
+    start: int
+    batch: pa.RecordBatch
+
+    def moved_to(self, row: int) -> bool:
+        """Read on until a row of the group is there; False if it was passed already."""
+        while row >= self.start + self.batch.num_rows:
+            self.start += self.batch.num_rows
+            self.batch = next(self.pictures)
+        return row >= self.start
+
+
+class Windows(threading.local):
+    """What each thread has read last, of all files of a dataset together: about 32 MiB a thread."""
+
+    last: _Window | None = None
+
+
+class ParquetPictures(TableFile):
+    """A parquet file with pictures."""
+
+    def __init__(self, path: Path, columns: TableColumns, windows: Windows) -> None:
+        self.path, self.columns, self._windows = path, columns, windows
+
+    @cached_property
+    def _rows(self) -> tuple[int, ...]:
+        facts = opened(self.path).metadata
+        return tuple(facts.row_group(i).num_rows for i in range(facts.num_row_groups))
+
+    @property
+    def groups(self) -> int:
+        """Row groups."""
+        return len(self._rows)
+
+    def rows(self, group: int) -> int:
+        """Rows of a row group."""
+        return self._rows[group]
+
+    def check(self) -> None:
+        """Look whether pyarrow writes a file with the same types."""
+        style(opened(self.path))
+
+    def texts(self, group: int) -> Iterator[pa.RecordBatch]:
+        """Captions and paths in pieces."""
+        return pieces(opened(self.path), group, self.columns.read)
+
+    def whole(self, group: int) -> Iterator[pa.RecordBatch]:
+        """All columns in pieces."""
+        return pieces(opened(self.path), group)
+
+    def lacking(self, group: int) -> frozenset[int]:
+        """Known from the file's statistics; pictures are read only where some have bytes and some have none."""
+        file = opened(self.path)
+        facts = file.metadata.row_group(group)
+        found = next(c for c in map(facts.column, range(facts.num_columns)) if c.path_in_schema == self._leaf(file))
+        counted = found.is_stats_set and found.statistics.has_null_count
+        if counted and found.statistics.null_count in (0, facts.num_rows):
+            return frozenset(range(found.statistics.null_count))
+        rows = itertools.chain.from_iterable(
+            self._bytes(batch).is_null().to_pylist() for batch in pieces(file, group, [self._leaf(file)])
+        )
+        return frozenset(row for row, missing in enumerate(rows) if missing)
+
+    def picture(self, group: int, row: int) -> bytes:
+        """Reads on from where the thread's last picture was, or from the row group's first."""
+        try:
+            window = self._windows.last
+            if window is None or window.owner is not self or window.group != group or not window.moved_to(row):
+                window = self._windows.last = self._first(group)
+                window.moved_to(row)
+            content = self._bytes(window.batch)[row - window.start].as_py()
+        except (ValueError, StopIteration, arrow_module().lib.ArrowException) as error:
+            self._windows.last = None
+            raise OSError(f"{self.path.name} cannot be read: {first_line(error)}") from None
+        if not isinstance(content, bytes):
+            raise OSError(f"{self.path.name} has no picture in row {row} of group {group}")
+        return content
+
+    def _first(self, group: int) -> _Window:
+        file = opened(self.path)
+        pictures = pieces(file, group, [self._leaf(file)])
+        return _Window(self, group, pictures, 0, next(pictures))
+
+    def _leaf(self, file: pq.ParquetFile) -> str:
+        struct = arrow_module("pyarrow.types").is_struct(file.schema_arrow.field(self.columns.picture).type)
+        return f"{self.columns.picture}.bytes" if struct else self.columns.picture
+
+    def _bytes(self, batch: pa.RecordBatch) -> pa.Array:
+        column = batch.column(self.columns.picture)
+        return column.flatten()[0] if arrow_module("pyarrow.types").is_struct(column.type) else column
+
+    def rewriting(self, target: Path) -> AbstractContextManager[Callable[[Iterable[pa.RecordBatch]], None]]:
+        """See `protect.formats.parquet_file.style` for what stays the same."""
+        return rewriting(opened(self.path), target)
+
+
+class Parquet(DatasetFormat):
+    """A folder of parquet files, or one file.
+
+    pyarrow cannot copy row groups as they are: a file in which a sample changes is written anew. Its values, types,
+    metadata and row groups stay; see `protect.formats.parquet_file.style`. A file without changes is copied.
+    """
+
+    name = "parquet"
+
+    def matches(self, root: Path, files: Sequence[str]) -> bool:
+        """Whether one of the first parquet files holds pictures."""
+        tables = [name for name in files if _is_parquet(name)]
+        if not tables or any(name.lower().endswith(SUFFIXES) for name in files):
+            return False
+        folder = root if root.is_dir() else root.parent
+        try:
+            found = [_columns(folder / name, ReadOptions()) for name in tables[:_TRIED]]
+        except InputError:  # pictures in several columns, or no pyarrow: opening says it
+            return not any(map(is_picture, files))
+        return any(isinstance(columns, TableColumns) for columns in found) or all(found)
+
+    def open(self, root: Path, files: Sequence[str], options: ReadOptions) -> ShardedDataset:
+        """Look at the ends of all files and at the first captions."""
+        folder = root if root.is_dir() else root.parent
+        columns, windows, shards, rest = CaptionColumns(options), Windows(), list[Shard](), list[str]()
+        for name in files:
+            found = _columns(folder / name, options) if _is_parquet(name) else None
+            if found is None:
+                rest.append(name)
+            elif isinstance(found, str):
+                shards.append(DamagedShard(folder / name, name, found))
+            else:
+                file = ParquetPictures(folder / name, found, windows)
+                prefix = f"{name[: -len(_SUFFIX)]}/" if root.is_dir() else ""
+                pictures = PicturesShard(file, name, prefix, split_of(name), columns)
+                shards.append(doubled(folder, name, files) or pictures)
+        dataset = ShardedDataset(self.name, root, options, [*shards, *plain_runs(folder, rest)], left_out(rest, files))
+        look_at_first(dataset, columns)
+        return dataset
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(_SUFFIX)
+
+
+def _columns(path: Path, options: ReadOptions) -> TableColumns | str | None:
+    """The columns of a file; None if it holds no pictures; the reason if it cannot be read."""
+    arrow = arrow_module()
+    try:
+        file = opened(path)
+        return columns_of(file.schema_arrow, lambda column: _first_content(file, column), options)
+    except (OSError, ValueError, arrow.lib.ArrowException) as error:
+        return f"cannot be read: {first_line(error)}"
+
+
+def _first_content(file: pq.ParquetFile, column: str) -> bytes | None:
+    """The first content among the first rows."""
+    for batch in itertools.islice(file.iter_batches(1, columns=[column], use_threads=False), _TRIED):
+        cell = batch.column(0)[0].as_py()
+        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        if isinstance(content, bytes):
+            return content
+    return None

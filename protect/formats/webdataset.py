@@ -1,0 +1,233 @@
+"""Tar shards as webdataset and img2dataset write them: `00000.tar` with `0001.jpg`, `0001.txt`, `0001.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from protect.errors import InputError
+from protect.files import copy_mode_and_times
+from protect.formats.beside_shards import ShardedDataset, doubled, left_out, plain_runs
+from protect.formats.columns import Json, column_of, leaves
+from protect.formats.dataset_format import DatasetFormat, Edits, ReadOptions, Shard
+from protect.formats.fingerprints import renewed
+from protect.formats.img2dataset import Twin, TwinCells
+from protect.formats.placing import place_copy, placed
+from protect.formats.record import LeftOut, Record, SetAside
+from protect.formats.splits import split_of
+from protect.formats.tar import Member, TarError, content_end, copy_changed, members
+from protect.formats.tar_file import SUFFIXES, GzipSink, Scratch, TarFile, stem_of
+from protect.formats.tar_samples import TarSample, is_class, obstacle, printable, samples
+from protect.formats.tar_texts import MemberColumns, TextError, Texts, glance, texts
+
+Row = dict[str, Json]
+LOOKED_AT = 200
+"""Samples that are looked at before a dataset is read."""
+
+
+class TarShard(Shard):
+    """One archive, with img2dataset's table of the same samples beside it if there is one.
+
+    A sample's key is the archive's path inside the dataset without its ending, a slash, and the key inside the
+    archive: `train/00000/0001`. Where a single file is the dataset, it is the key inside the archive alone, so that the
+    file may be renamed.
+    """
+
+    def __init__(
+        self, file: TarFile, name: str, prefix: str, columns: MemberColumns, classes: bool, twin: Twin | None
+    ) -> None:
+        self.name, self._file, self._prefix, self._columns = name, file, prefix, columns
+        self._classes, self._twin = classes, twin
+        self.size = file.path.stat().st_size + (twin.path.stat().st_size if twin else 0)
+        self._end: tuple[tuple[int, int], int | TarError] | None = None
+
+    def scan(self) -> Iterator[Record | SetAside]:
+        """All samples in order; the archive alone, with the reason, if it cannot be read whole."""
+        try:
+            self._content_end()
+        except TarError as error:
+            yield SetAside(self.name, str(error))
+            return
+        with self._file.open() as stream:
+            for sample in samples(members(stream)):
+                yield self._sample(sample, stream)[0]
+
+    def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
+        """Write the archive anew from the first sample that changes; without one it is copied whole."""
+        cells: TwinCells = {}
+        try:
+            end = self._content_end()
+        except TarError:
+            place_copy(target, self.name, self._file.path, link=link)
+        else:
+            with self._file.open() as stream:
+                self._write(stream, end, target, self._changes(stream, edits, cells), link)
+        if self._twin:
+            self._twin.write(target, cells, link=link)
+
+    def _write(
+        self, stream: BinaryIO, end: int, target: Path, changes: Iterator[tuple[Member, bytes]], link: bool
+    ) -> None:
+        first = next(changes, None)
+        if first is None:
+            place_copy(target, self.name, self._file.path, link=link)
+            return
+        with placed(target, self.name) as unfinished:
+            with unfinished.open("wb") as out:
+                if self._file.compressed:
+                    with GzipSink(out, self._file.path) as sink:
+                        copy_changed(stream, sink, end, chain([first], changes))
+                else:
+                    copy_changed(stream, out, end, chain([first], changes))
+            copy_mode_and_times(self._file.path.stat(), unfinished)
+
+    def _content_end(self) -> int:
+        """Where the members end; looked up once for each state of the file."""
+        status = self._file.path.stat()
+        state = (status.st_size, status.st_mtime_ns)
+        if self._end is None or self._end[0] != state:
+            try:
+                with self._file.open() as stream:
+                    self._end = (state, content_end(stream))
+            except TarError as error:
+                self._end = (state, error)
+        found = self._end[1]
+        if isinstance(found, TarError):
+            raise found
+        return found
+
+    def _sample(self, sample: TarSample, stream: BinaryIO) -> tuple[Record | SetAside, Texts, dict[str, str]]:
+        """What a sample is, its texts, and its captions with the white space around them."""
+        key, nothing = self._prefix + printable(sample.key), Texts((), {})
+        if reason := obstacle(sample):
+            return SetAside(key, reason), nothing, {}
+        picture = sample.picture
+        where = f"{self.name}, byte {sample.members[0][1].header}"
+        wanted = [(s, m) for s, m in sample.members if self._columns.reads(s) or (self._classes and is_class(s))]
+        try:
+            found = texts(wanted, partial(_read, stream))
+        except TextError as error:
+            return SetAside(key, str(error)), nothing, {}
+        raw = self._class(found.row) if self._classes else self._columns.captions(found.row)
+        captions = {field: text.strip() for field, text in raw.items() if text.strip()}
+        if not self._classes:
+            self._columns.check_row(found.row, captions, where)
+        if not captions:
+            return SetAside(key, "empty caption" if raw else "no caption"), nothing, {}
+        read = partial(self._file.read, picture.data, picture.size)
+        return Record(key, captions, read, split_of(self.name), where), found, raw
+
+    def _class(self, row: Mapping[str, Json]) -> dict[str, str]:
+        return {name: str(value) for name, value in row.items() if is_class(name[1:])}
+
+    def _changes(self, stream: BinaryIO, edits: Edits, cells: TwinCells) -> Iterator[tuple[Member, bytes]]:
+        """Members that change, in the order of the archive; `cells` takes up what changes in the table beside it."""
+        rows = self._twin.rows() if self._twin else {}
+        for sample in samples(members(stream)):
+            record, found, raw = self._sample(sample, stream)
+            if isinstance(record, SetAside):
+                continue
+            released, picture = edits.captions(record.key, record.captions), edits.picture(record.key, record.read)
+            changes: dict[str, str | int] = {
+                field: raw[field].replace(old, released[field], 1)
+                for field, old in record.captions.items()
+                if released[field] != old
+            }
+            if changes and self._classes:
+                raise InputError(f"{self.name} keeps classes as numbers, not captions", "Use --alignment label.")
+            if self._twin:
+                cells.update(self._twin.new_cells(rows.get(sample.key, ()), record, released, picture))
+            changes |= renewed(found.row, record.read, partial(_same, picture), changes)
+            new = dict(found.replaced(changes))
+            if picture is not None:
+                new[sample.picture] = picture
+            yield from sorted(new.items(), key=lambda one: one[0].header)
+
+
+def _same(picture: bytes | None) -> bytes | None:
+    return picture
+
+
+def _read(stream: BinaryIO, member: Member) -> bytes:
+    stream.seek(member.data)
+    content = stream.read(member.size)
+    if len(content) < member.size:
+        raise OSError(f"{member.name} became shorter while it was read")
+    return content
+
+
+class Webdataset(DatasetFormat):
+    """A folder of archives, or one archive."""
+
+    name = "webdataset"
+
+    def matches(self, root: Path, files: Sequence[str]) -> bool:
+        """Whether there is an archive."""
+        return any(map(_is_tar, files))
+
+    def open(self, root: Path, files: Sequence[str], options: ReadOptions) -> ShardedDataset:
+        """Look at the first samples."""
+        folder = root if root.is_dir() else root.parent
+        columns, scratch, out = MemberColumns(options), Scratch(), list[LeftOut]()
+        archives = {name: TarFile(folder / name, scratch) for name in files if _is_tar(name)}
+        classes = _look_at_first(archives, columns)
+        twins = _twins(folder, archives, files, columns, out)
+        shards: list[Shard] = []
+        for name, file in archives.items():
+            prefix = f"{stem_of(name)}/" if root.is_dir() else ""
+            shard = TarShard(file, name, prefix, columns, classes, twins.get(name))
+            shards.append(doubled(folder, name, files) or shard)
+        taken = archives.keys() | {twin.name for twin in twins.values()} | {one.path for one in out}
+        rest = [name for name in files if name not in taken]
+        shards += plain_runs(folder, rest)
+        dataset = ShardedDataset(self.name, root, options, shards, [*left_out(rest, files), *out])
+        dataset.for_classifiers = classes
+        return dataset
+
+
+def _is_tar(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _twins(
+    folder: Path, archives: Iterable[str], files: Sequence[str], columns: MemberColumns, out: list[LeftOut]
+) -> dict[str, Twin]:
+    """The tables beside archives, by archive; those that cannot be kept go to `out`."""
+    tables = {name for name in files if name.endswith(".parquet")}
+    twins = {}
+    for name in archives:
+        table = f"{stem_of(name)}.parquet"
+        if table in tables:
+            twin = Twin(folder, table, columns)
+            if reason := twin.obstacle():
+                out.append(LeftOut(table, reason))
+            else:
+                twins[name] = twin
+    return twins
+
+
+def _look_at_first(archives: Mapping[str, TarFile], columns: MemberColumns) -> bool:
+    """Look at the samples of the first archive that has any; whether they have classes and no captions.
+
+    Raises:
+        InputError: see `CaptionColumns.check`.
+    """
+    name, rows = next(((name, rows) for name, file in archives.items() if (rows := _glance(file))), ("", []))
+    found = {column_of(field) for row in rows for field, _ in leaves(row)}
+    captions = columns.options.caption_columns or any(map(columns.taken, found))
+    classes = not captions and any(is_class(column[1:]) for column in found)
+    if rows:
+        columns.check(rows, name, required=not classes)
+    return classes
+
+
+def _glance(file: TarFile) -> list[Row]:
+    try:
+        with file.open() as stream:
+            usable = (sample for sample in samples(members(stream)) if not obstacle(sample))
+            return [glance(sample, partial(_read, stream)) for sample in islice(usable, LOOKED_AT)]
+    except TarError:
+        return []
