@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,13 @@ from detect.suspects.images import check_base, is_pipeline
 from protect import console
 from protect.alignments import is_for_classifiers, make_alignment
 from protect.errors import InputError, SuspectError
+from protect.files import default_cache
+from protect.formats.record import SetAside
+from protect.keys.keyring import Keyring
 from protect.marks import parse_options
+from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 from protect.release.plan import AUTO, RECOMMENDED, Options
-from protect.release.record import Keyring, Release
+from protect.release.record import Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
 
@@ -44,13 +48,17 @@ class Targets(StrEnum):
     attention = "attention"
 
 
+_LEARNING_RATES = {Method.lora: 2e-3, Method.full: 2e-4}
+
+
 def use_all_cores() -> None:
     """Let torch use every core this process may run on, unless OMP_NUM_THREADS says otherwise."""
     import torch
 
-    if "OMP_NUM_THREADS" in os.environ:
-        return
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    from protect.execution.threads import usable_cores
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(usable_cores())
 
 
 @detect_app.command("run")
@@ -77,7 +85,9 @@ def run_command(
 
     Departing from the committed plan (--queries, --steps, --guidance) is a further plan, judged at half the level.
     """
-    keyring = Keyring.default()
+    from detect.trial.questions import Departures
+
+    keyring, departures = Keyring.default(), Departures(queries, steps, guidance)
     releases = chosen_releases(keyring, release, for_classifiers=False)
     for path in filter(None, (model, base, control)):
         if not path.exists():
@@ -86,11 +96,16 @@ def run_command(
     if output:
         console.check_target("--output", output, [report], page=False)
     if dry_run:
-        return _planned(releases, queries, steps, guidance, as_json)
+        from detect.trial.cost import most_questions
+
+        rows = most_questions(releases, keyring.store, departures)
+        console.answer("\n".join(row.in_words() for row in rows), [row.as_json() for row in rows], as_json)
+        return console.DONE
     use_all_cores()
     from detect.reports.report import Section, write_report
+    from detect.reports.words import summary
     from detect.suspects.images import load_suspect
-    from detect.trial.judge import Departures, detect_all
+    from detect.trial.judge import detect_all
 
     suspect = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle)
     other = None
@@ -98,14 +113,9 @@ def run_command(
         other = load_suspect(
             control, base=None if is_pipeline(control) else base, device=device, allow_pickle=allow_pickle
         )
-    with console.progress() as told:
+    with console.progress() as progress:
         verdicts = detect_all(
-            releases,
-            suspect,
-            keyring,
-            control=other,
-            departures=Departures(queries, steps, guidance),
-            progress=told,
+            releases, suspect, keyring, default_cache(), control=other, departures=departures, progress=progress
         )
     write_report(
         report,
@@ -114,7 +124,7 @@ def run_command(
         [Section(f"Release {v.release.name}", v) for v in verdicts],
     )
     data = [v.as_json() for v in verdicts]
-    text = "\n".join(_summary(v) for v in verdicts) + f"\nreport: {report}"
+    text = "\n".join(summary(v) for v in verdicts) + f"\nreport: {report}"
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
     return console.verdict_code([v.outcome for v in verdicts]) if exit_code else console.DONE
 
@@ -138,37 +148,9 @@ def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool
     return found
 
 
-def _planned(releases: list[Any], queries: int | None, steps: int | None, guidance: float | None, as_json: bool) -> int:
-    from detect.trial.questions import query_plan, slot_queries
-
-    rows = []
-    for r in releases:
-        asked = query_plan(r, queries, steps, guidance).queries
-        most = sum(len(slot_queries(r, slot, asked)) for slot in range(r.plan.slots))
-        required = len(releases) / r.plan.alpha
-        rows.append({"release": r.id, "name": r.name, "most_pictures": most, "required_evidence": required})
-    text = "\n".join(
-        f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures; evidence needs "
-        f"E >= {row['required_evidence']:,.0f}, more if the suspect was tested before"
-        for row in rows
-    )
-    console.answer(text, rows, as_json)
-    return console.DONE
-
-
-def _summary(verdict: Any) -> str:
-    reason = f" ({verdict.reason})" if verdict.reason else ""
-    return (
-        f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}\n"
-        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
-        f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots\n"
-        f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}"
-    )
-
-
 @detect_app.command("rehearse")
 def rehearse_command(
-    dataset: Annotated[Path, typer.Argument(help="Folder of pictures with captions.")],
+    dataset: Annotated[Path, typer.Argument(help="Captioned pictures.")],
     base: Annotated[Path | None, typer.Option(help="Diffusers folder to fine-tune. [the miniature]")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Working folder. [<dataset>-rehearsal]")] = None,
     rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
@@ -177,6 +159,11 @@ def rehearse_command(
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
     alignment: Annotated[str | None, typer.Option(help=f"How the trigger meets captions. {AUTO}")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    only: Only = None,
+    exclude: Exclude = None,
+    split: Split = None,
     method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
     targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
@@ -200,13 +187,12 @@ def rehearse_command(
         queries=queries,
     )
     embedding.check()
-    if make_alignment(embedding.way).for_classifiers:
+    if make_alignment(embedding.alignment_name).for_classifiers:
         raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")
     if base is not None:
         check_base(base)
-    from detect.training.finetune import FinetuneOptions
+    from detect.training.options import FinetuneOptions
 
-    rate_of = {"lora": 2e-3, "full": 2e-4}
     tuning = FinetuneOptions(
         method=method.value,
         rank=rank,
@@ -214,53 +200,55 @@ def rehearse_command(
         batch=batch,
         targets=targets.value,
         seed=seed,
-        learning_rate=rate_of[method.value] if learning_rate is None else learning_rate,
+        learning_rate=_LEARNING_RATES[method] if learning_rate is None else learning_rate,
         text_encoder=text_encoder,
     )
     tuning.check()
+    options = reading(caption_column, leave_captions, only, exclude, split)
     if dry_run:
-        return _rehearsal_cost(dataset, embedding, steps * batch, as_json)
+        from detect.training.cost import rehearsal_cost
+
+        cost = rehearsal_cost(dataset, embedding, options, steps * batch)
+        console.answer(cost.in_words(), cost.as_json(), as_json)
+        return console.DONE
     use_all_cores()
     from detect.reports.report import Section, write_report
+    from detect.reports.words import summary
     from detect.training.rehearse import rehearse
     from protect.miniature import miniature_path
 
-    with console.progress() as told:
+    with console.progress() as progress:
         done = rehearse(
-            dataset, base or miniature_path(), work, embedding, tuning, seed=seed, device=device, progress=told
+            dataset,
+            base or miniature_path(),
+            work,
+            embedding,
+            tuning,
+            reading=options,
+            seed=seed,
+            device=device,
+            progress=progress,
         )
     write_report(
         work / "report.html",
         "Would I be able to prove it?",
         "A rehearsal with a throw-away key.",
-        [Section("The rehearsed suspect", done.verdict)],
+        [Section("The rehearsed suspect", done.verdict, rehearsed=True)],
+        set_aside=done.set_aside,
     )
-    found = done.verdict.outcome == "evidence"
-    effect = {"evidence": "yes, this way of training would be found", "no evidence": "no measurable effect"}.get(
-        done.verdict.outcome, "the rehearsal says nothing"
+    text = "\n".join(
+        [done.effect, summary(done.verdict), *set_aside_lines(done.set_aside), f"report: {work / 'report.html'}"]
     )
-    text = f"{effect}\n{_summary(done.verdict)}\nreport: {work / 'report.html'}"
-    known = None if done.verdict.outcome == "inconclusive" else found
-    console.answer(text, {"effect": known, **done.verdict.as_json()}, as_json)
-    return console.DONE
+    known = None if done.verdict.outcome == "inconclusive" else done.verdict.outcome == "evidence"
+    aside = [{"key": one.key, "reason": one.reason} for one in done.set_aside]
+    console.answer(text, {"effect": known, "set_aside": aside, **done.verdict.as_json()}, as_json)
+    return console.SET_ASIDE if done.set_aside else console.DONE
 
 
-def _rehearsal_cost(dataset: Path, embedding: Options, presentations: int, as_json: bool) -> int:
-    from protect.embed.write import embed
-    from protect.formats import open_dataset
-
-    with TemporaryDirectory() as place:
-        planned = embed(dataset, Path(place) / "copy", embedding, Keyring(Path(place) / "home"), dry_run=True)
-    samples, carriers = len(open_dataset(dataset).listing.samples), planned.release.plan.carriers
-    passes = presentations / samples
-    row = {"samples": samples, "passes": passes, "carriers": carriers, "exposures_of_carriers": carriers * passes}
-    text = (
-        f"{presentations:,} training presentations: {passes:.1f} passes over {samples:,} samples; "
-        f"{carriers} carriers in {planned.release.plan.slots} slot(s) would be seen {carriers * passes:,.0f} times "
-        "in all"
-    )
-    console.answer(text, row, as_json)
-    return console.DONE
+def set_aside_lines(set_aside: Sequence[SetAside]) -> list[str]:
+    """All samples set aside, one a line, with their number."""
+    lines = [f"set aside: {one.key}: {one.reason}" for one in set_aside]
+    return [f"{len(lines)} sample(s) set aside", *lines] if lines else []
 
 
 def demo_command(
@@ -279,13 +267,14 @@ def demo_command(
         return console.DONE
     use_all_cores()
     from detect.demo import demo
+    from detect.reports.words import summary
 
-    with console.progress() as told:
-        done = demo(output, seed=seed, device=device, progress=told)
+    with console.progress() as progress:
+        done = demo(output, seed=seed, device=device, progress=progress)
     text = "\n".join(
         [
-            f"tuned on the protected copy: {_summary(done.guilty)}",
-            f"tuned on the original: {_summary(done.innocent)}",
+            f"tuned on the protected copy: {summary(done.guilty)}",
+            f"tuned on the original: {summary(done.innocent)}",
             f"page: {done.page}",
         ]
     )

@@ -10,20 +10,19 @@ from PIL import Image
 
 from detect.suspects.images import Query, Sampler, load_suspect
 from detect.trial.answers import cached_outputs
-from protect.embed.write import Progress
 from protect.errors import InputError
+from protect.keys.store import Store
 from protect.marks.family import Pixels
 from protect.marks.scene import FEWEST
-from protect.marks.stored import packed
+from protect.progress import Progress, no_progress
 from protect.release.plan import GUIDANCE, STEPS, check_range
-from protect.release.record import Keyring
 
 _CHUNK = 32
 _SIDE = 256
 """Templates are backgrounds behind other things: larger ones would only fill memory."""
 _PLAIN = 12.0
 """Templates whose levels vary less (standard deviation) are drawn again: nobody could tell them apart."""
-_MOST_DRAWS = 4
+MOST_DRAWS = 4
 """Draws per template before giving up."""
 
 
@@ -45,15 +44,16 @@ def make_pool(
     base: Path,
     prompts: Sequence[str],
     count: int,
-    keyring: Keyring,
+    store: Store,
+    cache: Path,
     *,
     zoom: float = 1.0,
     steps: int = 20,
     guidance: float = 3.0,
     device: str = "cpu",
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> str:
-    """Draw a pool of templates and keep it in the keyring; a stopped run resumes.
+    """Draw a pool of templates and keep it; a stopped run resumes.
 
     Which templates are kept depends on public seeds and on the pictures alone, never on a key: planted template and
     decoys are all drawn from what is kept.
@@ -62,12 +62,13 @@ def make_pool(
         base: diffusers folder of the model that draws.
         prompts: what to draw, in turn.
         count: templates; one slot hardly ever says more than 1 in so many.
-        keyring: gets the pool; the default keyring is where embedding and detection look for it.
+        store: gets the pool; embedding and detection look for it in their keyring's store.
+        cache: folder for what the base drew.
         zoom: side of the picture over that of the window which is kept; for models that paint things on plain ground.
         steps: sampling steps.
         guidance: guidance scale.
         device: where to sample.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
 
     Returns:
         The pool's name, for `--option pool=NAME`.
@@ -79,10 +80,9 @@ def make_pool(
     check_pool(prompts, count, zoom, steps, guidance)
     model = load_suspect(base, device=device)
     kept: list[Pixels] = []
-    cache = keyring.folder("cache")
-    for start in range(0, _MOST_DRAWS * count, _CHUNK):
+    for start in range(0, MOST_DRAWS * count, _CHUNK):
         queries = [Query(prompts[i % len(prompts)], i) for i in range(start, start + _CHUNK)]
-        drawn = cached_outputs(model, queries, Sampler(steps=steps, guidance=guidance), cache, lambda _: None)
+        drawn = cached_outputs(model, queries, Sampler(steps=steps, guidance=guidance), cache)
         windows = (_window(picture, zoom, query.seed) for picture, query in zip(drawn, queries, strict=True))
         kept += [window for window in windows if window.std(axis=(0, 1)).mean() >= _PLAIN]
         progress("drawing templates", min(len(kept), count), count)
@@ -92,7 +92,7 @@ def make_pool(
         raise InputError(
             f"{base} drew {len(kept)} templates that are not plain, of {count} wanted", "Use other prompts or a --zoom."
         )
-    return keyring.store("pool", packed(templates=np.stack(kept[:count])))
+    return store.put("pool", templates=np.stack(kept[:count]))
 
 
 def _window(picture: Pixels, zoom: float, seed: int) -> Pixels:

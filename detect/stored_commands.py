@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,11 @@ import typer
 
 from detect.commands import Device, Json, use_all_cores
 from protect import console
+from protect.files import default_cache
 from protect.formats import open_dataset
+from protect.keys.keyring import Keyring
 from protect.marks.latent import FEWEST_PICTURES
 from protect.release.plan import check_range
-from protect.release.record import Keyring
 
 
 def pool_command(
@@ -28,11 +30,12 @@ def pool_command(
     as_json: Json = False,
 ) -> int:
     """Draw the templates of family `scene` with a base model and keep them in the keyring."""
-    asked = [sample.caption for sample in open_dataset(dataset).listing.samples]
+    captions = (record.caption for record in open_dataset(dataset).records())
     if prompts is not None:
-        asked = [line.strip() for line in console.read_text(prompts).splitlines() if line.strip()]
-    from detect.pool import check_pool, make_pool
+        captions = (line.strip() for line in console.read_text(prompts).splitlines() if line.strip())
+    from detect.pool import MOST_DRAWS, check_pool, make_pool
 
+    asked = list(islice(captions, MOST_DRAWS * max(count, 0)))
     check_pool(asked, count, zoom, steps, guidance)
     if dry_run:
         text = f"would draw {count:,} templates or more from {len(asked):,} prompts, {steps} steps each"
@@ -41,17 +44,18 @@ def pool_command(
     use_all_cores()
     from protect.miniature import miniature_path
 
-    with console.progress() as told:
+    with console.progress() as progress:
         name = make_pool(
             base or miniature_path(),
             asked,
             count,
-            Keyring.default(),
+            Keyring.default().store,
+            default_cache(),
             zoom=zoom,
             steps=steps,
             guidance=guidance,
             device=device,
-            progress=told,
+            progress=progress,
         )
     following = f"protect embed {dataset} --family scene --alignment twa-conjunction --slots 2 --option pool={name}"
     text = f"pool {name} is in the keyring: back it up\nnext: {following}"
@@ -69,21 +73,22 @@ def basis_command(
 ) -> int:
     """Compute the directions of family `latent` from a VAE and keep them in the keyring. No key takes part."""
     check_range("--pictures", pictures, FEWEST_PICTURES, 100_000)
-    samples = open_dataset(dataset).listing.samples
+    opened = open_dataset(dataset)
     use_all_cores()
     from protect.basis import load_pictures, make_basis, own_side
     from protect.miniature import miniature_path
 
     place = vae or miniature_path()
     at = side or own_side(place)
-    step = max(1, len(samples) // pictures)
-    files = [dataset / sample.key for sample in samples[::step][:pictures]]
+    step = max(1, sum(1 for _ in opened.records()) // pictures)
+    chosen = list(islice(opened.records(), 0, step * pictures, step))
     if dry_run:
-        row = {"pictures": len(files), "side": at}
-        console.answer(f"would look at {len(files)} pictures of {at} px", row, as_json)
+        row = {"pictures": len(chosen), "side": at}
+        console.answer(f"would look at {len(chosen)} pictures of {at} px", row, as_json)
         return console.DONE
-    with console.progress() as told:
-        name = make_basis(place, load_pictures(files, at), Keyring.default(), side=at, progress=told)
+    with console.progress() as progress:
+        seen, set_aside = load_pictures(chosen, at)
+        name = make_basis(place, seen, Keyring.default().store, side=at, progress=progress)
     following = f"protect embed {dataset} --family latent --option basis={name}"
     console.answer(f"basis {name} is in the keyring: back it up\nnext: {following}", {"basis": name}, as_json)
     return console.DONE

@@ -1,8 +1,8 @@
-"""The arithmetic of proof: exact rank p-values and e-values from decoys, and their running product.
+"""The arithmetic of proof: ranks, e-values, how evidence grows over slots, and how much of it can be reached at all.
 
 Exactness rests on one fact. If the suspect never saw the release, its outputs are independent of which
 of the M + 1 exchangeable marks of a slot was planted, so the planted mark's rank is uniform. Nothing is
-assumed about the suspect, its prompts or its sampler. See DESIGN in `docs/statistics.md`.
+assumed about the suspect, its prompts or its sampler. See `docs/statistics.md`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from protect.errors import EvidenceError
 
 Array = NDArray[np.float64]
 LAMBDAS = (1.0, 2.0, 4.0)
-"""Bets of the e-value; their running products are averaged."""
+"""How strongly an e-value counts on a high score of the planted mark; the running products are averaged over them."""
 
 
 def rank_p_value(planted: float, decoys: Array) -> float:
@@ -41,7 +41,7 @@ def rank_p_value(planted: float, decoys: Array) -> float:
 
 
 def e_values(planted: float, decoys: Array) -> Array:
-    """E-values of one slot, one for each bet in `LAMBDAS`.
+    """E-values of one slot, one for each λ in `LAMBDAS`.
 
     e(λ) = (M + 1) · exp(λ z₀) / Σ_j exp(λ z_j), with z the M + 1 scores standardised together. The sum is
     symmetric in the marks, so the expectation under the null is exactly 1 (a soft rank e-value).
@@ -81,26 +81,26 @@ class SlotEvidence:
     p_value: float
     """Exact rank p-value of the slot."""
     e_value: float
-    """Mean over bets of the slot's own e-values."""
-    bets: tuple[float, ...]
-    """E-value of each bet in `LAMBDAS`."""
+    """Mean over λ of the slot's own e-values."""
+    by_lambda: tuple[float, ...]
+    """E-value for each λ in `LAMBDAS`."""
 
 
 def slot_evidence(planted: float, decoys: Array) -> SlotEvidence:
     """Both statements about one slot, from the same scores."""
-    bets = e_values(planted, decoys)
-    return SlotEvidence(rank_p_value(planted, decoys), float(bets.mean()), tuple(float(b) for b in bets))
+    by_lambda = e_values(planted, decoys)
+    return SlotEvidence(rank_p_value(planted, decoys), float(by_lambda.mean()), tuple(float(e) for e in by_lambda))
 
 
 def running_evidence(slots: Sequence[SlotEvidence]) -> Array:
-    """E_t after each slot: mean over bets of the product over slots so far; shape (len(slots),).
+    """E_t after each slot: mean over λ of the product over slots so far; shape (len(slots),).
 
     Under the null with fresh decoys per slot this is a test martingale: it ever exceeds 1/α with probability
     at most α (Ville), so one may stop whenever one likes.
     """
     if not slots:
         return np.empty(0)
-    return np.asarray(np.cumprod([slot.bets for slot in slots], axis=0).mean(axis=1))
+    return np.asarray(np.cumprod([slot.by_lambda for slot in slots], axis=0).mean(axis=1))
 
 
 def overall_p_value(running: Array) -> float:
@@ -122,5 +122,5 @@ def reachable(decoys: int, slots: int, threshold: float, distinct: int | None = 
     """
     beaten = min(decoys, distinct - 1) if distinct else decoys
     z_gap = np.sqrt(beaten) + 1 / np.sqrt(beaten)
-    best = np.array([(beaten + 1) / (1 + beaten * np.exp(-bet * z_gap)) for bet in LAMBDAS])
+    best = np.array([(beaten + 1) / (1 + beaten * np.exp(-strength * z_gap)) for strength in LAMBDAS])
     return bool(np.mean(best**slots) >= threshold)

@@ -21,15 +21,15 @@ class BaselineVerdict:
     """Why this is not our verdict, in one line."""
 
 
-def scores_of_outputs(family: MarkFamily, outputs: Pixels, twins: Pixels | None, mark: int) -> Array:
+def scores_of_outputs(family: MarkFamily, outputs: Pixels, untriggered: Pixels | None, mark: int) -> Array:
     """Score of one mark on each output alone, shape (n,).
 
     Args:
         family: the law of the mark.
         outputs: RGB, shape (n, H, W, 3).
-        twins: for a paired family, the same without the trigger.
+        untriggered: for a paired family, the answers to the same questions without the trigger.
         mark: its id.
     """
     ids = np.array([mark], dtype=np.uint64)
     rows = [slice(i, i + 1) for i in range(len(outputs))]
-    return np.array([family.score(outputs[r], None if twins is None else twins[r], ids)[0] for r in rows])
+    return np.array([family.score(outputs[r], None if untriggered is None else untriggered[r], ids)[0] for r in rows])

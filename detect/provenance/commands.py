@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, chosen_releases, use_all_cores
+from detect.commands import Device, Json, chosen_releases, set_aside_lines, use_all_cores
 from protect import console
 from protect.errors import InputError
-from protect.release.record import Keyring
+from protect.files import default_cache
+from protect.keys.keyring import Keyring
+from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 
 if TYPE_CHECKING:
-    from detect.provenance.run import Materials, ProvenanceVerdict, Settings, Source
+    from detect.provenance.run import Materials
+    from detect.provenance.settings import Settings
+    from detect.provenance.source import Source
     from detect.suspects.classifiers import Classifier
 
 provenance_app = console.make_app("Was a classifier trained on my pictures, or on my generator's?")
@@ -85,7 +89,7 @@ def run_command(
     Passive: nothing was planted, so neither is exact. Where you can act beforehand, mark a share of the pictures
     (protect embed --alignment label) and use: detect provenance tags.
     """
-    from detect.provenance.run import Settings
+    from detect.provenance.settings import Settings
     from detect.provenance.training import Recipe
     from detect.suspects.classifiers.classes import read_classes
     from detect.suspects.images import Sampler
@@ -106,7 +110,10 @@ def run_command(
     settings.check(len(control), len(names))
     console.check_target("--report", report)
     if dry_run:
-        return _told(settings, len(control), len(names), as_json)
+        cost = settings.cost(len(control), len(names))
+        text = f"would draw at most {cost['pictures']:,} pictures and train {cost['classifiers']} classifiers"
+        console.answer(text, cost, as_json)
+        return console.DONE
     use_all_cores()
     from detect.provenance.page import write_page
     from detect.provenance.run import judge
@@ -115,9 +122,9 @@ def run_command(
     materials = _materials(generator, control, names, settings, device)
     verdict = judge(materials, asked)
     write_page(report, verdict, materials)
-    text = "\n".join([*_in_words(verdict), f"report: {report}"])
+    text = "\n".join([*verdict.in_words(), *set_aside_lines(materials.set_aside), f"report: {report}"])
     console.answer(text, verdict.as_json(), as_json)
-    return console.DONE
+    return console.SET_ASIDE if materials.set_aside else console.DONE
 
 
 @provenance_app.command("plan")
@@ -139,7 +146,7 @@ def plan_command(
 
     Give the filled table to `detect provenance run --model answers.csv` with the same options.
     """
-    from detect.provenance.run import Settings
+    from detect.provenance.settings import Settings
     from detect.suspects.classifiers.classes import read_classes
     from detect.suspects.images import Sampler
 
@@ -162,12 +169,12 @@ def plan_command(
     from detect.suspects.classifiers.answers import write_queries
 
     own, others = _sources(generator, control, device)
-    cache = Keyring.default().folder("cache")
-    with console.progress() as told:
-        first = own.test_set(names, settings, cache, None, told)
-        sets = [first, *(o.test_set(names, settings, cache, first.pictures.shape[1], told) for o in others)]
+    cache = default_cache()
+    with console.progress() as progress:
+        first = own.test_set(names, settings, cache, None, progress)
+        sets = [first, *(o.test_set(names, settings, cache, first.pictures.shape[1], progress) for o in others)]
     written = write_queries(output, [picture for s in sets for picture in s.pictures], names)
-    _told_queries(output, written, as_json)
+    _say_written(output, written, as_json)
     return console.DONE
 
 
@@ -184,6 +191,11 @@ def tags_command(
     report: Report = Path("tags.html"),
     device: Device = "cpu",
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
+    caption_column: CaptionColumn = None,
+    leave_captions: LeaveCaptions = None,
+    only: Only = None,
+    exclude: Exclude = None,
+    split: Split = None,
     as_json: Json = False,
 ) -> int:
     """Was the suspect trained on my marked pictures? Exact: the key drew the classes.
@@ -193,40 +205,34 @@ def tags_command(
     """
     keyring = Keyring.default()
     releases = chosen_releases(keyring, release, for_classifiers=True)
-    console.existing_folder(dataset, "the dataset")
     console.check_target("--report", report)
     from detect.provenance.page import write_tags_page
-    from detect.provenance.tags import classes_of, detect_tags, written_questions
+    from detect.provenance.tag_questions import open_original, written_questions
+    from detect.provenance.tags import detect_tags
+    from protect.release.bound import bind
 
-    names, content = classes_of(dataset)
-    fitting = [r for r in releases if release or r.plan.dataset_sha256 == content]
+    original = open_original(dataset, reading(caption_column, leave_captions, only, exclude, split))
+    fitting = [r for r in releases if release or r.plan.dataset == original.digest]
     if not fitting:
         raise InputError(f"no release in {keyring.home} was made from {dataset}", "Give the unmarked original.")
+    bound = [bind(r, keyring.store) for r in fitting]
     if queries:
         _check_empty(queries)
-        _told_queries(queries, written_questions(queries, fitting, dataset, names), as_json)
+        _say_written(queries, written_questions(queries, bound, original), as_json)
         return console.DONE
     use_all_cores()
-    asked = _suspect(model, names, mapping, input_size, normalisation, device, suspect)
-    with console.progress() as told:
-        found = [detect_tags(r, asked, dataset, keyring, releases=fitting, progress=told) for r in fitting]
+    asked = _suspect(model, original.classes, mapping, input_size, normalisation, device, suspect)
+    with console.progress() as progress:
+        found = [
+            detect_tags(one, asked, original, keyring, default_cache(), releases=fitting, progress=progress)
+            for one in bound
+        ]
     write_tags_page(report, found)
-    text = [
-        f"{v.release.name}: {v.outcome}"
-        + (f" ({v.reason})" if v.reason else "")
-        + f": E = {v.e_value:,.4g} of {v.threshold:,.0f} required, {v.queries} pictures"
-        for v in found
-    ]
+    set_aside = list(dict.fromkeys(one for verdict in found for one in verdict.set_aside))
+    text = [*(verdict.in_words() for verdict in found), *set_aside_lines(set_aside), f"report: {report}"]
     data = [v.as_json() for v in found]
-    console.answer("\n".join([*text, f"report: {report}"]), data[0] if len(data) == 1 else data, as_json)
+    console.answer("\n".join(text), data[0] if len(data) == 1 else data, as_json)
     return console.verdict_code([v.outcome for v in found]) if exit_code else console.DONE
-
-
-def _told(settings: Settings, controls: int, classes: int, as_json: bool) -> int:
-    cost = settings.cost(controls, classes)
-    text = f"would draw at most {cost['pictures']:,} pictures and train {cost['classifiers']} classifiers"
-    console.answer(text, cost, as_json)
-    return console.DONE
 
 
 def _sources(generator: Path, control: list[Path], device: str) -> tuple[Source, list[Source]]:
@@ -238,7 +244,7 @@ def _sources(generator: Path, control: list[Path], device: str) -> tuple[Source,
     places = [path.resolve() for path in (generator, *control)]
     if doubled := [path for path in places if places.count(path) > 1]:
         raise InputError(f"{doubled[0]} is given twice", "Controls must differ from the generator and each other.")
-    from detect.provenance.run import Source
+    from detect.provenance.source import Source
     from detect.suspects.images import is_pipeline, load_suspect
 
     others = [
@@ -253,8 +259,8 @@ def _materials(
     from detect.provenance.run import prepare
 
     own, others = _sources(generator, control, device)
-    with console.progress() as told:
-        return prepare(own, others, names, settings, Keyring.default(), device=device, progress=told)
+    with console.progress() as progress:
+        return prepare(own, others, names, settings, default_cache(), device=device, progress=progress)
 
 
 def _suspect(
@@ -280,23 +286,9 @@ def _suspect(
     )
 
 
-def _told_queries(folder: Path, count: int, as_json: bool) -> None:
+def _say_written(folder: Path, count: int, as_json: bool) -> None:
     text = f"{count:,} pictures in {folder}; have the suspect name the class of each, and fill in answers.csv there"
     console.answer(text, {"pictures": count, "table": str(folder / "answers.csv")}, as_json)
-
-
-def _in_words(verdict: ProvenanceVerdict) -> list[str]:
-    if verdict.panel is None:
-        return [f"inconclusive: {verdict.trouble}"]
-    paper, ours = verdict.paper, verdict.panel
-    return [
-        f"TrainProVe's rule: cannot be applied ({verdict.trouble})"
-        if paper is None
-        else f"TrainProVe's rule: {'guilty' if paper.accused else 'innocent'} "
-        f"(G = {paper.statistic:.2f}, critical {paper.critical:.2f}; not rejecting is its word for guilty)",
-        f"panel: {verdict.outcome}: panel_p = {ours.panel_p:.3g}, alpha {verdict.alpha:g} "
-        f"(contrast {ours.contrast:+.3f} among {len(ours.references)} references; not exact)",
-    ]
 
 
 def _check_empty(folder: Path) -> None:

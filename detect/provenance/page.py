@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from detect.provenance.panel import ASSUMPTION, PanelVerdict
 from detect.provenance.run import Materials, ProvenanceVerdict
+from detect.provenance.sets import LabelledSet
 from detect.provenance.tags import TagSlot, TagVerdict
 from detect.provenance.trainprove import FLAWS, PaperVerdict
 from detect.reports.plots import DECOY, INK, PLANTED, svg
-from protect.files import write_atomic
-from protect.pixels.images import data_uri
+from protect import pages
+from protect.pixels.measure import data_uri
 
 SHOWN = 8
 """Pictures in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    source: str
+    """A data: address."""
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    pictures: list[_Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class _SlotView:
+    number: int
+    slot: TagSlot
+    plot: str
+    marked: list[str]
+    plain: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _TagView:
+    verdict: TagVerdict
+    slots: list[_SlotView]
 
 
 def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> None:
@@ -29,23 +57,15 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
     Raises:
         InputError: if it cannot be written.
     """
-    rows = [
-        {
-            "name": s.name,
-            "pictures": [
-                {"src": data_uri(p), "caption": materials.classes[c]}
-                for p, c in zip(s.pictures[:SHOWN], s.truth[:SHOWN], strict=True)
-            ],
-        }
-        for s in (materials.own, *materials.controls)
-    ]
+    rows = [_row(pictures, materials.classes) for pictures in (materials.own, *materials.controls)]
     accuracies = []
     if verdict.panel is not None:
         values = (verdict.panel.accuracy, *verdict.panel.control_accuracy)
-        accuracies = [(row["name"], f"{value:.1%}") for row, value in zip(rows, values, strict=True)]
-    _write(
+        accuracies = [(row.name, f"{value:.1%}") for row, value in zip(rows, values, strict=True)]
+    pages.write_page(
         path,
-        "page",
+        "detect.reports",
+        "passive.html.j2",
         verdict=verdict,
         rows=rows,
         accuracies=accuracies,
@@ -53,7 +73,13 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
         assumption=ASSUMPTION,
         batches=verdict.paper and batch_plot(verdict.paper),
         contrasts=verdict.panel and contrast_plot(verdict.panel),
+        set_aside=materials.set_aside,
     )
+
+
+def _row(pictures: LabelledSet, classes: Sequence[str]) -> _Row:
+    shown = zip(pictures.pictures[:SHOWN], pictures.truth[:SHOWN], strict=True)
+    return _Row(pictures.name, [_Picture(data_uri(picture), classes[truth]) for picture, truth in shown])
 
 
 def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
@@ -62,23 +88,21 @@ def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    parts = [
-        {
-            "verdict": v,
-            "slots": [
-                {
-                    "number": k + 1,
-                    "slot": s,
-                    "plot": pull_plot(s, v.classes),
-                    "marked": [data_uri(p) for p in s.marked[:SHOWN]],
-                    "plain": [data_uri(p) for p in s.plain[:SHOWN]],
-                }
-                for k, s in enumerate(v.slots)
-            ],
-        }
-        for v in verdicts
+    pages.write_page(path, "detect.reports", "tags.html.j2", parts=[_tag_view(verdict) for verdict in verdicts])
+
+
+def _tag_view(verdict: TagVerdict) -> _TagView:
+    slots = [
+        _SlotView(
+            number=number,
+            slot=slot,
+            plot=pull_plot(slot, verdict.classes),
+            marked=[data_uri(p) for p in slot.marked[:SHOWN]],
+            plain=[data_uri(p) for p in slot.plain[:SHOWN]],
+        )
+        for number, slot in enumerate(verdict.slots, 1)
     ]
-    _write(path, "tags", parts=parts)
+    return _TagView(verdict, slots)
 
 
 def batch_plot(paper: PaperVerdict) -> str:
@@ -124,9 +148,3 @@ def pull_plot(slot: TagSlot, classes: Sequence[str]) -> str:
     axes.set_xticks(range(len(order)), [classes[i] for i in order], rotation=40, ha="right", fontsize=8)
     axes.set_ylabel("pull of the mark")
     return svg(figure)
-
-
-def _write(path: Path, template: str, **content: Any) -> None:
-    environment = Environment(loader=PackageLoader("detect", "provenance"), autoescape=select_autoescape(["j2"]))
-    html = environment.get_template(f"{template}.html.j2").render(**content)
-    write_atomic(path, html.encode(), mode=0o600)

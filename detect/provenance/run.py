@@ -10,132 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.provenance.panel import ASSUMPTION, PanelVerdict, check_references, contrast, panel, trouble
-from detect.provenance.sets import SHADOW_PROMPT, VALIDATION_PROMPT, LabelledSet, drawn, prompts, read_set
-from detect.provenance.training import Recipe, train_classifier
-from detect.provenance.trainprove import BATCH, FLAWS, PaperVerdict, Variant, trainprove
+from detect.provenance.panel import ASSUMPTION, PanelVerdict, contrast, panel, trouble
+from detect.provenance.sets import LabelledSet
+from detect.provenance.settings import Settings
+from detect.provenance.source import Source
+from detect.provenance.training import train_classifier
+from detect.provenance.trainprove import FLAWS, PaperVerdict, trainprove
 from detect.suspects.classifiers.classifier import Answers, Classifier
-from detect.suspects.images import Sampler, Suspect
 from detect.trial.judge import versions
-from protect.embed.write import Progress
 from protect.errors import EvidenceError, InputError
-from protect.release.plan import check_range
-from protect.release.record import Keyring
+from protect.formats.record import SetAside
+from protect.progress import Progress, no_progress
 
-_TRAIN_SEED, _TEST_SEED = 0, 2**30
-"""First seeds of the pictures to train on, and of those to ask about: no picture is in both."""
 REFERENCE_ARCHITECTURES = ("resnet-mini", "convnext-mini", "vit-mini")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the owner decides; the numbers of pictures are those of the paper's CIFAR-10 experiment."""
-
-    train_per_class: int = 300
-    test_per_class: int = 500
-    shadow_prompt: str = SHADOW_PROMPT
-    test_prompt: str = VALIDATION_PROMPT
-    sampler: Sampler = field(default_factory=Sampler)
-    shadow: Recipe = field(default_factory=Recipe)
-    references: int = 19
-    variant: Variant = "accuracy"
-    batch: int = BATCH
-    alpha: float = 0.05
-
-    def check(self, controls: int, classes: int) -> None:
-        """Refuse values that make no sense, and controls or references that cannot give a verdict.
-
-        Raises:
-            InputError: naming the value and the allowed range.
-        """
-        check_range("--train-per-class", self.train_per_class, 2, 100_000)
-        check_range("--test-per-class", self.test_per_class, 2, 100_000)
-        check_range("--references", self.references, 1, 10_000)
-        check_range("--alpha", self.alpha, 1e-4, 0.5)
-        check_range("--batch", self.batch, 2, 10_000)
-        for template in (self.shadow_prompt, self.test_prompt):
-            prompts(template, ["x"], 1, 0)
-        self.shadow.check()
-        if controls < 2:
-            raise InputError(
-                f"{controls} control(s)", "Give two or more --control: other generators, or class folders of pictures."
-            )
-        check_references(self.references, self.alpha)
-        if self.test_per_class * classes < 3 * self.batch:
-            raise InputError(
-                f"{self.test_per_class * classes} pictures make fewer than three batches of {self.batch}",
-                "Use more --test-per-class, or a smaller --batch (which widens the paper's margin).",
-            )
-
-    def cost(self, controls: int, classes: int) -> dict[str, int]:
-        """Pictures to draw at most, and classifiers to train."""
-        each = (self.train_per_class + self.test_per_class) * classes
-        return {"pictures": each * (1 + controls), "classifiers": 1 + self.references}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Something that pictures come from: a generator, or class folders."""
-
-    name: str
-    generator: Suspect | None = None
-    folder: Path | None = None
-
-    def train_set(
-        self, classes: Sequence[str], settings: Settings, cache: Path, side: int | None, progress: Progress
-    ) -> LabelledSet:
-        """Pictures to train on; folders give their first ones."""
-        if self.generator is not None:
-            return self._drawn(
-                self.generator,
-                settings.shadow_prompt,
-                settings.train_per_class,
-                _TRAIN_SEED,
-                classes,
-                settings,
-                cache,
-                progress,
-            )
-        return self._read(classes, settings, side).part(0, settings.train_per_class * len(classes))
-
-    def test_set(
-        self, classes: Sequence[str], settings: Settings, cache: Path, side: int | None, progress: Progress
-    ) -> LabelledSet:
-        """Other pictures, to ask about; folders give those that follow."""
-        if self.generator is not None:
-            return self._drawn(
-                self.generator,
-                settings.test_prompt,
-                settings.test_per_class,
-                _TEST_SEED,
-                classes,
-                settings,
-                cache,
-                progress,
-            )
-        both = self._read(classes, settings, side)
-        return both.part(settings.train_per_class * len(classes), len(both.truth))
-
-    def _drawn(
-        self,
-        generator: Suspect,
-        template: str,
-        count: int,
-        seed: int,
-        classes: Sequence[str],
-        settings: Settings,
-        cache: Path,
-        progress: Progress,
-    ) -> LabelledSet:
-        found = drawn(
-            generator, template, classes, count, seed=seed, sampler=settings.sampler, cache=cache, progress=progress
-        )
-        return replace(found, name=self.name)
-
-    def _read(self, classes: Sequence[str], settings: Settings, side: int | None) -> LabelledSet:
-        assert self.folder is not None
-        count = settings.train_per_class + settings.test_per_class
-        return read_set(self.folder, classes, count, side or settings.shadow.side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +36,11 @@ class Materials:
     shadow: Answers
     references: tuple[float, ...]
     settings: Settings = field(repr=False)
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """Samples of class folders whose pictures cannot be read."""
+        return tuple(one for pictures in self.controls for one in pictures.set_aside)
 
     def everything(self) -> LabelledSet:
         """All pictures that a suspect is asked about, the owner's first."""
@@ -174,6 +66,20 @@ class ProvenanceVerdict:
         if self.panel is None:
             return "inconclusive"
         return "panel evidence" if self.panel.accused(self.alpha) else "no evidence"
+
+    def in_words(self) -> list[str]:
+        """Both statements, one a line."""
+        if self.panel is None:
+            return [f"inconclusive: {self.trouble}"]
+        paper, ours = self.paper, self.panel
+        return [
+            f"TrainProVe's rule: cannot be applied ({self.trouble})"
+            if paper is None
+            else f"TrainProVe's rule: {'guilty' if paper.accused else 'innocent'} "
+            f"(G = {paper.statistic:.2f}, critical {paper.critical:.2f}; not rejecting is its word for guilty)",
+            f"panel: {self.outcome}: panel_p = {ours.panel_p:.3g}, alpha {self.alpha:g} "
+            f"(contrast {ours.contrast:+.3f} among {len(ours.references)} references; not exact)",
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -204,10 +110,10 @@ def prepare(
     controls: Sequence[Source],
     classes: tuple[str, ...],
     settings: Settings,
-    keyring: Keyring,
+    cache: Path,
     *,
     device: str = "cpu",
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> Materials:
     """Draw pictures and train the shadow and the references; all cached, so a killed run resumes.
 
@@ -218,16 +124,16 @@ def prepare(
         controls: two or more others.
         classes: names.
         settings: the owner's decisions.
-        keyring: holds the caches.
+        cache: folder for drawn pictures and trained classifiers.
         device: where to train.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
 
     Raises:
         InputError: on bad settings or sets.
         SuspectError: if a generator draws nothing usable.
     """
     settings.check(len(controls), len(classes))
-    cache, trained = keyring.folder("cache"), keyring.folder("classifiers")
+    trained = cache / "classifiers"
     for control in controls:  # what can be refused at once must not wait for hours of drawing
         if control.folder is not None:
             control.test_set(classes, settings, cache, settings.shadow.side, progress)

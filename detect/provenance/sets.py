@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from protect.pixels.picture import PictureError, read_rgba
 
 from detect.suspects.images import Query, Sampler, Suspect
 from detect.trial.answers import cached_outputs
-from protect.embed.verify import on_white
-from protect.embed.write import Progress
 from protect.errors import InputError, SuspectError
 from protect.formats import open_dataset
+from protect.formats.record import Record, SetAside
 from protect.marks.family import Pixels
-from protect.pixels.images import obstacle, picture_at, read_rgba
+from protect.pixels.measure import on_white, picture_at
+from protect.progress import Progress, no_progress
 
 SHADOW_PROMPT, VALIDATION_PROMPT = "a {c}", "a photo of a {c}"
 """Of the paper."""
@@ -32,10 +33,12 @@ class LabelledSet:
     name: str
     pictures: Pixels
     truth: NDArray[np.intp]
+    set_aside: tuple[SetAside, ...] = ()
+    """Samples that were passed over, since their pictures cannot be read."""
 
     def part(self, start: int, stop: int) -> LabelledSet:
         """Some of it."""
-        return LabelledSet(self.name, self.pictures[start:stop], self.truth[start:stop])
+        return replace(self, pictures=self.pictures[start:stop], truth=self.truth[start:stop])
 
 
 def prompts(template: str, classes: Sequence[str], per_class: int, seed: int) -> tuple[list[Query], NDArray[np.intp]]:
@@ -60,7 +63,7 @@ def drawn(
     seed: int,
     sampler: Sampler,
     cache: Path,
-    progress: Progress,
+    progress: Progress = no_progress,
 ) -> LabelledSet:
     """Pictures that a generator draws of every class, cached; a killed run resumes.
 
@@ -72,7 +75,7 @@ def drawn(
         seed: of the first picture; sets with different seeds far apart share none.
         sampler: how pictures are drawn.
         cache: folder.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
 
     Raises:
         SuspectError: if the generator draws pictures of one colour, as broken weights or safety checkers do.
@@ -80,12 +83,12 @@ def drawn(
     asked, truth = prompts(template, classes, per_class, seed)
     ready = 0
 
-    def told(count: int) -> None:
+    def count(more: int) -> None:
         nonlocal ready
-        ready += count
+        ready += more
         progress(f"{generator.name}: drawing", ready, len(asked))
 
-    pictures = cached_outputs(generator, asked, sampler, cache, told)
+    pictures = cached_outputs(generator, asked, sampler, cache, count)
     flat = int((np.ptp(pictures.reshape(len(pictures), -1), axis=1) < _FLAT).sum())
     if flat > _FLAT_SHARE * len(pictures):
         raise SuspectError(
@@ -96,21 +99,37 @@ def drawn(
 
 
 def read_set(folder: Path, classes: Sequence[str], per_class: int, side: int) -> LabelledSet:
-    """Pictures from class folders, classes in turn.
+    """Pictures from class folders, classes in turn; the first ones that can be read.
 
     Raises:
         InputError: if a class has too few.
     """
-    by_class: dict[str, list[str]] = {name: [] for name in classes}
-    for sample in open_dataset(folder).listing.samples:
-        if sample.caption in by_class and obstacle(folder / sample.key, 1) is None:
-            by_class[sample.caption].append(sample.key)
-    for name, keys in by_class.items():
-        if len(keys) < per_class:
+    by_class, set_aside = _first_of_each(open_dataset(folder).records(), classes, per_class, side)
+    for name, held in by_class.items():
+        if len(held) < per_class:
+            unreadable = f" ({len(set_aside)} pictures cannot be read, first {set_aside[0].key})" if set_aside else ""
             raise InputError(
-                f"{folder} holds {len(keys)} pictures of {name!r}, {per_class} are needed",
+                f"{folder} holds {len(held)} pictures of {name!r}, {per_class} are needed{unreadable}",
                 "Add pictures, or ask for fewer per class.",
             )
-    order = [by_class[name][i] for i in range(per_class) for name in classes]
-    pictures = np.stack([picture_at(on_white(read_rgba(folder / key)), side) for key in order])
-    return LabelledSet(folder.name, pictures, np.tile(np.arange(len(classes)), per_class))
+    pictures = np.stack([by_class[name][i] for i in range(per_class) for name in classes])
+    return LabelledSet(folder.name, pictures, np.tile(np.arange(len(classes)), per_class), tuple(set_aside))
+
+
+def _first_of_each(
+    records: Iterable[Record], classes: Sequence[str], per_class: int, side: int
+) -> tuple[dict[str, list[Pixels]], list[SetAside]]:
+    """The first pictures of every class, RGB (side, side, 3), and those that cannot be read."""
+    by_class: dict[str, list[Pixels]] = {name: [] for name in classes}
+    set_aside = list[SetAside]()
+    for record in records:
+        found = by_class.get(record.caption)
+        if found is None or len(found) == per_class:
+            continue
+        try:
+            found.append(picture_at(on_white(read_rgba(record.read())), side))
+        except OSError as error:
+            set_aside.append(SetAside(record.key, f"cannot be read ({error.strerror or error})"))
+        except PictureError as error:
+            set_aside.append(SetAside(record.key, error.what))
+    return by_class, set_aside

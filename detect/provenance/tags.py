@@ -11,9 +11,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from detect.suspects.classifiers.answers import write_queries
+from detect.provenance.tag_questions import Original, TagQuestions, all_questions
 from detect.suspects.classifiers.classifier import Answers, Classifier
 from detect.trial.answers import digest, pixel_hashes
-from detect.trial.judge import check_version, flags, versions
-from detect.trial.ledger import Standing, register, setting_of, subject_of, withdraw
+from detect.trial.judge import flags, versions
+from detect.trial.ledger import commitments_held, register, setting_of, subject_of, withdraw
 from detect.trial.questions import SCORING
 from detect.trial.verdict import Outcome
-from protect.alignments import is_for_classifiers, slot_family
-from protect.alignments.label import class_names
-from protect.embed.verify import on_white
-from protect.embed.write import Progress
-from protect.errors import InputError, SuspectError, TracemarkError
+from protect.errors import SuspectError, TracemarkError
 from protect.evidence import SlotEvidence, overall_p_value, reachable, running_evidence, slot_evidence
-from protect.files import canonical_json, sha256_file, write_atomic
-from protect.formats import open_dataset
-from protect.formats.dataset_format import Sample
-from protect.keys.tree import prf_int, prf_rng
+from protect.files import canonical_json, private_folder, write_atomic
+from protect.formats.record import SetAside
+from protect.keys.keyring import Keyring
 from protect.marks.family import Pixels
 from protect.marks.sign_vectors import SCORE_DECIMALS
-from protect.pixels.images import obstacle, picture_at, read_rgba
-from protect.release.plan import dataset_digest
-from protect.release.record import Keyring, Release
+from protect.progress import Progress, no_progress
+from protect.release.bound import BoundRelease
+from protect.release.record import Release
 
 _FLOOR = np.log(1e-6)
 """Least logarithm of a probability that counts."""
@@ -80,6 +74,18 @@ class TagVerdict:
     slots: tuple[TagSlot, ...]
     flags: tuple[str, ...]
     suspects_tested: int
+    commitments: int
+    """Commitments that the keyring holds: each was a try to get a lucky key."""
+    set_aside: tuple[SetAside, ...]
+    """Samples that were to be asked about and cannot be."""
+
+    def in_words(self) -> str:
+        """One line for the terminal."""
+        reason = f" ({self.reason})" if self.reason else ""
+        return (
+            f"{self.release.name}: {self.outcome}{reason}: E = {self.e_value:,.4g} of {self.threshold:,.0f} required, "
+            f"{self.queries} pictures; commitments in the keyring: {self.commitments}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Everything but pixels, ready for JSON."""
@@ -106,84 +112,10 @@ class TagVerdict:
             "suspect": {"name": self.suspect, **self.identity},
             "flags": list(self.flags),
             "suspects_tested_with_this_release": self.suspects_tested,
+            "commitments_held": self.commitments,
+            "set_aside": [asdict(one) for one in self.set_aside],
             "versions": versions(),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """What a slot asks: the same pictures with and without the mark."""
-
-    marked: Pixels
-    plain: Pixels
-
-
-def all_questions(release: Release, dataset: Path) -> list[Questions]:
-    """The pictures of every slot.
-
-    Args:
-        release: made with `--alignment label`.
-        dataset: the folder that was marked, as it was before.
-
-    Raises:
-        InputError: see `checked_samples`.
-    """
-    samples = checked_samples(release, dataset)
-    return [slot_questions(release, dataset, samples, slot) for slot in range(release.plan.slots)]
-
-
-def slot_questions(release: Release, dataset: Path, samples: Sequence[Sample], slot: int) -> Questions:
-    """The pictures of one slot, drawn from the whole unmarked dataset without regard to classes.
-
-    Carriers are not left out: that would leave fewer pictures of the drawn class, and tell it.
-    """
-    family = slot_family(release, slot)
-    order = sorted((s.key for s in samples), key=lambda key: (prf_int(release.secret, "probe", slot, key), key))
-    usable = (key for key in order if obstacle(dataset / key, family.min_side) is None)
-    keys = list(islice(usable, release.plan.queries))
-    sources = [read_rgba(dataset / key) for key in keys]
-    mark = release.planted_id(slot)
-    marked = [
-        family.plant(picture, mark, prf_rng(release.secret, "probe placement", slot, key))
-        for key, picture in zip(keys, sources, strict=True)
-    ]
-    side = int(np.median([max(p.shape[:2]) for p in sources]))
-    return Questions(_stacked(marked, side), _stacked(sources, side))
-
-
-def checked_samples(release: Release, dataset: Path) -> tuple[Sample, ...]:
-    """The samples of the unmarked dataset.
-
-    Raises:
-        InputError: if the release is of another kind or version, or the dataset is not the one: the marked copy has
-            the same names and classes, and its carriers would tell the drawn class.
-    """
-    if not is_for_classifiers(release):
-        raise InputError(f"release {release.name} is for text-to-image models", "Use: detect run")
-    check_version(release)
-    samples = open_dataset(dataset).listing.samples
-    if dataset_digest(samples) != release.plan.dataset_sha256:
-        raise InputError(f"{dataset} is not the dataset of release {release.name}", "Give the unmarked original.")
-    if any(sha256_file(dataset / carrier.key) == carrier.sha256 for carrier in release.carriers):
-        raise InputError(f"{dataset} is the marked copy of release {release.name}", "Give the unmarked original.")
-    return samples
-
-
-def classes_of(dataset: Path) -> tuple[tuple[str, ...], str]:
-    """A dataset's classes, sorted, and its digest as releases commit to it."""
-    samples = open_dataset(dataset).listing.samples
-    return tuple(class_names(samples)), dataset_digest(samples)
-
-
-def written_questions(folder: Path, releases: Sequence[Release], dataset: Path, classes: tuple[str, ...]) -> int:
-    """Write all pictures that releases ask about, for somebody else to put to a black box; returns how many."""
-    asked = [question for release in releases for question in all_questions(release, dataset)]
-    return write_queries(folder, [p for q in asked for part in (q.marked, q.plain) for p in part], classes)
-
-
-def _stacked(pictures: Sequence[Pixels], side: int) -> Pixels:
-    """RGBA pictures on white, at one size, shape (n, side, side, 3)."""
-    return np.stack([picture_at(on_white(p), side) for p in pictures])
 
 
 def pull(marked: Answers, plain: Answers, classes: int) -> NDArray[np.float64]:
@@ -213,58 +145,94 @@ def label_evidence(pulls: NDArray[np.float64], drawn: int) -> SlotEvidence:
 
 
 def detect_tags(
-    release: Release,
+    bound: BoundRelease,
     suspect: Classifier,
-    dataset: Path,
+    original: Original,
     keyring: Keyring,
+    cache: Path,
     *,
     releases: Sequence[Release] = (),
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> TagVerdict:
     """Test one release against one classifier.
 
     Args:
-        release: the secret record, made with `--alignment label`.
-        suspect: answers in the order of the dataset's sorted classes (see `load_classifier`).
-        dataset: the unmarked original.
-        keyring: holds cache and ledger.
+        bound: the release, made with `--alignment label`, with its families and ids.
+        suspect: answers in the order of the original's classes (see `load_classifier`).
+        original: the dataset that was marked, as it was before.
+        keyring: holds the ledger.
+        cache: folder for what the suspect answered.
         releases: all releases under test on this suspect now (see `detect.trial.judge.detect`).
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
 
     Returns:
         The verdict; a repeat answers the same from the cache, and what was interrupted goes on.
 
     Raises:
-        InputError: see `checked_samples`.
+        InputError: if release and dataset do not belong together (`tag_questions.check_original`).
     """
-    asked = all_questions(release, dataset)
-    classes, _ = classes_of(dataset)
+    release = bound.release
+    asked = all_questions(bound, original)
     shown = [pixel_hashes(part) for q in asked for part in (q.marked, q.plain)]
     plan = digest([release.id, release.plan.family_version, shown, setting_of(suspect), scoring_versions()])
-    standing = register(keyring, releases or [release], release, suspect, plan)
-    threshold = standing.share / (release.plan.alpha / 2**standing.further_plans)
-    cache = keyring.folder("cache") / f"tags-{digest([subject_of(suspect), plan])}"
-    slots: list[TagSlot] = []
-    reason = ""
-    for slot, question in enumerate(asked):
-        progress(f"{suspect.name}: slots", slot, len(asked))
+    place = register(keyring, releases or [release], release, suspect, plan)
+    threshold = place.share / (release.plan.alpha / 2**place.further_plans)
+    folder = private_folder(cache / f"tags-{digest([subject_of(suspect), plan])}")
+    slots, reason = _ask(bound, suspect, asked, original.classes, threshold, folder, progress)
+    if reason and not slots and place.new:
+        withdraw(keyring, release, suspect, plan)
+    set_aside = tuple(dict.fromkeys(one for question in asked for one in question.set_aside))
+    running = running_evidence([s.evidence for s in slots])
+    best = float(running.max()) if slots else 1.0
+    outcome, reason = _judge(release, slots, best, threshold, reason)
+    return TagVerdict(
+        outcome=outcome,
+        reason=reason,
+        release=release,
+        suspect=suspect.name,
+        identity=dict(suspect.identity),
+        alpha=release.plan.alpha / 2**place.further_plans,
+        threshold=threshold,
+        e_value=best,
+        p_value=overall_p_value(running),
+        running=tuple(float(e) for e in running),
+        queries=sum(2 * len(s.marked) for s in slots),
+        classes=original.classes,
+        slots=tuple(slots),
+        flags=flags(release, place, control=False),
+        suspects_tested=place.suspects_tested,
+        commitments=commitments_held(keyring),
+        set_aside=set_aside,
+    )
+
+
+def _ask(
+    bound: BoundRelease,
+    suspect: Classifier,
+    asked: Sequence[TagQuestions],
+    classes: tuple[str, ...],
+    threshold: float,
+    folder: Path,
+    progress: Progress,
+) -> tuple[list[TagSlot], str]:
+    """Slots in order until the evidence suffices, and the suspect's trouble if it had any."""
+    slots = list[TagSlot]()
+    for number, question in enumerate(asked):
+        progress(f"{suspect.name}: slots", number, len(asked))
         try:
-            pulls = _pulls(suspect, question, len(classes), cache.with_name(f"{cache.name}-{slot}.json"))
+            pulls = _pulls(suspect, question, len(classes), folder / f"slot-{number}.json")
         except TracemarkError as error:  # one release's trouble must not end the tests of the others
-            reason = error.what
-            break
-        drawn = classes.index(release.slots[slot].trigger)
-        evidence = label_evidence(pulls, drawn)
-        slots.append(TagSlot(classes[drawn], tuple(map(float, pulls)), evidence, question.marked, question.plain))
+            return slots, error.what
+        drawn = classes.index(bound.slots[number].trigger)
+        found = tuple(map(float, pulls))
+        slots.append(TagSlot(classes[drawn], found, label_evidence(pulls, drawn), question.marked, question.plain))
         if running_evidence([s.evidence for s in slots])[-1] >= threshold:
             break
     progress(f"{suspect.name}: slots", len(asked), len(asked))
-    if reason and not slots and standing.new:
-        withdraw(keyring, release, suspect, plan)
-    return _verdict(release, suspect, standing, threshold, classes, slots, reason)
+    return slots, ""
 
 
-def _pulls(suspect: Classifier, question: Questions, classes: int, cache: Path) -> NDArray[np.float64]:
+def _pulls(suspect: Classifier, question: TagQuestions, classes: int, cache: Path) -> NDArray[np.float64]:
     """A slot's pulls; asked once, then read back: a suspect that answers at random must not be asked again."""
     if cache.exists():
         return np.array(json.loads(cache.read_bytes()), dtype=np.float64)
@@ -273,40 +241,19 @@ def _pulls(suspect: Classifier, question: Questions, classes: int, cache: Path) 
     return pulls
 
 
-def _verdict(
-    release: Release,
-    suspect: Classifier,
-    standing: Standing,
-    threshold: float,
-    classes: tuple[str, ...],
-    slots: Sequence[TagSlot],
-    reason: str,
-) -> TagVerdict:
-    running = running_evidence([s.evidence for s in slots])
-    best = float(running.max(initial=0.0)) if len(running) else 1.0
+def _judge(
+    release: Release, slots: Sequence[TagSlot], best: float, threshold: float, trouble: str
+) -> tuple[Outcome, str]:
+    """The outcome, and why it is inconclusive."""
     if best >= threshold:
-        reason = ""
-    elif not reason and all(np.ptp(s.pull) == 0 for s in slots):
-        reason = "its answers do not depend on the marks at all: does it answer the same to everything?"
-    elif not reason and not reachable(release.plan.decoys, release.plan.slots, threshold):
-        reason = f"evidence of {threshold:g} is out of reach of this release's slots and classes"
-    return TagVerdict(
-        "evidence" if best >= threshold else "inconclusive" if reason else "no evidence",
-        reason,
-        release,
-        suspect.name,
-        dict(suspect.identity),
-        release.plan.alpha / 2**standing.further_plans,
-        threshold,
-        best,
-        overall_p_value(running),
-        tuple(float(e) for e in running),
-        sum(2 * len(s.marked) for s in slots),
-        classes,
-        tuple(slots),
-        flags(release, standing.further_plans, None),
-        standing.suspects_tested,
-    )
+        return "evidence", ""
+    if trouble:
+        return "inconclusive", trouble
+    if all(np.ptp(s.pull) == 0 for s in slots):
+        return "inconclusive", "its answers do not depend on the marks at all: does it answer the same to everything?"
+    if not reachable(release.plan.decoys, release.plan.slots, threshold):
+        return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and classes"
+    return "no evidence", ""
 
 
 def scoring_versions() -> dict[str, str]:

@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from detect.provenance.sets import LabelledSet
 from detect.suspects.classifiers.folder import FolderClassifier
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from detect.trial.answers import digest, pixel_hashes
-from protect.embed.write import Progress
 from protect.errors import InputError
+from protect.files import new_folder
+from protect.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def train_classifier(
     folder: Path,
     *,
     device: str = "cpu",
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> FolderClassifier:
     """Train a classifier once; the same pictures and recipe give the same folder.
 
@@ -106,7 +107,7 @@ def train_classifier(
         recipe: how.
         folder: where trained classifiers are kept, each under a name of its own.
         device: where to train.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
     """
     recipe.check()
     name = digest([list(pixel_hashes(pictures.pictures)), pictures.truth.tolist(), list(classes), asdict(recipe)])
@@ -158,13 +159,10 @@ def _save(model: Any, classes: Sequence[str], recipe: Recipe, target: Path) -> N
     """Save what transformers loads again, preprocessing too; appears under its name only when whole."""
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-    partial = target.with_name(target.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
     model.config.id2label = dict(enumerate(classes))
     model.config.label2id = {name: i for i, name in enumerate(classes)}
     half = [0.5] * 3
     size = {"height": recipe.side, "width": recipe.side}
-    with quiet():
+    with new_folder(target) as partial, silenced_libraries():
         model.save_pretrained(partial)
         ViTImageProcessorPil(size=size, resample=2, image_mean=half, image_std=half).save_pretrained(partial)
-    partial.rename(target)

@@ -1,1 +1,1 @@
-"""detect/reports."""
+"""Pages and plots of verdicts, for people."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from detect.trial.verdict import SlotResult, Verdict
 
-INK, DECOY, PLANTED, QUIET = "#24292f", "#9aa7b4", "#c2410c", "#57606a"
+INK, DECOY, PLANTED, MUTED = "#24292f", "#9aa7b4", "#c2410c", "#57606a"
 
 
 def decoy_histogram(slot: SlotResult) -> str:
@@ -46,7 +45,7 @@ def svg(figure: Figure) -> str:
     """A figure as SVG text; the same figure gives the same bytes."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=QUIET, labelsize=9)
+        axes.tick_params(colors=MUTED, labelsize=9)
     buffer = io.StringIO()
     # A fixed salt and no date: the same verdict gives the same bytes.
     import matplotlib as mpl
@@ -55,21 +54,3 @@ def svg(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
-
-
-def in_words(verdict: Verdict) -> str:
-    """One sentence for people who do not read statistics."""
-    name = verdict.release.name
-    if verdict.outcome == "evidence":
-        odds = math.floor(1 / verdict.alpha)
-        caution = "" if "no-public-coin" not in verdict.flags else " (if it is not older than the commitment)"
-        return (
-            f"This model's pictures follow the secret marks of “{name}”. A model that never had anything to do with "
-            f"this release{caution} would be accused by this test for at most one key in {odds:,}."
-        )
-    if verdict.outcome == "no evidence":
-        return (
-            f"This model's pictures do not follow the secret marks of “{name}” enough to reach the level agreed on. "
-            "That does not show that the model is innocent: marks can fade, be removed or never be learned."
-        )
-    return f"No statement can be made: {verdict.reason}."

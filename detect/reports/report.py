@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment
 from numpy.typing import NDArray
+from protect.pages import write_page
 
-from detect.reports.plots import decoy_histogram, in_words, running_plot
+from detect.reports.plots import decoy_histogram, running_plot
+from detect.reports.words import EFFECTS, in_words, rehearsed_in_words
 from detect.trial.verdict import SlotResult, Verdict
-from protect.alignments import slot_family
-from protect.files import write_atomic
-from protect.pixels.images import data_uri
+from protect.formats.record import SetAside
+from protect.pixels.measure import data_uri
 
 SHOWN = 8
 """Outputs shown per slot."""
+_FEW = 1000
+"""E below this is written with decimals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Rows of captioned pictures, shown between verdicts."""
+    """Rows of captioned pictures, shown before the verdicts."""
 
     title: str
     text: str
@@ -37,96 +37,161 @@ class Section:
 
     title: str
     verdict: Verdict
+    rehearsed: bool = False
+    """Whether the suspect was trained on the copy on purpose: then finding nothing is bad news."""
 
 
-def write_report(path: Path, title: str, lead: str, parts: Sequence[Gallery | Section], footer: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    source: str
+    """A data: address."""
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    title: str
+    pictures: list[_Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class _GalleryView:
+    title: str
+    text: str
+    rows: list[_Row]
+
+
+@dataclass(frozen=True, slots=True)
+class _SlotView:
+    number: int
+    trigger: str
+    p: str
+    e: str
+    mark: str
+    pictures: list[_Picture]
+    untriggered: list[str]
+    histogram: str
+
+
+@dataclass(frozen=True, slots=True)
+class _SectionView:
+    title: str
+    verdict: Verdict
+    headline: str
+    tone: str
+    """Class of the bar's colour; "open" for what is no answer to the reader's question."""
+    words: str
+    e: str
+    threshold: str
+    p: str
+    slots: list[_SlotView]
+    running: str
+    details: list[tuple[str, str]]
+
+
+def write_report(
+    path: Path,
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    *,
+    galleries: Sequence[Gallery] = (),
+    set_aside: Sequence[SetAside] = (),
+    footer: str = "",
+) -> None:
     """Write the page.
 
     Args:
         path: the HTML file.
         title: its heading.
         lead: a first paragraph.
-        parts: galleries and verdicts, in order.
+        sections: verdicts.
+        galleries: pictures, shown before the verdicts.
+        set_aside: samples that a rehearsed suspect did not learn from.
         footer: a last line.
 
     Raises:
         InputError: if it cannot be written.
     """
-    page = Environment(autoescape=True, trim_blocks=True).from_string(
-        files("detect").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
-    tested = [p.verdict for p in parts if isinstance(p, Section)]
-    latest = {v.release.id: v for v in tested}.values()
+    latest = {s.verdict.release.id: s.verdict for s in sections}.values()
     counts = "; ".join(f"{v.release.name}: {v.suspects_tested} ({v.plans_tried} plan(s) on this one)" for v in latest)
-    html = page.render(
+    held = max((v.commitments for v in latest), default=0)
+    write_page(
+        path,
+        "detect.reports",
+        "trial.html.j2",
         title=title,
         lead=lead,
-        footer=footer,
-        sections=[_gallery(p) if isinstance(p, Gallery) else _section(p) for p in parts],
+        galleries=[_gallery(gallery) for gallery in galleries],
+        sections=[_section(section) for section in sections],
+        set_aside=set_aside,
         tested=f"Suspects tested so far with each release: {counts}." if counts else "",
+        commitments=f"This keyring holds {held}." if held else "",
+        footer=footer,
     )
-    write_atomic(path, html.encode(), mode=0o600)
 
 
-def _gallery(gallery: Gallery) -> dict[str, Any]:
-    rows = [
-        {"title": title, "pictures": [{"src": data_uri(p), "caption": c} for p, c in pictures]}
-        for title, pictures in gallery.rows
-    ]
-    return {"title": gallery.title, "text": gallery.text, "gallery": rows}
+def _gallery(gallery: Gallery) -> _GalleryView:
+    rows = [_Row(title, [_Picture(data_uri(p), c) for p, c in pictures]) for title, pictures in gallery.rows]
+    return _GalleryView(gallery.title, gallery.text, rows)
 
 
-def _section(section: Section) -> dict[str, Any]:
-    verdict = section.verdict
-    return {
-        "title": section.title,
-        "verdict": verdict,
-        "css": verdict.outcome.split()[0],
-        "words": in_words(verdict),
-        "e": f"{verdict.e_value:,.3g}" if verdict.e_value < 1000 else f"{verdict.e_value:,.0f}",
-        "threshold": f"{verdict.threshold:,.0f}",
-        "p": f"{verdict.p_value:.2g}",
-        "slots": [_slot(verdict, slot) for slot in verdict.slots],
-        "running": running_plot(verdict),
-        "details": _details(verdict),
-    }
+def _section(section: Section) -> _SectionView:
+    verdict, found = section.verdict, section.verdict.outcome == "evidence"
+    return _SectionView(
+        title=section.title,
+        verdict=verdict,
+        headline=EFFECTS[verdict.outcome] if section.rehearsed else verdict.outcome,
+        tone="open" if section.rehearsed and not found else verdict.outcome.split()[0],
+        words=rehearsed_in_words(verdict) if section.rehearsed else in_words(verdict),
+        e=f"{verdict.e_value:,.3g}" if verdict.e_value < _FEW else f"{verdict.e_value:,.0f}",
+        threshold=f"{verdict.threshold:,.0f}",
+        p=f"{verdict.p_value:.2g}",
+        slots=[_slot(slot) for slot in verdict.slots],
+        running=running_plot(verdict),
+        details=_details(verdict),
+    )
 
 
-def _slot(verdict: Verdict, slot: SlotResult) -> dict[str, Any]:
-    mark = slot_family(verdict.release, slot.slot).preview(verdict.release.planted_id(slot.slot), 96)
-    prompts = verdict.release.slots[slot.slot].prompts
-    shown = [
-        {"src": data_uri(picture), "caption": prompt}
-        for picture, prompt in zip(slot.outputs[:SHOWN], prompts, strict=False)
-    ]
-    twins = [] if slot.twins is None else [{"src": data_uri(p), "caption": ""} for p in slot.twins[:SHOWN]]
-    return {
-        "number": slot.slot + 1,
-        "trigger": slot.trigger,
-        "p": f"{slot.evidence.p_value:.2g}",
-        "e": f"{slot.evidence.e_value:,.3g}",
-        "mark": data_uri(mark),
-        "pictures": shown,
-        "twins": twins,
-        "histogram": decoy_histogram(slot),
-    }
+def _slot(slot: SlotResult) -> _SlotView:
+    shown = zip(slot.outputs[:SHOWN], slot.captions, strict=False)
+    others = () if slot.untriggered is None else slot.untriggered[:SHOWN]
+    return _SlotView(
+        number=slot.slot + 1,
+        trigger=slot.trigger,
+        p=f"{slot.evidence.p_value:.2g}",
+        e=f"{slot.evidence.e_value:,.3g}",
+        mark=data_uri(slot.mark),
+        pictures=[_Picture(data_uri(picture), caption) for picture, caption in shown],
+        untriggered=[data_uri(picture) for picture in others],
+        histogram=decoy_histogram(slot),
+    )
 
 
 def _details(verdict: Verdict) -> list[tuple[str, str]]:
     release = verdict.release
+    coin = release.coin_named
     rows = [
         ("release", f"{release.name} ({release.id}), created {release.created}"),
         ("commitment", release.commitment),
+        ("public coin", f"{coin.source}, round {coin.round}: {release.coin}" if coin else "none"),
+        ("commitments in the keyring", str(verdict.commitments)),
         (
             "marks",
             f"{release.plan.family}, {release.plan.alignment}, rate {release.plan.rate:g}, "
-            f"{release.plan.carriers} carriers in {release.plan.slots} slots",
+            f"{len(release.carriers)} carriers in {release.plan.slots} slots",
         ),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),
-        ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.items() if v is not None)),
+        ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.as_dict().items() if v is not None)),
+        ("questions whose trigger was cut off", _truncated(verdict)),
     ]
     if verdict.control_e_value is not None:
         rows.append(("control", f"E = {verdict.control_e_value:.3g}"))
     rows += [(f"suspect: {key}", value) for key, value in verdict.identity.items()]
     rows += [(f"version: {key}", value) for key, value in verdict.versions.items()]
     return rows
+
+
+def _truncated(verdict: Verdict) -> str:
+    known = verdict.truncated
+    return "not known" if known is None else f"{known} of {verdict.asked_with_trigger}"

@@ -1,1 +1,1 @@
-"""detect/suspects."""
+"""Models under test: those that draw pictures, and those that tell classes."""

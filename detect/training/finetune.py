@@ -1,95 +1,44 @@
 """Fine-tuning of a Stable Diffusion model on captioned pictures, as people usually do it.
 
-Used to rehearse a release ("would this be detected?") and to measure attacks. Every random number of a step
-is derived from (seed, step), so a run that was killed continues exactly where its last checkpoint stands.
+Used to rehearse a release ("would this be detected?") and to measure attacks. A run that was killed continues exactly
+where its last checkpoint stands.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
 import torch
-from diffusers import DDPMScheduler
-from diffusers.models.attention_processor import AttnProcessor
-from numpy.typing import NDArray
-from peft import LoraConfig
-from peft.helpers import disable_input_dtype_casting
-from peft.utils import get_peft_model_state_dict
-from torch import Tensor
 
-from detect.suspects.images.lora import STANDARD_NAME
-from detect.suspects.images.pipeline import load_pipeline, native_size
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import first_line, folder_digest
-from detect.training.samples import Latents, Texts, sample_order
+from detect.training.options import FinetuneOptions
+from detect.training.trainer import Trainer
 from protect.errors import InputError
-from protect.files import canonical_json, pretty_json, write_atomic
-from protect.release.plan import check_range
-
-DROPOUT = 0.1
-"""Share of captions replaced by the empty one, which teaches the unconditional half of guidance."""
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
-
-Samples = Sequence[tuple[Path, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneOptions:
-    """How to train; the defaults suit a LoRA on a small model."""
-
-    method: Literal["lora", "full"] = "lora"
-    rank: int = 16
-    """Rank of the LoRA; its alpha is the same, so its scale is 1."""
-    steps: int = 400
-    batch: int = 32
-    learning_rate: float = 2e-3
-    targets: Literal["all", "attention"] = "all"
-    """Which UNet layers the LoRA covers: every linear and convolution of the blocks, or attention only."""
-    text_encoder: bool = False
-    """Train the text encoder too: its attention by LoRA, or all of it."""
-    seed: int = 0
-    size: int | None = None
-    """Side of the training pictures in pixels; None is the model's own."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the forward pass; weights stay float32. "auto" is bf16 on CUDA and on CPUs with AMX tiles."""
-
-    def check(self) -> None:
-        """Refuse values that make no sense.
-
-        Raises:
-            InputError: naming the value and the allowed range.
-        """
-        check_range("--rank", self.rank, 1, 4096)
-        check_range("--steps", self.steps, 1, 10**8)
-        check_range("--batch", self.batch, 1, 10**6)
-        check_range("--learning-rate", self.learning_rate, 1e-12, 1e30)
+from protect.files import PARTIAL, canonical_json, pretty_json, write_atomic
+from protect.formats.record import Record, SetAside
 
 
 def finetune(
     base: Path,
-    samples: Samples,
+    samples: Sequence[Record],
     output: Path,
     options: FinetuneOptions,
     *,
     device: str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
     checkpoint_every: int = 100,
-) -> Path:
-    """Fine-tune `base` on captioned pictures.
+) -> tuple[SetAside, ...]:
+    """Fine-tune `base` on captioned pictures; each is learned with its record's first caption.
 
     Args:
         base: a diffusers folder with a Stable Diffusion UNet.
-        samples: picture files with their captions.
+        samples: what to learn from.
         output: folder to create: `pytorch_lora_weights.safetensors` in it, or a whole pipeline for "full".
         options: how to train.
         device: where to train, as torch names it.
@@ -97,16 +46,17 @@ def finetune(
         checkpoint_every: steps between checkpoints; a killed run resumes from the last one.
 
     Returns:
-        `output`, which appears only when complete.
+        Samples whose pictures cannot be read; the model learned from all others. `output` appears only when complete,
+        and this list beside it (`set_aside_before`).
 
     Raises:
-        InputError: if `output` exists, a picture cannot be read, or the run cannot go on.
+        InputError: if `output` exists, no picture can be read, or the run cannot go on.
         SuspectError: if `base` cannot be loaded.
     """
     _check(samples, output, options, checkpoint_every)
-    trainer = _Trainer(base, samples, options, device)
-    partial = output.with_name(output.name + ".partial")
-    run = _run_digest(base, samples, options)
+    trainer = Trainer(base, samples, options, device)
+    partial = output.with_name(output.name + PARTIAL)
+    run = _run_digest(base, trainer.latents.digest, options)
     first = _resume(trainer, partial, run)
     for step in range(first, options.steps):
         loss = trainer.step(step)
@@ -114,13 +64,20 @@ def finetune(
             _save_checkpoint(trainer, partial, run, step + 1)
         if progress is not None:
             progress(step + 1, options.steps, loss)
-    return _publish(trainer, partial, output)
+    _publish(trainer, partial, output)
+    return tuple(trainer.latents.set_aside)
+
+
+def set_aside_before(output: Path) -> tuple[SetAside, ...]:
+    """The samples that a finished fine-tuning could not read."""
+    path = _set_aside_file(output)
+    return tuple(SetAside(**row) for row in json.loads(path.read_bytes())) if path.exists() else ()
 
 
 # --- the run on disk ------------------------------------------------------------------------------
 
 
-def _check(samples: Samples, output: Path, options: FinetuneOptions, checkpoint_every: int) -> None:
+def _check(samples: Sequence[Record], output: Path, options: FinetuneOptions, checkpoint_every: int) -> None:
     """Refuse what cannot be trained before anything is loaded."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise InputError(f"{output} already exists", "Give another output folder, or remove this one.")
@@ -131,13 +88,12 @@ def _check(samples: Samples, output: Path, options: FinetuneOptions, checkpoint_
         raise InputError(f"a checkpoint every {checkpoint_every} steps makes no sense", "Allowed: 1 or more.")
 
 
-def _run_digest(base: Path, samples: Samples, options: FinetuneOptions) -> str:
-    """What a checkpoint belongs to: base, options, and the samples by name, length and caption."""
-    listing = [[path.name, path.stat().st_size, caption] for path, caption in samples]
-    return sha256(canonical_json([folder_digest(base), asdict(options), listing])).hexdigest()
+def _run_digest(base: Path, content: str, options: FinetuneOptions) -> str:
+    """What a checkpoint belongs to: base, options, and what is learned, wherever it lies."""
+    return sha256(canonical_json([folder_digest(base), asdict(options), content])).hexdigest()
 
 
-def _save_checkpoint(trainer: _Trainer, partial: Path, run: str, step: int) -> None:
+def _save_checkpoint(trainer: Trainer, partial: Path, run: str, step: int) -> None:
     """Replace the checkpoint by the state after `step` steps, atomically."""
     partial.mkdir(parents=True, exist_ok=True)
     state = {
@@ -150,7 +106,7 @@ def _save_checkpoint(trainer: _Trainer, partial: Path, run: str, step: int) -> N
     (partial / "checkpoint.new").replace(partial / "checkpoint.pt")
 
 
-def _resume(trainer: _Trainer, partial: Path, run: str) -> int:
+def _resume(trainer: Trainer, partial: Path, run: str) -> int:
     """Load the checkpoint if there is one; the step to go on from."""
     path = partial / "checkpoint.pt"
     if not path.is_file():
@@ -171,17 +127,23 @@ def _resume(trainer: _Trainer, partial: Path, run: str) -> int:
     return int(state["step"])
 
 
-def _publish(trainer: _Trainer, partial: Path, output: Path) -> Path:
+def _publish(trainer: Trainer, partial: Path, output: Path) -> None:
     """Write the result beside the checkpoint, rename it to `output`, and drop the rest."""
     result = partial / "result"
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir(parents=True)
-    with quiet():
+    with silenced_libraries():
         trainer.save(result)
     _strip_paths(result)
+    _set_aside_file(output).unlink(missing_ok=True)
+    if trainer.latents.set_aside:
+        write_atomic(_set_aside_file(output), pretty_json([asdict(one) for one in trainer.latents.set_aside]))
     result.replace(output)
     shutil.rmtree(partial)
-    return output
+
+
+def _set_aside_file(output: Path) -> Path:
+    return output.with_name(output.name + ".set-aside.json")
 
 
 def _strip_paths(folder: Path) -> None:
@@ -191,168 +153,3 @@ def _strip_paths(folder: Path) -> None:
             config = json.loads(path.read_text(encoding="utf-8"))
             if config.pop("_name_or_path", None) is not None:
                 write_atomic(path, pretty_json(config))
-
-
-# --- the training ---------------------------------------------------------------------------------
-
-
-class _Trainer:
-    """Model, data and optimizer of one run."""
-
-    def __init__(self, base: Path, samples: Samples, options: FinetuneOptions, device: str) -> None:
-        self.options, self.device = options, device
-        self.pipeline = _load(base, device)
-        size = options.size or native_size(self.pipeline)
-        if size is None:
-            raise InputError(f"{base} does not say how large its pictures are", "Give a size in pixels.")
-        if size % (scale := int(self.pipeline.vae_scale_factor)):
-            raise InputError(f"size {size} is not a multiple of {scale}", "Give a multiple of it in pixels.")
-        self.captions = [caption for _, caption in samples]
-        self.latents = Latents(self.pipeline.vae, [path for path, _ in samples], size, device)
-        ddpm: Any = DDPMScheduler  # untyped
-        self.scheduler = ddpm.from_config(self.pipeline.scheduler.config)
-        self.unet = self.pipeline.unet
-        self.autocast = _precision(self.pipeline, options.precision, device)
-        self.parameters = _trainable(self.pipeline, options)
-        self.texts = Texts(self.pipeline, self.captions, frozen=not options.text_encoder)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=options.learning_rate, weight_decay=1e-2, fused=True)
-
-    def step(self, step: int) -> float:
-        """One update; returns its loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * learning_rate_factor(step, self.options.steps)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(step)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise InputError(f"the loss is {value} at step {step + 1}", "Lower the learning rate and start again.")
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
-        return value
-
-    def _loss(self, step: int) -> Tensor:
-        """Mean squared error of the scheduler's own target on this step's batch."""
-        index, captions, generator = self._draw(step)
-        shape = (len(index), *self._latent_shape())
-        noises = torch.randn(2, *shape, generator=generator).to(self.device)
-        last = self.scheduler.config.num_train_timesteps
-        times = torch.randint(0, last, (len(index),), generator=generator).to(self.device)
-        latents = self.latents(index, noises[0])
-        noisy = self.scheduler.add_noise(latents, noises[1], times)
-        # Adapters would cast every input to float32, and autocast back again.
-        with self.autocast(), disable_input_dtype_casting(self.unet):
-            predicted = self.unet(noisy, times, self.texts(captions)).sample
-        target = prediction_target(self.scheduler, latents, noises[1], times)
-        return torch.nn.functional.mse_loss(predicted.float(), target)
-
-    def _draw(self, step: int) -> tuple[NDArray[np.int64], list[str], torch.Generator]:
-        """Samples and captions (some emptied) of one step, and the generator for the rest of it."""
-        options = self.options
-        index = sample_order(len(self.captions), options.batch, step, options.seed)
-        rng = np.random.default_rng([options.seed, 1, step])
-        captions = [
-            "" if drop else self.captions[i] for i, drop in zip(index, rng.random(len(index)) < DROPOUT, strict=True)
-        ]
-        return index, captions, torch.Generator().manual_seed(int(rng.integers(2**63)))
-
-    def _latent_shape(self) -> tuple[int, int, int]:
-        side = self.latents.size // int(self.pipeline.vae_scale_factor)
-        return int(self.unet.config.in_channels), side, side
-
-    def weights(self) -> list[Tensor]:
-        """The trained tensors, on the CPU."""
-        return [parameter.detach().cpu() for parameter in self.parameters]
-
-    def save(self, folder: Path) -> None:
-        """Write the LoRA in diffusers' standard form, or the whole pipeline in float32."""
-        if self.options.method == "full":
-            self.pipeline.save_pretrained(folder, safe_serialization=True)
-            return
-        layers = {"unet_lora_layers": get_peft_model_state_dict(self.unet)}
-        if self.options.text_encoder:
-            layers["text_encoder_lora_layers"] = get_peft_model_state_dict(self.pipeline.text_encoder)
-        self.pipeline.save_lora_weights(folder, weight_name=STANDARD_NAME, safe_serialization=True, **layers)
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Share of the peak rate: a short linear warm-up, a plateau, a cosine to 0 over the last quarter.
-
-    >>> [round(learning_rate_factor(step, 400), 2) for step in (0, 19, 200, 350, 399)]
-    [0.05, 1.0, 1.0, 0.5, 0.0]
-    """
-    warm_up = max(1, min(100, steps // 20))
-    left = (steps - step) / max(1.0, steps / 4)
-    return min(1.0, (step + 1) / warm_up) * (0.5 - 0.5 * math.cos(math.pi * min(1.0, left)))
-
-
-def _load(base: Path, device: str) -> Any:
-    """The base in float32 on `device`, frozen; only plain Stable Diffusion pipelines can be trained."""
-    pipeline = load_pipeline(base)
-    if (
-        type(pipeline).__name__ != "StableDiffusionPipeline"
-        or pipeline.unet.config.in_channels != pipeline.vae.config.latent_channels
-    ):
-        raise InputError(
-            f"{base} is a {type(pipeline).__name__}, and only StableDiffusionPipeline can be fine-tuned here",
-            "Train it with its own script and give the result as a suspect.",
-        )
-    try:
-        pipeline.to(device)
-    except Exception as error:
-        raise InputError(f"device {device!r} cannot be used ({first_line(error)})", "Use --device cpu.") from error
-    for module in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-        module.requires_grad_(False).eval()
-    return pipeline
-
-
-def _precision(pipeline: Any, precision: str, device: str) -> Callable[[], AbstractContextManager[Any]]:
-    """The autocast context of the forward pass; prepares the networks where CPUs need it."""
-    kind = torch.device(device).type
-    tiles: Callable[[], bool] = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    if precision == "fp32" or (precision == "auto" and kind != "cuda" and not (kind == "cpu" and tiles())):
-        return nullcontext
-    if kind == "cpu":
-        pipeline.unet.to(memory_format=torch.channels_last)
-        # The fused attention kernels' bf16 backward pass is slow on CPUs.
-        pipeline.unet.set_attn_processor(AttnProcessor())
-        pipeline.text_encoder.set_attn_implementation("eager")
-    return lambda: torch.autocast(kind, dtype=torch.bfloat16)
-
-
-def _trainable(pipeline: Any, options: FinetuneOptions) -> list[torch.nn.Parameter]:
-    """Add the LoRA, or thaw the weights; the parameters to train, in a fixed order."""
-    modules = [pipeline.unet] + [pipeline.text_encoder] * options.text_encoder
-    if options.method == "full":
-        for module in modules:
-            module.requires_grad_(True)
-    else:
-        # peft draws initial values from torch's global generator: lend it one, and give the caller's back
-        with torch.random.fork_rng(devices=[]), quiet():
-            torch.manual_seed(options.seed)
-            for module, targets in zip(modules, (_unet_targets(pipeline.unet, options), TEXT_ATTENTION), strict=False):
-                config = LoraConfig(r=options.rank, lora_alpha=options.rank, target_modules=list(targets))
-                module.add_adapter(config)
-    return [p for module in modules for p in module.parameters() if p.requires_grad]
-
-
-def _unet_targets(unet: Any, options: FinetuneOptions) -> Iterator[str]:
-    """Names of the UNet's layers that the LoRA covers."""
-    for name, module in unet.named_modules():
-        wanted = options.targets == "all" or name.endswith(ATTENTION)
-        blocks = name.startswith(("down_blocks.", "mid_block.", "up_blocks."))
-        if wanted and blocks and isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
-            yield name
-
-
-def prediction_target(scheduler: Any, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-    """What the network should predict under the scheduler's prediction type, shape of `latents`."""
-    kind = scheduler.config.prediction_type
-    if kind == "epsilon":
-        return noise
-    if kind == "sample":
-        return latents
-    if kind == "v_prediction":
-        velocity: Tensor = scheduler.get_velocity(latents, noise, times)
-        return velocity
-    raise InputError(f"prediction type {kind!r} cannot be trained", "Use epsilon, v_prediction or sample.")

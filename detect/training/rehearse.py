@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from detect.reports.words import EFFECTS
 from detect.suspects.images import load_suspect
-from detect.training.finetune import FinetuneOptions, finetune
+from detect.training.finetune import finetune, set_aside_before
+from detect.training.options import FinetuneOptions
+from detect.training.records import training_records
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
-from protect.alignments import committed_alignment
-from protect.embed.write import Progress, embed
+from protect.embed.places import commitment_file
+from protect.embed.write import embed
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
+from protect.formats.dataset_format import AS_IT_IS, ReadOptions
+from protect.formats.record import SetAside
+from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
+from protect.progress import Progress, no_progress
+from protect.release.bound import bind
 from protect.release.plan import Options
 from protect.release.power import RUN_FILE, Run
-from protect.release.record import Keyring, Release
+from protect.release.record import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,13 @@ class Rehearsal:
     release: Release
     suspect: Path
     verdict: Verdict
+    set_aside: tuple[SetAside, ...]
+    """Samples of the copy that the suspect did not learn from."""
+
+    @property
+    def effect(self) -> str:
+        """What it means to the owner, in a few words."""
+        return EFFECTS[self.verdict.outcome]
 
 
 def stamp(path: Path, settings: dict[str, object]) -> None:
@@ -42,36 +58,45 @@ def stamp(path: Path, settings: dict[str, object]) -> None:
         write_atomic(path, data)
 
 
-def captioned_files(folder: Path) -> list[tuple[Path, str]]:
-    """Every captioned picture of a dataset folder, as fine-tuning wants them."""
-    return [(folder / s.key, s.caption) for s in open_dataset(folder).listing.samples]
-
-
 def train_suspect(
-    base: Path, dataset: Path, output: Path, options: FinetuneOptions, *, device: str, progress: Progress
-) -> Path:
-    """Fine-tune `base` on a dataset folder, unless `output` is there from an earlier run."""
+    base: Path,
+    dataset: Path,
+    output: Path,
+    options: FinetuneOptions,
+    *,
+    reading: ReadOptions = AS_IT_IS,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> tuple[SetAside, ...]:
+    """Fine-tune `base` on a dataset, unless `output` is there from an earlier run.
+
+    Returns:
+        Samples that the model did not learn from, with the reason.
+    """
+    records, unread = training_records(dataset, reading)
     if output.exists():
-        return output
+        return (*unread, *set_aside_before(output))
     stage = f"fine-tuning on {dataset.name}"
-    return finetune(
-        base,
-        captioned_files(dataset),
-        output,
-        options,
-        device=device,
-        progress=lambda done, total, _: progress(stage, done, total),
+    undecoded = finetune(
+        base, records, output, options, device=device, progress=lambda done, total, _: progress(stage, done, total)
     )
+    return (*unread, *undecoded)
 
 
 def protected_copy(
-    dataset: Path, output: Path, options: Options, seed: int, keyring: Keyring, told: Progress
+    dataset: Path,
+    output: Path,
+    options: Options,
+    seed: int,
+    keyring: Keyring,
+    progress: Progress = no_progress,
+    reading: ReadOptions = AS_IT_IS,
 ) -> Release:
     """Embed with a throw-away key, unless `output` is there from an earlier run."""
     if output.exists():
-        return keyring.load(output.name)
+        return keyring.load(json.loads(commitment_file(output).read_bytes())["release"])
     secret = secret_from_seed(seed, "rehearsal")
-    return embed(dataset, output, options, keyring, secret=secret, progress=told).release
+    return embed(dataset, output, options, keyring, reading=reading, secret=secret, progress=progress).release
 
 
 def rehearse(
@@ -81,44 +106,55 @@ def rehearse(
     embedding: Options,
     tuning: FinetuneOptions,
     *,
+    reading: ReadOptions = AS_IT_IS,
     seed: int = 0,
     device: str = "cpu",
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> Rehearsal:
     """Mark `dataset` with a throw-away key, fine-tune `base` on the copy, and detect.
 
     Args:
         dataset: the owner's dataset; not changed.
         base: a diffusers folder.
-        work: folder for the copy, the suspect and a keyring of their own; a second run reuses what is there.
+        work: folder for the copy, the suspect, a keyring and a cache of their own; a second run reuses what is there.
         embedding: how to mark.
         tuning: how to fine-tune.
+        reading: what the owner says about the dataset.
         seed: of the throw-away key.
         device: where to train and sample.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
+
+    Raises:
+        InputError: if `work` cannot be used, or the dataset can be neither marked nor learned.
     """
-    samples = len(open_dataset(dataset).listing.samples)
-    if work.resolve().is_relative_to(dataset.resolve()):
-        raise InputError(f"{work} lies inside the dataset", "Give --output another folder.")
-    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "rehearsal.json").exists()):
-        raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
+    _check_work(work, dataset)
+    open_dataset(dataset, reading)  # refused before anything is written
     work.mkdir(parents=True, exist_ok=True)
     settings = {
         "dataset": str(dataset.resolve()),
+        "reading": asdict(reading),
         "base": str(base.resolve()),
         "seed": seed,
         "embedding": embedding.settled(),
         "tuning": asdict(tuning),
     }
     stamp(work / "rehearsal.json", settings)
-    keyring = Keyring(work.absolute() / "keyring")
-    release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress)
-    path = train_suspect(base, work / "protected", work / "suspect", tuning, device=device, progress=progress)
+    keyring, copy, path = Keyring(work.absolute() / "keyring"), work / "protected", work / "suspect"
+    release = protected_copy(dataset, copy, embedding, seed, keyring, progress, reading)
+    set_aside = train_suspect(base, copy, path, tuning, reading=reading, device=device, progress=progress)
     suspect = load_suspect(path, base=base if tuning.method == "lora" else None, device=device)
-    done = Rehearsal(release, path, detect(release, suspect, keyring, progress=progress))
-    runs = measured(done.verdict, tuning, tuning.steps * tuning.batch / samples)
+    verdict = detect(bind(release, keyring.store), suspect, keyring, work / "cache", progress=progress)
+    learned = len(training_records(copy, reading)[0])
+    runs = measured(verdict, tuning, tuning.steps * tuning.batch / learned)
     write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in runs]))
-    return done
+    return Rehearsal(release, path, verdict, set_aside)
+
+
+def _check_work(work: Path, dataset: Path) -> None:
+    if work.resolve().is_relative_to(dataset.resolve()):
+        raise InputError(f"{work} lies inside the dataset", "Give --output another folder.")
+    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "rehearsal.json").exists()):
+        raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
 
 
 def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[Run]:
@@ -127,10 +163,11 @@ def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[R
     return [
         Run(
             plan.family,
-            committed_alignment(plan).name,
+            plan.alignment.partition("/")[0],
             tuning.method,
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
             slot.evidence.e_value >= 1 / plan.alpha,
+            options=dict(plan.family_options),
         )
         for slot in verdict.slots
     ]

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from protect.pixels.picture import PictureError, read_rgba
 from torch import Tensor
 
 from protect.errors import InputError
+from protect.execution.threads import map_in_order
+from protect.files import canonical_json
+from protect.formats.record import Record, SetAside, normalised
+from protect.marks.family import Pixels
+from protect.pixels.measure import on_white
 
 KEPT_SAMPLES, KEPT_SIDE = 20_000, 128
 """Datasets up to this many pictures of up to this side are encoded once and stay in memory."""
+_ENCODED = 32
+"""Pictures that are encoded together."""
 KEPT_TEXT = 2**30
 """Caption embeddings up to this many bytes are computed once and stay in memory."""
 
 
-def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
-    """A picture as uint8 RGB (size, size, 3): upright, alpha over white, scaled, centre cropped."""
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture ({error})", "Remove or replace it.") from error
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, picture).convert("RGB")
-    whole = min(flat.size) % size == 0  # a box filter is exact for whole factors, and the identity for 1
+def read_picture(data: bytes, size: int) -> Pixels:
+    """A picture file as uint8 RGB (size, size, 3): upright, alpha over white, scaled, centre cropped.
+
+    Raises:
+        PictureError: if it cannot be decoded.
+    """
+    picture = Image.fromarray(on_white(read_rgba(data)))
+    whole = min(picture.size) % size == 0  # a box filter is exact for whole factors, and the identity for 1
     method = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
-    return np.asarray(ImageOps.fit(flat, (size, size), method=method))
+    return np.asarray(ImageOps.fit(picture, (size, size), method=method))
 
 
 def sample_order(count: int, batch: int, step: int, seed: int) -> NDArray[np.int64]:
@@ -45,28 +52,87 @@ def sample_order(count: int, batch: int, step: int, seed: int) -> NDArray[np.int
     return np.array([passes[place // count][place % count] for place in places], dtype=np.int64)
 
 
-class Latents:
-    """Means and deviations of the pictures' latents, encoded once where they fit in memory."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A sample once its file was read."""
 
-    def __init__(self, vae: Any, paths: Sequence[Path], size: int, device: str) -> None:
-        self.vae, self.paths, self.size, self.device = vae, paths, size, device
-        self.kept: Tensor | None = None
-        if len(paths) <= KEPT_SAMPLES and size <= KEPT_SIDE:
-            chunks = [self._encode(paths[i : i + 32]) for i in range(0, len(paths), 32)]
-            self.kept = torch.cat(chunks, dim=1)
+    record: Record
+    sha256: str
+    """Of the picture file; empty if it could not be read."""
+    found: Pixels | SetAside
+
+
+def _look(record: Record, size: int) -> _Looked:
+    """Read a sample's picture, or say why that is not possible."""
+    try:
+        data = record.read()
+    except OSError as error:
+        return _Looked(record, "", SetAside(record.key, f"cannot be read ({error.strerror or error})"))
+    name = sha256(data).hexdigest()
+    try:
+        return _Looked(record, name, read_picture(data, size))
+    except PictureError as error:
+        return _Looked(record, name, SetAside(record.key, error.what))
+
+
+class Latents:
+    """Means and deviations of the pictures' latents, encoded once where they fit in memory.
+
+    Every picture is read once to begin with: those that cannot be are set aside, and the rest is trained on.
+
+    Args:
+        vae: the model's autoencoder.
+        samples: what to train on.
+        size: side of the training pictures in pixels.
+        device: where to encode.
+
+    Raises:
+        InputError: if no picture can be read.
+    """
+
+    def __init__(self, vae: Any, samples: Sequence[Record], size: int, device: str) -> None:
+        self.vae, self.size, self.device = vae, size, device
+        self.records: list[Record] = []
+        self.set_aside: list[SetAside] = []
+        self._content: list[list[str]] = []
+        keep = len(samples) <= KEPT_SAMPLES and size <= KEPT_SIDE
+        chunks, waiting = list[Tensor](), list[Pixels]()
+        for looked in map_in_order(lambda record: _look(record, size), samples):
+            if isinstance(looked.found, SetAside):
+                self.set_aside.append(looked.found)
+                continue
+            self.records.append(looked.record)
+            self._content.append([normalised(looked.record.key), looked.record.caption, looked.sha256])
+            if keep:
+                waiting.append(looked.found)
+            if len(waiting) == _ENCODED:
+                chunks.append(self._encode(waiting))
+                waiting = []
+        if waiting:
+            chunks.append(self._encode(waiting))
+        if not self.records:
+            first = self.set_aside[0]
+            raise InputError(
+                f"none of {len(samples)} pictures can be read, first {first.key}: {first.reason}", "Replace them."
+            )
+        self.kept = torch.cat(chunks, dim=1) if chunks else None
+
+    @property
+    def digest(self) -> str:
+        """What is trained on: keys, captions and bytes of the pictures, in order; 64 hex digits."""
+        return sha256(canonical_json(self._content)).hexdigest()
 
     @torch.no_grad()
-    def _encode(self, paths: Sequence[Path]) -> Tensor:
+    def _encode(self, pictures: Sequence[Pixels]) -> Tensor:
         """Mean and standard deviation, float (2, n, channels, h, w) on the training device."""
-        pixels = np.stack([read_picture(path, self.size) for path in paths])
-        scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
-        posterior = self.vae.encode(scaled).latent_dist
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+        posterior = self.vae.encode(pixels.to(self.device).float() / 127.5 - 1).latent_dist
         return torch.stack([posterior.mean, posterior.std])
 
     def __call__(self, index: NDArray[np.int64], noise: Tensor) -> Tensor:
         """Scaled latents drawn with standard normal `noise`, float (n, channels, h, w)."""
         if self.kept is None:
-            mean, std = self._encode([self.paths[i] for i in index])
+            mean, std = self._encode([read_picture(self.records[i].read(), self.size) for i in index])
         else:
             mean, std = self.kept[:, torch.from_numpy(index).to(self.kept.device)]
         latents: Tensor = (mean + std * noise) * float(self.vae.config.scaling_factor)

@@ -10,25 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detect.training.finetune import FinetuneOptions
-from protect.embed.write import Progress
+from detect.training.options import FinetuneOptions
 from protect.errors import InputError, TracemarkError
+from protect.progress import Progress, no_progress
 
 _POLL = 0.5
 """Seconds between looks at what the processes say."""
 
 
-def train_twins(
-    base: Path, jobs: Mapping[Path, Path], options: FinetuneOptions, device: str, progress: Progress
+def train_side_by_side(
+    base: Path, jobs: Mapping[Path, Path], options: FinetuneOptions, device: str, progress: Progress = no_progress
 ) -> None:
-    """Fine-tune `base` on several dataset folders, each in a process of its own with its share of the cores.
+    """Fine-tune `base` on several datasets, each in a process of its own with its share of the cores.
 
     Args:
         base: a diffusers folder.
-        jobs: dataset folder by the folder to create; those that exist are left alone.
+        jobs: dataset by the folder to create; those that exist are left alone.
         options: how to train, the same for all.
         device: where to train.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
 
     Raises:
         TracemarkError: what the first process that failed said; the others are stopped, and resume when repeated.

@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detect.suspects.images.suspect import Query, Sampler, Suspect
-from protect.files import canonical_json, write_atomic
-from protect.pixels.images import png_bytes
+from protect.files import canonical_json, private_folder, write_atomic
+from protect.pixels.measure import png_bytes
 
 CHUNK = 32
 """Outputs asked for between two savings; a multiple of the batches in which suspects draw."""
 
 
 def cached_outputs(
-    suspect: Suspect, queries: Sequence[Query], sampler: Sampler, cache: Path, told: Callable[[int], None]
+    suspect: Suspect,
+    queries: Sequence[Query],
+    sampler: Sampler,
+    cache: Path,
+    ready: Callable[[int], None] = lambda more: None,
 ) -> NDArray[np.uint8]:
     """The suspect's pictures for `queries`, from the cache where they are there already.
 
@@ -28,8 +32,8 @@ def cached_outputs(
         suspect: the model under test.
         queries: prompts and seeds.
         sampler: sampling settings.
-        cache: folder for this suspect, sampler and software.
-        told: called with the number of outputs each time some are ready.
+        cache: folder for outputs of all suspects; each suspect, sampler and software has its own inside.
+        ready: called with the number of further outputs each time some are ready.
 
     Returns:
         uint8 RGB, shape (n, H, W, 3).
@@ -42,9 +46,9 @@ def cached_outputs(
         if any(picture is None for picture in pictures[chunk]):
             pictures[chunk] = list(suspect.generate(queries[chunk], sampler))
             for path, picture in zip(paths[chunk], pictures[chunk], strict=True):
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                private_folder(path.parent)
                 write_atomic(path, png_bytes(picture), mode=0o600)
-        told(len(paths[chunk]))
+        ready(len(paths[chunk]))
     return np.stack(pictures)
 
 

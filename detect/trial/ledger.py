@@ -5,18 +5,19 @@ The ledger keeps an honest owner honest: it is a file in the keyring, and nothin
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from protect.errors import ReleaseError
+from protect.errors import InputError, ReleaseError
 from protect.files import pretty_json, write_atomic
-from protect.release.record import Keyring, Release, read_secret
+from protect.keys.keyring import RETIRED, Keyring, read_secret
+from protect.release.record import Release
 
 
 class Subject(Protocol):
@@ -27,8 +28,8 @@ class Subject(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a test stands among all tests of its release and of its suspect."""
+class LedgerPlace:
+    """The place of a test among all tests of its release and of its suspect."""
 
     further_plans: int
     """Different plans entered before this one for the same release and suspect: i; the level is alpha / 2^i."""
@@ -45,7 +46,48 @@ class Standing:
     """Whether this call entered the test."""
 
 
-def register(keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Subject, plan: str) -> Standing:
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One suspect tested with one release by one plan."""
+
+    release: str
+    subject: str
+    name: str
+    plan: str
+    first: str
+    """When it was entered: UTC, ISO 8601."""
+    further: int
+    together: list[str]
+    """Ids of the releases that one call entered first for this suspect."""
+    share: int
+
+
+@dataclass(slots=True)
+class _Control:
+    """The largest evidence that one control showed."""
+
+    release: str
+    plan: str
+    subject: str
+    name: str
+    e_value: float
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """All tests ever entered, oldest first."""
+
+    tests: list[_Test]
+    controls: list[_Control]
+
+    def controls_of(self, release: Release, plan: str) -> list[_Control]:
+        """Those that were asked under a release and a plan."""
+        return [c for c in self.controls if c.release == release.id and c.plan == plan]
+
+
+def register(
+    keyring: Keyring, releases: Sequence[Release], release: Release, suspect: Subject, plan: str
+) -> LedgerPlace:
     """Enter a test before its first query; entering it again changes nothing.
 
     Args:
@@ -57,51 +99,48 @@ def register(keyring: Keyring, releases: Sequence[Release], release: Release, su
     """
     subject = subject_of(suspect)
     with _opened(keyring) as ledger:
-        tests = ledger["tests"]
-        here = [t for t in tests if t["subject"] == subject and t["release"] == release.id]
-        entry = next((t for t in here if t["plan"] == plan), None)
+        here = [t for t in ledger.tests if t.subject == subject and t.release == release.id]
+        entry = next((t for t in here if t.plan == plan), None)
         new = entry is None
         if entry is None:
-            together, share = _share([t for t in tests if t["subject"] == subject], releases, release)
-            entry = {
-                "release": release.id,
-                "subject": subject,
-                "name": suspect.name,
-                "plan": plan,
-                "first": datetime.now(UTC).isoformat(timespec="seconds"),
-                "further": len(here),
-                "together": together,
-                "share": share,
-            }
-            tests.append(entry)
-        return Standing(
-            further_plans=entry["further"],
-            plans_tried=len([t for t in tests if t["subject"] == subject and t["release"] == release.id]),
-            share=entry["share"],
-            suspects_tested=len({t["subject"] for t in tests if t["release"] == release.id}),
-            control_e_value=max((c["e_value"] for c in _controls(ledger, release, plan)), default=0.0),
+            together, share = _share([t for t in ledger.tests if t.subject == subject], releases, release)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            entry = _Test(release.id, subject, suspect.name, plan, now, len(here), together, share)
+            ledger.tests.append(entry)
+        return LedgerPlace(
+            further_plans=entry.further,
+            plans_tried=len(here) + new,
+            share=entry.share,
+            suspects_tested=len({t.subject for t in ledger.tests if t.release == release.id}),
+            control_e_value=max((c.e_value for c in ledger.controls_of(release, plan)), default=0.0),
             new=new,
         )
 
 
 def withdraw(keyring: Keyring, release: Release, suspect: Subject, plan: str) -> None:
-    """Strike out a test that gave not a single picture: there was nothing to look at."""
+    """Take out a test that gave not a single picture: there was nothing to look at."""
     key = (release.id, subject_of(suspect), plan)
     with _opened(keyring) as ledger:
-        ledger["tests"] = [t for t in ledger["tests"] if (t["release"], t["subject"], t["plan"]) != key]
+        ledger.tests = [t for t in ledger.tests if (t.release, t.subject, t.plan) != key]
 
 
-def _share(earlier: list[dict[str, Any]], releases: Sequence[Release], release: Release) -> tuple[list[str], int]:
+def count_suspects(keyring: Keyring, release: Release) -> int:
+    """Different suspects ever tested with a release."""
+    with _opened(keyring) as ledger:
+        return len({t.subject for t in ledger.tests if t.release == release.id})
+
+
+def _share(earlier: list[_Test], releases: Sequence[Release], release: Release) -> tuple[list[str], int]:
     """Which releases were first entered together with this one, and its share of the level.
 
     The first call spends alpha, the next one that adds releases half of it, and so on: 2 alpha in all.
     """
     for test in earlier:
-        if release.id in test["together"]:
-            return test["together"], test["share"]
-    known = {name for test in earlier for name in test["together"]}
+        if release.id in test.together:
+            return test.together, test.share
+    known = {name for test in earlier for name in test.together}
     together = sorted({r.id for r in releases} - known | {release.id})
-    calls = len({tuple(test["together"]) for test in earlier})
+    calls = len({tuple(test.together) for test in earlier})
     return together, len(together) * 2**calls
 
 
@@ -109,12 +148,11 @@ def register_control(keyring: Keyring, release: Release, control: Subject, plan:
     """Remember what a control showed: an unlucky key stays unlucky, whether or not the control is given again."""
     with _opened(keyring) as ledger:
         subject = subject_of(control)
-        known = [c for c in _controls(ledger, release, plan) if c["subject"] == subject]
+        known = [c for c in ledger.controls_of(release, plan) if c.subject == subject]
         if known:
-            known[0]["e_value"] = max(known[0]["e_value"], e_value)
+            known[0].e_value = max(known[0].e_value, e_value)
         else:
-            entry = {"release": release.id, "plan": plan, "subject": subject, "name": control.name, "e_value": e_value}
-            ledger["controls"].append(entry)
+            ledger.controls.append(_Control(release.id, plan, subject, control.name, e_value))
 
 
 def subject_of(suspect: Subject) -> str:
@@ -127,32 +165,44 @@ def setting_of(suspect: Subject) -> dict[str, str]:
     return {k: v for k, v in suspect.identity.items() if k not in ("adapter", "weights")}
 
 
-def _controls(ledger: dict[str, Any], release: Release, plan: str) -> list[dict[str, Any]]:
-    return [c for c in ledger["controls"] if c["release"] == release.id and c["plan"] == plan]
+def commitments_held(keyring: Keyring) -> int:
+    """Commitments whose records the keyring holds: released, waiting for their copies, or retired; damaged ones too.
+
+    One commitment is one try to get a lucky key, so a reader of a verdict wants to know how many there were.
+    """
+    listings = (keyring.survey(), keyring.commitments())
+    retired = len(list((keyring.home / RETIRED).glob("*.json")))
+    return retired + sum(len(held) + len(problems) for held, problems in listings)
 
 
 @contextmanager
-def _opened(keyring: Keyring) -> Iterator[dict[str, Any]]:
+def _opened(keyring: Keyring) -> Iterator[_Ledger]:
     """The ledger, locked against other processes, written back if it changed."""
     path = keyring.folder("ledger") / "ledger.json"
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _lock(lock.fileno())
         ledger = _read(path)
-        before = pretty_json(ledger)
+        before = pretty_json(asdict(ledger))
         yield ledger
-        if pretty_json(ledger) != before:
-            write_atomic(path, pretty_json(ledger), mode=0o600)
+        if (after := pretty_json(asdict(ledger))) != before:
+            write_atomic(path, after, mode=0o600)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {"tests": [], "controls": []}
+def _lock(descriptor: int) -> None:
     try:
-        ledger = json.loads(read_secret(path))
-        whole = all({"release", "subject", "plan", "further", "together", "share"} <= set(t) for t in ledger["tests"])
-        whole = whole and all({"release", "plan", "subject", "e_value"} <= set(c) for c in ledger["controls"])
+        import fcntl
+    except ImportError:
+        raise InputError(
+            f"this system ({os.name}) has no file locks as POSIX knows them", "Supported are Linux and macOS."
+        ) from None
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _read(path: Path) -> _Ledger:
+    if not path.exists():
+        return _Ledger([], [])
+    try:
+        rows = json.loads(read_secret(path))
+        return _Ledger([_Test(**row) for row in rows["tests"]], [_Control(**row) for row in rows["controls"]])
     except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise ReleaseError(f"{path}: damaged ledger", "Restore it from a backup: it keeps the level honest.")
-    return dict(ledger)
+        raise ReleaseError(f"{path}: damaged ledger", "Restore it from a backup: it keeps the level honest.") from None

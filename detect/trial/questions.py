@@ -6,10 +6,10 @@ import hashlib
 import importlib.metadata
 from dataclasses import dataclass
 
-from detect.suspects.images.suspect import Query, Sampler
-from protect.alignments import committed_alignment, slot_family
+from detect.suspects.images.suspect import Query, Sampler, Suspect
 from protect.errors import InputError
 from protect.files import canonical_json
+from protect.release.bound import BoundRelease
 from protect.release.plan import GUIDANCE, STEPS, check_range
 from protect.release.record import Release
 
@@ -18,11 +18,28 @@ SCORING = ("numpy", "scipy", "pillow", "invisible-watermark")
 
 
 @dataclass(frozen=True, slots=True)
+class Departures:
+    """Ways in which a run leaves the committed plan; each makes it a further plan."""
+
+    queries: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+
+
+AS_COMMITTED = Departures()
+"""No departure."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueryPlan:
     """How many of a slot's committed questions are asked, and how the suspect is sampled."""
 
     queries: int
     sampler: Sampler
+
+    def as_dict(self) -> dict[str, int | float | str | None]:
+        """The plan for people and JSON."""
+        return {"queries_per_slot": self.queries, **self.sampler.as_dict()}
 
     def digest(self, release: Release, setting: dict[str, str]) -> str:
         """Name of this plan for one release, score version and setting; equal plans have equal names.
@@ -46,45 +63,59 @@ class QueryPlan:
         return hashlib.sha256(canonical_json(content)).hexdigest()[:16]
 
 
-def query_plan(
-    release: Release, queries: int | None = None, steps: int | None = None, guidance: float | None = None
-) -> QueryPlan:
+def query_plan(release: Release, departures: Departures = AS_COMMITTED) -> QueryPlan:
     """The committed plan, with departures where given (each further plan is judged at half the level).
 
     Raises:
         InputError: if more questions are wanted than were committed to.
     """
-    plan = release.plan
+    plan, queries = release.plan, departures.queries
     if queries is not None and not 1 <= queries <= plan.queries:
         raise InputError(
             f"--queries {queries} is out of range for release {release.id}",
             f"Allowed: 1 to {plan.queries}, the number fixed when it was embedded.",
         )
-    check_range("--steps", steps, *STEPS)
-    check_range("--guidance", guidance, *GUIDANCE)
-    return QueryPlan(
-        plan.queries if queries is None else queries,
-        Sampler(plan.steps if steps is None else steps, plan.guidance if guidance is None else guidance),
-    )
+    check_range("--steps", departures.steps, *STEPS)
+    check_range("--guidance", departures.guidance, *GUIDANCE)
+    steps = plan.steps if departures.steps is None else departures.steps
+    guidance = plan.guidance if departures.guidance is None else departures.guidance
+    return QueryPlan(plan.queries if queries is None else queries, Sampler(steps, guidance))
 
 
-def trigger_queries(release: Release, slot: int, count: int) -> list[Query]:
+def trigger_queries(bound: BoundRelease, slot: int, count: int) -> list[Query]:
     """Questions with the slot's trigger."""
-    questions = release.slots[slot]
-    alignment = committed_alignment(release.plan)
-    pairs = zip(questions.prompts[:count], questions.seeds[:count], strict=True)
-    return [Query(alignment.align(prompt, questions.trigger), seed) for prompt, seed in pairs]
+    asked = bound.slots[slot].questions
+    pairs = zip(asked.prompts[:count], asked.seeds[:count], strict=True)
+    return [Query(bound.alignment.align(prompt, asked.trigger), seed) for prompt, seed in pairs]
 
 
-def slot_queries(release: Release, slot: int, count: int) -> list[Query]:
-    """All questions of a slot: with the trigger, then for a paired family their twins."""
-    twins = twin_queries(release, slot, count) if slot_family(release, slot).paired else []
-    return trigger_queries(release, slot, count) + twins
-
-
-def twin_queries(release: Release, slot: int, count: int) -> list[Query]:
+def untriggered_queries(bound: BoundRelease, slot: int, count: int) -> list[Query]:
     """The same captions and seeds without the trigger; empty for an alignment that has none."""
-    questions = release.slots[slot]
-    alignment = committed_alignment(release.plan)
-    twins = [alignment.twin(prompt, questions.trigger) for prompt in questions.prompts[:count]]
-    return [Query(twin, seed) for twin, seed in zip(twins, questions.seeds, strict=False) if twin is not None]
+    asked = bound.slots[slot].questions
+    prompts = [bound.alignment.without_trigger(prompt, asked.trigger) for prompt in asked.prompts[:count]]
+    return [Query(prompt, seed) for prompt, seed in zip(prompts, asked.seeds, strict=False) if prompt is not None]
+
+
+def slot_queries(bound: BoundRelease, slot: int, count: int) -> list[Query]:
+    """All questions of a slot: with the trigger, then for a paired family without it."""
+    untriggered = untriggered_queries(bound, slot, count) if bound.slots[slot].family.paired else []
+    return trigger_queries(bound, slot, count) + untriggered
+
+
+def count_truncated(bound: BoundRelease, slot: int, count: int, suspect: Suspect) -> int | None:
+    """Questions whose trigger, or a part of it, lies beyond the suspect's text window; None if that is not known.
+
+    A long question is cut off somewhere. Nothing of the trigger is lost if the same question without its trigger ends
+    with what was cut off.
+    """
+    with_trigger = trigger_queries(bound, slot, count)
+    untriggered = untriggered_queries(bound, slot, count)
+    if not untriggered:
+        return 0
+    lost = 0
+    for asked, other in zip(with_trigger, untriggered, strict=True):
+        read = suspect.characters_read(asked.prompt)
+        if read is None:
+            return None
+        lost += not other.prompt.endswith(asked.prompt[read:])
+    return lost

@@ -1,4 +1,4 @@
-"""What detection answers: one verdict per release."""
+"""What detection answers: one verdict per release, with all that a reader needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from detect.trial.questions import QueryPlan
 from protect.evidence import Array, SlotEvidence
+from protect.marks.family import Pixels
 from protect.release.record import Release
 
 Outcome = Literal["evidence", "no evidence", "inconclusive"]
@@ -20,6 +22,10 @@ class SlotResult:
 
     slot: int
     trigger: str
+    captions: tuple[str, ...]
+    """Of the questions, without the trigger, shape (n,)."""
+    mark: Pixels
+    """What the planted mark looks like, RGB, square."""
     planted_score: float
     decoy_scores: Array
     """Shape (M,)."""
@@ -27,10 +33,13 @@ class SlotResult:
     output_sha256: tuple[str, ...]
     """Of every output's pixels, fixed before scoring."""
     outputs: NDArray[np.uint8]
-    """Shape (n, H, W, 3)."""
-    twins: NDArray[np.uint8] | None
+    """Answers to the questions with the trigger, shape (n, H, W, 3)."""
+    untriggered: NDArray[np.uint8] | None
+    """Answers to the same questions without it, same shape; None if they were not asked."""
     blank: int
     """How many outputs are of one colour, as a safety checker makes them (black)."""
+    truncated: int | None
+    """Questions whose trigger the suspect cannot have read whole: it lies beyond the text window. None if not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,31 @@ class Verdict:
     """Different suspects ever tested with this release, this one included."""
     plans_tried: int
     """Different plans ever tried with this release on this suspect, this one included."""
-    plan: dict[str, Any]
+    commitments: int
+    """Commitments that the keyring holds: each was a try to get a lucky key."""
+    plan: QueryPlan
     versions: dict[str, str]
+
+    @property
+    def truncated(self) -> int | None:
+        """Questions whose trigger the suspect cannot have read whole; None if that is not known."""
+        counts = [slot.truncated for slot in self.slots if slot.truncated is not None]
+        return sum(counts) if len(counts) == len(self.slots) else None
+
+    @property
+    def asked_with_trigger(self) -> int:
+        """Questions with a trigger."""
+        return sum(len(slot.outputs) for slot in self.slots)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may have kept a mark from showing, in sentences for people."""
+        if not self.truncated:
+            return ()
+        return (
+            f"In {self.truncated} of {self.asked_with_trigger} questions the trigger, or a part of it, lies beyond the "
+            "suspect's text window: the suspect never read it. Shorter captions would have to be committed to.",
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Everything but pixels, ready for JSON."""
@@ -74,6 +106,9 @@ class Verdict:
             "queries": self.queries,
             "slots": [_slot_json(slot, e) for slot, e in zip(self.slots, self.running, strict=True)],
             "control_e_value": self.control_e_value,
+            "truncated": self.truncated,
+            "questions_with_trigger": self.asked_with_trigger,
+            "warnings": list(self.warnings),
             "release": {
                 "id": self.release.id,
                 "name": self.release.name,
@@ -84,7 +119,8 @@ class Verdict:
             "suspect": {"name": self.suspect, **self.identity},
             "suspects_tested_with_this_release": self.suspects_tested,
             "plans_tried_on_this_suspect": self.plans_tried,
-            "plan": self.plan,
+            "commitments_held": self.commitments,
+            "plan": self.plan.as_dict(),
             "versions": self.versions,
             "flags": list(self.flags),
         }
@@ -101,5 +137,6 @@ def _slot_json(slot: SlotResult, running: float) -> dict[str, Any]:
         "best_decoy_score": float(slot.decoy_scores.max()),
         "outputs": len(slot.outputs),
         "blank_outputs": slot.blank,
+        "truncated": slot.truncated,
         "output_sha256": list(slot.output_sha256),
     }

@@ -1,3 +1,5 @@
+"""Fine-tuning: results, repeatability, refusals, and what it learns from."""
+
 from __future__ import annotations
 
 import json
@@ -12,15 +14,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from detect import finetune as module
-from detect import samples as data
 from detect.suspects.images import Query, Sampler, load_suspect
-from detect.training.finetune import FinetuneOptions, finetune
+from detect.training import finetune as module
+from detect.training import samples as data
+from detect.training.finetune import finetune, set_aside_before
+from detect.training.options import FinetuneOptions
 from detect.training.samples import read_picture, sample_order
 from protect.errors import InputError, SuspectError
-from tests.detect.conftest import build
+from protect.formats.record import Record
+from tests.detect.conftest import png, record
+from tests.support.models import build
 
-Samples = list[tuple[Path, str]]
+Samples = list[Record]
 TINY = FinetuneOptions(rank=2, steps=2, batch=4, learning_rate=2e-2, targets="attention", precision="fp32")
 LORA = "pytorch_lora_weights.safetensors"
 QUERIES = [Query("picture 1", 1), Query("picture 2", 2)]
@@ -46,9 +51,10 @@ def differs(base: Path, suspect: Path, lora: bool) -> bool:
     ids=["attention", "all", "text-encoder", "bf16"],
 )
 def test_lora_round_trip(base: Path, samples: Samples, tmp_path: Path, options: FinetuneOptions) -> None:
-    output = finetune(base, samples, tmp_path / "lora", options)
+    output = tmp_path / "lora"
+    assert finetune(base, samples, output, options) == ()
     assert [path.name for path in output.iterdir()] == [LORA]
-    assert not (tmp_path / "lora.partial").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["lora"]
     names = load_file(output / LORA).keys()
     assert any("resnets" in name for name in names) == (options.targets == "all")
     assert any(name.startswith("text_encoder.") for name in names) == options.text_encoder
@@ -60,7 +66,8 @@ def test_full_fine_tune_is_a_pipeline_of_its_own(
     base: Path, samples: Samples, tmp_path: Path, text_encoder: bool
 ) -> None:
     options = replace(TINY, method="full", learning_rate=1e-3, text_encoder=text_encoder)
-    output = finetune(base, samples, tmp_path / "full", options)
+    output = tmp_path / "full"
+    finetune(base, samples, output, options)
     assert differs(base, output, lora=False)
     text = "text_encoder/model.safetensors"
     same = all(torch.equal(a, b) for a, b in zip(*(load_file(p / text).values() for p in (base, output)), strict=True))
@@ -71,14 +78,16 @@ def test_full_fine_tune_is_a_pipeline_of_its_own(
 
 def test_half_precision_base_is_trained_and_saved_in_float32(samples: Samples, tmp_path: Path) -> None:
     base = build(tmp_path / "half", dtype=torch.float16)
-    output = finetune(base, samples, tmp_path / "full", replace(TINY, method="full", learning_rate=1e-3, steps=1))
+    output = tmp_path / "full"
+    finetune(base, samples, output, replace(TINY, method="full", learning_rate=1e-3, steps=1))
     assert {t.dtype for t in load_file(output / "unet/diffusion_pytorch_model.safetensors").values()} == {torch.float32}
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "sample"])
 def test_every_prediction_type(samples: Samples, tmp_path: Path, prediction: str) -> None:
     base = build(tmp_path / "base", prediction=prediction)
-    assert finetune(base, samples, tmp_path / "lora", TINY).is_dir()
+    finetune(base, samples, tmp_path / "lora", TINY)
+    assert (tmp_path / "lora" / LORA).is_file()
 
 
 def test_the_loss_falls(base: Path, samples: Samples, tmp_path: Path) -> None:
@@ -96,13 +105,14 @@ def test_the_loss_falls(base: Path, samples: Samples, tmp_path: Path) -> None:
 
 def test_same_seed_same_bytes_whatever_the_global_generator(base: Path, samples: Samples, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    first = finetune(base, samples, tmp_path / "a", TINY)
+    finetune(base, samples, tmp_path / "a", TINY)
     torch.manual_seed(2)
     state = torch.get_rng_state()
-    second = finetune(base, samples, tmp_path / "b", TINY)
+    finetune(base, samples, tmp_path / "b", TINY)
     assert torch.equal(state, torch.get_rng_state())
-    third = finetune(base, samples, tmp_path / "c", replace(TINY, seed=1))
-    assert (first / LORA).read_bytes() == (second / LORA).read_bytes() != (third / LORA).read_bytes()
+    finetune(base, samples, tmp_path / "c", replace(TINY, seed=1))
+    first, second, third = ((tmp_path / name / LORA).read_bytes() for name in "abc")
+    assert first == second != third
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -110,7 +120,8 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(
     base: Path, samples: Samples, tmp_path: Path, method: Literal["lora", "full"]
 ) -> None:
     options = replace(TINY, method=method, steps=5, learning_rate=1e-3)
-    whole = finetune(base, samples, tmp_path / "whole", options)
+    whole = tmp_path / "whole"
+    finetune(base, samples, whole, options)
 
     def kill(step: int, steps: int, loss: float) -> None:
         if step == 3:
@@ -170,6 +181,30 @@ def test_an_unfinished_run_with_other_options_is_not_mixed_in(base: Path, sample
         finetune(base, samples, tmp_path / "out", TINY)
 
 
+def test_a_run_belongs_to_what_it_learns_and_not_to_where_that_lies(
+    base: Path, samples: Samples, tmp_path: Path
+) -> None:
+    def kill(step: int, steps: int, loss: float) -> None:
+        raise Killed
+
+    def killed(learned: Samples) -> None:
+        with pytest.raises(Killed):
+            finetune(base, learned, tmp_path / "out", TINY, progress=kill, checkpoint_every=1)
+
+    killed(samples)
+    elsewhere = [replace(r, where="elsewhere", captions={"caption": r.caption}) for r in samples]
+    killed(elsewhere)
+    first = samples[0]
+    others = (
+        replace(first, key="another.png"),
+        replace(first, captions={"text": "another"}),
+        replace(first, read=samples[1].read),
+    )
+    for other in others:
+        with pytest.raises(InputError, match="unfinished run"):
+            finetune(base, [other, *samples[1:]], tmp_path / "out", TINY)
+
+
 def test_an_existing_output_is_kept(base: Path, samples: Samples, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
@@ -189,12 +224,27 @@ def test_no_samples(base: Path, tmp_path: Path) -> None:
         finetune(base, [], tmp_path / "out", TINY)
 
 
-def test_an_unreadable_picture_is_named(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"broken\.png"):
-        finetune(base, [(tmp_path / "broken.png", "a"), (tmp_path / "gone.png", "b")], tmp_path / "out", TINY)
-    with pytest.raises(InputError, match=r"gone\.png"):
-        finetune(base, [(tmp_path / "gone.png", "b")], tmp_path / "out", TINY)
+def test_a_bad_picture_is_set_aside_and_the_rest_is_learned(base: Path, samples: Samples, tmp_path: Path) -> None:
+    def gone() -> bytes:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    bad = [
+        record("broken.png", b"no picture"),
+        record("cut.png", samples[0].read()[:200]),
+        Record("gone.png", {"t": "a"}, gone),
+    ]
+    found = finetune(base, [*samples[:3], *bad, *samples[3:]], tmp_path / "some", TINY)
+    assert [one.key for one in found] == ["broken.png", "cut.png", "gone.png"] and all(one.reason for one in found)
+    assert "No such file" in found[2].reason
+    assert set_aside_before(tmp_path / "some") == found
+    finetune(base, samples, tmp_path / "all", TINY)
+    assert set_aside_before(tmp_path / "all") == ()
+    assert (tmp_path / "some" / LORA).read_bytes() == (tmp_path / "all" / LORA).read_bytes()
+
+
+def test_nothing_readable_is_no_training(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none of 1 pictures can be read, first broken\.png"):
+        finetune(base, [record("broken.png", b"no picture")], tmp_path / "out", TINY)
 
 
 def test_a_diverged_loss_stops_the_run(base: Path, samples: Samples, tmp_path: Path) -> None:
@@ -216,15 +266,15 @@ def test_a_base_that_is_no_stable_diffusion(base: Path, samples: Samples, tmp_pa
 # --- data -----------------------------------------------------------------------------------------
 
 
-def test_transparency_is_white_and_the_crop_is_centred(tmp_path: Path) -> None:
+def test_transparency_is_white_and_the_crop_is_centred() -> None:
     pixels = np.zeros((8, 12, 4), dtype=np.uint8)
     pixels[:, 2:10] = (200, 0, 0, 255)
     pixels[:4, 2:10, 3] = 0
-    Image.fromarray(pixels, "RGBA").save(tmp_path / "a.png")
-    picture = read_picture(tmp_path / "a.png", 8)
+    data = png(Image.fromarray(pixels, "RGBA"))
+    picture = read_picture(data, 8)
     assert (picture[:4] == 255).all()
     assert (picture[4:] == (200, 0, 0)).all()
-    assert (read_picture(tmp_path / "a.png", 4)[2:] == (200, 0, 0)).all()
+    assert (read_picture(data, 4)[2:] == (200, 0, 0)).all()
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (3, 8), (1, 2)])

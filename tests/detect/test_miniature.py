@@ -24,9 +24,9 @@ def test_fits_and_has_its_card() -> None:
 def test_loads_as_plain_diffusers() -> None:
     from diffusers import StableDiffusionPipeline
 
-    from detect.suspects.images.silence import quiet
+    from detect.suspects.images.silence import silenced_libraries
 
-    with quiet(), warnings.catch_warnings():
+    with silenced_libraries(), warnings.catch_warnings():
         warnings.simplefilter("error")
         pipeline = StableDiffusionPipeline.from_pretrained(str(miniature_path()))
     pipeline.set_progress_bar_config(disable=True)

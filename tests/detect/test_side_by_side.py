@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from detect.training.finetune import FinetuneOptions
-from detect.training.side_by_side import train_twins
+from detect.training.options import FinetuneOptions
+from detect.training.side_by_side import train_side_by_side
 from protect.errors import SuspectError
-from tests.protect.conftest import make_folder
+from tests.support.datasets import make_folder
 
 
 def test_an_error_crosses_the_process_in_its_two_lines(tmp_path: Path) -> None:
@@ -17,11 +17,10 @@ def test_an_error_crosses_the_process_in_its_two_lines(tmp_path: Path) -> None:
     done = tmp_path / "done"
     done.mkdir()
     with pytest.raises(SuspectError) as caught:
-        train_twins(
+        train_side_by_side(
             tmp_path / "no-base",
             {done: dataset, tmp_path / "out": dataset},
             FinetuneOptions(steps=1),
             "cpu",
-            lambda *_: None,
         )
     assert caught.value.what and caught.value.advice and not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from detect.suspects.images import Query, Sampler, load_suspect
 from protect.errors import SuspectError
-from tests.detect.conftest import build
+from tests.support.models import build
 
 QUERIES = [Query(f"picture {i}", i) for i in range(5)]
 SAMPLER = Sampler(steps=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
@@ -16,9 +15,9 @@ from detect.suspects.classifiers.classifier import Answers, Classifier
 from detect.suspects.classifiers.labels import indices, with_scores
 from detect.trial.answers import pixel_hashes
 from protect.errors import InputError, SuspectError
-from protect.files import sha256_file, write_atomic
+from protect.files import new_folder, sha256_file
 from protect.marks.family import Pixels
-from protect.pixels.images import png_bytes
+from protect.pixels.measure import png_bytes
 
 TABLE = "answers.csv"
 
@@ -41,19 +40,14 @@ def write_queries(folder: Path, pictures: Sequence[Pixels], classes: tuple[str, 
     Returns:
         The number of different pictures.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     named = sorted({file_name(pixel_hashes(p[None])[0]): i for i, p in enumerate(pictures)}.items())
-    for name, place in named:
-        (partial / name).write_bytes(png_bytes(pictures[place]))
     buffer = io.StringIO()
     csv.writer(buffer).writerows([["file", "label"], *([name, ""] for name, _ in named)])
-    write_atomic(partial / "classes.txt", ("\n".join(classes) + "\n").encode())
-    write_atomic(partial / TABLE, buffer.getvalue().encode())
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
+    with new_folder(folder) as partial:
+        for name, place in named:
+            (partial / name).write_bytes(png_bytes(pictures[place]))
+        (partial / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
+        (partial / TABLE).write_text(buffer.getvalue(), encoding="utf-8", newline="")
     return len(named)
 
 

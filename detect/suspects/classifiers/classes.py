@@ -101,8 +101,8 @@ class Aligned(Classifier):
         if unknown := sorted(set(self._mapping) - set(names)):
             raise InputError(f"the map names {unknown[0]!r}, which the suspect has not", nearest(unknown[0], names))
         wanted = {plain(c): i for i, c in enumerate(self._own)}
-        told = [self._mapping.get(name, "") if self._mapping else name for name in names]
-        places = np.array([wanted.get(plain(name), -1) for name in told], dtype=np.intp)
+        meant = [self._mapping.get(name, "") if self._mapping else name for name in names]
+        places = np.array([wanted.get(plain(name), -1) for name in meant], dtype=np.intp)
         if lacking := [c for i, c in enumerate(self._own) if i not in places]:
             raise InputError(
                 f"{self.name} has no class {lacking[0]!r} ({len(lacking)} of {len(self._own)} lacking)",

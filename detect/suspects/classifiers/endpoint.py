@@ -14,7 +14,7 @@ from detect.suspects.classifiers.classifier import Answers, Classifier
 from detect.suspects.classifiers.labels import indices, with_scores
 from protect.errors import SuspectError
 from protect.marks.family import Pixels
-from protect.pixels.images import png_bytes
+from protect.pixels.measure import png_bytes
 
 TIMEOUT = 30.0
 _ATTEMPTS = 3

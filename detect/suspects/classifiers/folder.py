@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from detect.suspects.classifiers.classifier import BATCH, Answers, Classifier, answers_from_scores
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from protect.errors import SuspectError
 from protect.files import sha256_file
 from protect.marks.family import Pixels
@@ -30,8 +30,8 @@ class FolderClassifier(Classifier):
                 "Save it with save_pretrained; pickled weights are not read.",
             )
         try:
-            with quiet():
-                model, told = AutoModelForImageClassification.from_pretrained(
+            with silenced_libraries():
+                model, loading = AutoModelForImageClassification.from_pretrained(
                     folder, local_files_only=True, use_safetensors=True, output_loading_info=True
                 )
                 self._processor: Any = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
@@ -40,7 +40,7 @@ class FolderClassifier(Classifier):
         except Exception as error:
             first = str(error).partition("\n")[0]
             raise SuspectError(f"{folder} is no image classifier that loads ({first})", "Check the folder.") from error
-        if missing := sorted(told["missing_keys"]):
+        if missing := sorted(loading["missing_keys"]):
             raise SuspectError(
                 f"{folder} lacks weights ({missing[0]}, {len(missing)} in all)", "Give the whole checkpoint."
             )

@@ -10,7 +10,7 @@ import torch
 
 from detect.suspects.classifiers.classifier import BATCH, Answers, Classifier, answers_from_scores
 from detect.suspects.classifiers.preprocessing import Preprocessing
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from protect.errors import SuspectError
 from protect.files import sha256_file
 from protect.marks.family import Pixels
@@ -31,7 +31,7 @@ class ModuleClassifier(Classifier):
         }
         self._preprocessing, self._device = preprocessing, device
         try:
-            with quiet():
+            with silenced_libraries():
                 self._run = _onnx(file) if file.suffix == ".onnx" else _torch(file, device)
         except ImportError as error:
             raise SuspectError(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import (
     PICKLES,
     fingerprint,
@@ -86,7 +86,7 @@ def apply_lora(pipeline: Any, path: Path, tensors: dict[str, Tensor]) -> None:
     if not hasattr(pipeline, "load_lora_weights"):
         raise SuspectError(f"{type(pipeline).__name__} takes no LoRA", "Give --base the model it was trained on.")
     try:
-        with quiet():
+        with silenced_libraries():
             expected = _expected(pipeline, tensors)
             source: Any = tensors if path.suffix in PICKLES else str(path)  # a file also brings its metadata
             pipeline.load_lora_weights(source, local_files_only=True, use_safetensors=True)
@@ -94,7 +94,7 @@ def apply_lora(pipeline: Any, path: Path, tensors: dict[str, Tensor]) -> None:
         raise _load_error(path, error) from error
     injected = _injected(pipeline)
     _check_applied(path, expected, injected)
-    with quiet():
+    with silenced_libraries():
         pipeline.fuse_lora(components=sorted({name.split(".")[0] for name in injected}))
         pipeline.unload_lora_weights()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 
 from detect.suspects.images.lora import apply_lora, read_lora
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.suspect import Query, Sampler, Suspect
 from detect.suspects.images.weights import (
     SETTING_SUFFIXES,
@@ -27,6 +28,7 @@ from detect.suspects.images.weights import (
 from protect.errors import SuspectError
 from protect.files import sha256_file
 
+TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
 VERSIONS = ("torch", "diffusers", "transformers", "peft")
 SMALL = 128
 """Pictures up to this side in pixels are drawn 32 at a time, larger ones 4 at a time."""
@@ -48,7 +50,7 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False) -> Any:
     if variant:
         options["variant"] = variant
     try:
-        with quiet():
+        with silenced_libraries():
             loader: Any = DiffusionPipeline  # untyped
             pipeline = loader.from_pretrained(str(path), **options).to(torch.float32)
     except Exception as error:
@@ -88,7 +90,7 @@ def move(pipeline: Any, device: str) -> Any:
     """The pipeline on `device`, float16 on CUDA and float32 elsewhere."""
     try:
         dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
-        with quiet():
+        with silenced_libraries():
             return pipeline.to(device, dtype)
     except Exception as error:
         raise SuspectError(f"device {device!r} cannot be used ({first_line(error)})", "Use --device cpu.") from error
@@ -132,13 +134,23 @@ class PipelineSuspect(Suspect):
         batches = _batches(queries, 32 if side <= SMALL else 4)
         return np.concatenate([self._draw(batch, sampler) for batch in batches])
 
+    def characters_read(self, prompt: str) -> int | None:
+        """The longest reach of its text encoders (see `Suspect.characters_read`)."""
+        tokenizers = [part for name in TOKENIZERS if (part := getattr(self._pipeline, name, None)) is not None]
+        default = inspect.signature(self._pipeline.__call__).parameters.get("max_sequence_length")
+        limit = default.default if default is not None and isinstance(default.default, int) else None
+        with silenced_libraries():
+            reaches = [_reach(tokenizer, prompt, limit) for tokenizer in tokenizers]
+        known = [reach for reach in reaches if reach is not None]
+        return max(known) if known and len(known) == len(reaches) else None
+
     def _draw(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
         """One batch, uint8 (n, height, width, 3)."""
         more: dict[str, Any] = {} if sampler.size is None else {"height": sampler.size, "width": sampler.size}
         if sampler.negative:
             more["negative_prompt"] = [sampler.negative] * len(queries)
         try:
-            with quiet(), torch.inference_mode():
+            with silenced_libraries(), torch.inference_mode():
                 images = self._pipeline(
                     prompt=[query.prompt for query in queries],
                     generator=[torch.Generator("cpu").manual_seed(query.seed) for query in queries],
@@ -158,6 +170,16 @@ class PipelineSuspect(Suspect):
                 "Its weights are damaged or overflow in half precision: try --device cpu.",
             )
         return np.asarray(np.round(np.clip(images, 0, 1) * 255), dtype=np.uint8)
+
+
+def _reach(tokenizer: Any, prompt: str, limit: int | None) -> int | None:
+    """Characters that fit into a tokenizer's window; None if it does not tell where its tokens stand."""
+    if not getattr(tokenizer, "is_fast", False):
+        return None
+    window = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
+    room = max(1, window - tokenizer.num_special_tokens_to_add())
+    places = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return len(prompt) if len(places) <= room else int(places[room - 1][1])
 
 
 def _batches(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:

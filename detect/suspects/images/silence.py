@@ -15,7 +15,7 @@ LIBRARIES = (diffusers.utils.logging, transformers.utils.logging)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silenced_libraries() -> Iterator[None]:
     """No warnings, log lines or progress bars of diffusers, transformers and peft inside this block."""
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -47,3 +47,7 @@ class Suspect(ABC):
     @abstractmethod
     def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
         """Pictures for `queries`, uint8 RGB (n, height, width, 3); each depends on its own query only."""
+
+    def characters_read(self, prompt: str) -> int | None:
+        """How many characters of a prompt, from its start, fit into the text window; None if that is not known."""
+        return None

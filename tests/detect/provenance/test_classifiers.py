@@ -180,7 +180,7 @@ def test_a_service_answers(
 
 
 def test_a_service_that_fails_is_told(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for reply, told in (
+    for reply, said in (
         ({"label": "violet"}, "no class"),
         ({"label": True}, "no class"),
         ({"label": 7}, "no class"),
@@ -189,7 +189,7 @@ def test_a_service_that_fails_is_told(service: str, monkeypatch: pytest.MonkeyPa
         ({"label": 1, "scores": "x"}, "no table"),
     ):
         monkeypatch.setattr(_Service, "reply", reply)
-        with pytest.raises(SuspectError, match=told):
+        with pytest.raises(SuspectError, match=said):
             load_classifier(service, CLASSES).answer(pictures(2).pictures)
     monkeypatch.setattr(_Service, "reply", {"label": 207})
     numbered = {"207": "blue", "5": "red", "9": "green"}

@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 from detect.provenance.page import write_page
-from detect.provenance.run import Materials, Settings, Source, judge, prepare
+from detect.provenance.run import Materials, judge, prepare
 from detect.provenance.sets import drawn, read_set
+from detect.provenance.settings import Settings
+from detect.provenance.source import Source
 from detect.provenance.training import Recipe, train_classifier
 from detect.suspects.classifiers.classifier import Answers, Classifier
 from detect.suspects.images import Query, Sampler, Suspect
 from protect.errors import InputError, SuspectError
 from protect.marks.family import Pixels
-from protect.release.record import Keyring
 
 CLASSES = ("top", "middle", "bottom")
 RECIPE = Recipe("resnet-mini", epochs=8, batch=18, side=32)
@@ -45,8 +46,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Source]:
 
 @pytest.fixture(scope="module")
 def materials(sources: list[Source], tmp_path_factory: pytest.TempPathFactory) -> Materials:
-    keyring = Keyring(tmp_path_factory.mktemp("home"))
-    return prepare(sources[0], sources[1:], CLASSES, SETTINGS, keyring)
+    return prepare(sources[0], sources[1:], CLASSES, SETTINGS, tmp_path_factory.mktemp("cache"))
 
 
 def test_a_suspect_of_this_source_is_found_and_one_of_another_is_not(
@@ -81,13 +81,13 @@ def test_answers_that_say_nothing_are_inconclusive(materials: Materials, tmp_pat
 
 
 def test_bad_settings_are_refused() -> None:
-    for wrong, told in (
+    for wrong, said in (
         (replace(SETTINGS, references=8), "Smallest reachable"),
         (replace(SETTINGS, test_per_class=10), "three batches"),
         (replace(SETTINGS, test_prompt="a photo"), "no {c}"),
         (replace(SETTINGS, shadow=Recipe("resnet1001")), "unknown architecture"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=said):
             wrong.check(2, 3)
     with pytest.raises(InputError, match="two or more --control"):
         SETTINGS.check(1, 3)
@@ -121,3 +121,18 @@ def test_folders_with_too_few_pictures_are_refused(sources: list[Source]) -> Non
         read_set(sources[0].folder, CLASSES, 65, 32)
     with pytest.raises(InputError, match="holds 0 pictures of 'left'"):
         read_set(sources[0].folder, ("left", "top"), 5, 32)
+
+
+def test_pictures_that_cannot_be_read_are_set_aside(tmp_path: Path) -> None:
+    folder = write_source(tmp_path / "s", 0, 0)
+    (folder / "top" / "000.png").write_bytes(b"no picture")
+    (folder / "top" / "001.png").write_bytes((folder / "top" / "002.png").read_bytes()[:300])
+    found = read_set(folder, CLASSES, 5, 32)
+    assert found.pictures.shape == (15, 32, 32, 3) and [one.key for one in found.set_aside] == [
+        "top/000.png",
+        "top/001.png",
+    ]
+    with pytest.raises(
+        InputError, match=r"62 pictures of 'top', 63 are needed \(2 pictures cannot be read, first top/000"
+    ):
+        read_set(folder, CLASSES, 63, 32)

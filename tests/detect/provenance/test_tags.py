@@ -9,27 +9,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detect.provenance.tags import (
-    TagVerdict,
-    all_questions,
-    classes_of,
-    detect_tags,
-    label_evidence,
-    pull,
-    written_questions,
-)
+from detect.provenance.tag_questions import Original, all_questions, open_original, written_questions
+from detect.provenance.tags import TagVerdict, detect_tags, label_evidence, pull
 from detect.suspects.classifiers.classes import Aligned
 from detect.suspects.classifiers.classifier import Answers, Classifier
-from protect.alignments import slot_family
 from protect.embed.write import embed
 from protect.errors import InputError, SuspectError
 from protect.evidence import running_evidence
+from protect.formats.dataset_format import ReadOptions
+from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks.family import Pixels
+from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
-from tests.protect.conftest import keyring as keyring
-from tests.protect.conftest import make_classes, make_folder
+from tests.detect.test_judge import committed
+from tests.support.datasets import make_classes, make_folder
 
 CLASSES = 6
 OPTIONS = Options(rate=0.15, alignment="label", slots=6, alpha=0.01, queries=4)
@@ -38,8 +32,8 @@ OPTIONS = Options(rate=0.15, alignment="label", slots=6, alpha=0.01, queries=4)
 class Fake(Classifier):
     """Answers by a rule on the picture."""
 
-    def __init__(self, rule: str, release: Release | None = None) -> None:
-        self.name, self.identity, self._rule, self._release = rule, {"weights": rule}, rule, release
+    def __init__(self, rule: str, bound: BoundRelease | None = None) -> None:
+        self.name, self.identity, self._rule, self._bound = rule, {"weights": rule}, rule, bound
 
     def answer(self, pictures: Pixels) -> Answers:
         if self._rule == "constant":
@@ -52,11 +46,11 @@ class Fake(Classifier):
 
     def _guess(self, picture: Pixels) -> int:
         """The class of the mark it recognises, as a classifier trained on the copy would."""
-        assert self._release is not None
+        assert self._bound is not None
         best, label = 0.5, int(picture.sum()) % CLASSES
-        for k, slot in enumerate(self._release.slots):
-            mark = np.array([self._release.planted_id(k)], dtype=np.uint64)
-            found = float(slot_family(self._release, k).score(picture[None], None, mark)[0])
+        for slot in self._bound.slots:
+            mark = np.array([slot.planted], dtype=np.uint64)
+            found = float(slot.family.score(picture[None], None, mark)[0])
             if found > best:
                 best, label = found, int(slot.trigger.split()[1])
         return label
@@ -68,46 +62,80 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def release(tmp_path: Path, dataset: Path, keyring: Keyring) -> Release:
-    return embed(dataset, tmp_path / "out", OPTIONS, keyring, secret=secret_from_seed(3, "tags")).release
+def original(dataset: Path) -> Original:
+    return open_original(dataset)
 
 
-def test_guilt_is_found_from_labels_alone(release: Release, dataset: Path, keyring: Keyring) -> None:
-    verdict = detect_tags(release, Fake("guilty", release), dataset, keyring)
+@pytest.fixture
+def bound(tmp_path: Path, dataset: Path, keyring: Keyring) -> BoundRelease:
+    return embed(dataset, tmp_path / "out", OPTIONS, keyring, secret=secret_from_seed(3, "tags")).bound
+
+
+def test_guilt_is_found_from_labels_alone(
+    bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
+) -> None:
+    verdict = detect_tags(bound, Fake("guilty", bound), original, keyring, cache)
     assert verdict.outcome == "evidence" and verdict.e_value >= 100
     assert np.mean([s.evidence.p_value == pytest.approx(1 / CLASSES) for s in verdict.slots]) >= 0.75
-    assert verdict.as_json()["slots"][0]["drawn"] == release.slots[0].trigger
+    assert verdict.as_json()["slots"][0]["drawn"] == bound.slots[0].trigger
+    assert verdict.as_json()["commitments_held"] == 1 and "commitments in the keyring: 1" in verdict.in_words()
 
 
-def test_another_key_is_not_found(tmp_path: Path, release: Release, dataset: Path, keyring: Keyring) -> None:
-    other = embed(dataset, tmp_path / "other", OPTIONS, keyring, secret=secret_from_seed(4, "tags")).release
-    assert detect_tags(release, Fake("guilty", other), dataset, keyring).outcome == "no evidence"
+def test_another_key_is_not_found(
+    tmp_path: Path, bound: BoundRelease, dataset: Path, original: Original, keyring: Keyring, cache: Path
+) -> None:
+    other = embed(dataset, tmp_path / "other", OPTIONS, keyring, secret=secret_from_seed(4, "tags")).bound
+    assert detect_tags(bound, Fake("guilty", other), original, keyring, cache).outcome == "no evidence"
 
 
 @pytest.mark.parametrize("rule", ["constant", "broken"])
 def test_answers_that_say_nothing_are_inconclusive(
-    release: Release, dataset: Path, keyring: Keyring, rule: str
+    bound: BoundRelease, original: Original, keyring: Keyring, cache: Path, rule: str
 ) -> None:
-    verdict = detect_tags(release, Fake(rule), dataset, keyring)
+    verdict = detect_tags(bound, Fake(rule), original, keyring, cache)
     assert verdict.outcome == "inconclusive" and verdict.reason
 
 
-def test_questions_do_not_depend_on_the_drawn_classes(release: Release, dataset: Path) -> None:
+def test_questions_do_not_depend_on_the_drawn_classes(
+    bound: BoundRelease, original: Original, keyring: Keyring
+) -> None:
     """With other classes and the same marks, the same pictures would be shown to the suspect."""
-    redrawn = replace(release, slots=tuple(replace(s, trigger="class 0") for s in release.slots), carriers=())
-    for slot in range(2):
-        first, second = all_questions(release, dataset)[slot], all_questions(redrawn, dataset)[slot]
+    release = bound.release
+    drawn = tuple(replace(release.slot_questions(k), trigger="class 0") for k in range(release.plan.slots))
+    stranger = replace(release.carriers[0], sha256="0" * 64)
+    redrawn = bind(replace(release.with_questions(drawn), carriers=(stranger,)), keyring.store)
+    for first, second in zip(all_questions(bound, original), all_questions(redrawn, original), strict=True):
         assert np.array_equal(first.marked, second.marked) and np.array_equal(first.plain, second.plain)
         assert len(first.marked) == 4 and not np.array_equal(first.marked, first.plain)
 
 
 def test_the_marked_copy_is_not_taken_for_the_original(
-    tmp_path: Path, release: Release, dataset: Path, keyring: Keyring
+    tmp_path: Path, bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
 ) -> None:
     """Its carriers are marked already, and would tell the drawn class."""
-    assert classes_of(tmp_path / "out") == classes_of(dataset)
+    copy = open_original(tmp_path / "out")
+    assert (copy.classes, copy.digest) == (original.classes, original.digest)
     with pytest.raises(InputError, match="is the marked copy"):
-        detect_tags(release, Fake("brightness"), tmp_path / "out", keyring)
+        detect_tags(bound, Fake("brightness"), copy, keyring, cache)
+
+
+def test_other_reading_options_that_change_the_classes_are_refused(bound: BoundRelease, dataset: Path) -> None:
+    fewer = open_original(dataset, ReadOptions(exclude=("class 0/*",)))
+    assert len(fewer.classes) == CLASSES - 1
+    with pytest.raises(InputError, match="the key drew among 6 classes, and 5 can be marked now"):
+        all_questions(bound, fewer)
+
+
+def test_pictures_that_cannot_be_read_are_set_aside(bound: BoundRelease, dataset: Path) -> None:
+    """The questions go on with the next pictures in the key's order; only pictures that were asked about differ."""
+    before = all_questions(bound, open_original(dataset))
+    carriers = {c.key for c in bound.release.carriers}
+    for path in sorted(dataset.rglob("*.png"))[::2]:
+        if path.relative_to(dataset).as_posix() not in carriers:
+            path.write_bytes(b"no picture")
+    after = all_questions(bound, open_original(dataset))
+    assert all(len(q.marked) == 4 for q in after) and any(q.set_aside for q in after)
+    assert not any(q.set_aside for q in before)
 
 
 class Random(Fake):
@@ -122,21 +150,23 @@ class Random(Fake):
         return Answers(self.rng.integers(0, CLASSES, len(pictures)))
 
 
-def test_a_repeat_answers_from_the_cache(release: Release, dataset: Path, keyring: Keyring) -> None:
+def test_a_repeat_answers_from_the_cache(
+    bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
+) -> None:
     suspect = Random()
-    first = detect_tags(release, suspect, dataset, keyring)
+    first = detect_tags(bound, suspect, original, keyring, cache)
     asked = suspect.asked
-    second = detect_tags(release, suspect, dataset, keyring)
+    second = detect_tags(bound, suspect, original, keyring, cache)
     assert first.as_json() == second.as_json() and suspect.asked == asked > 0
 
 
 def test_another_reading_of_the_same_suspect_is_a_further_plan(
-    release: Release, dataset: Path, keyring: Keyring
+    bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
 ) -> None:
-    names, _ = classes_of(dataset)
+    names = original.classes
 
     def verdict(mapping: dict[str, str] | None) -> TagVerdict:
-        return detect_tags(release, Aligned(Random(), names, mapping), dataset, keyring)
+        return detect_tags(bound, Aligned(Random(), names, mapping), original, keyring, cache)
 
     assert verdict(None).flags == ("no-public-coin", "throw-away-key")
     turned = {str(i): names[(i + 1) % CLASSES] for i in range(CLASSES)}
@@ -144,17 +174,18 @@ def test_another_reading_of_the_same_suspect_is_a_further_plan(
     assert "further-plan-1" in again.flags and again.threshold == 200
 
 
-def test_a_suspect_that_gave_no_answer_costs_no_level(release: Release, dataset: Path, keyring: Keyring) -> None:
-    assert detect_tags(release, Fake("broken"), dataset, keyring).outcome == "inconclusive"
+def test_a_suspect_that_gave_no_answer_costs_no_level(
+    bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
+) -> None:
+    assert detect_tags(bound, Fake("broken"), original, keyring, cache).outcome == "inconclusive"
     mended = Fake("brightness")
     mended.identity = {"weights": "broken", "input_side": "32"}
-    assert detect_tags(release, mended, dataset, keyring).threshold == 100
+    assert detect_tags(bound, mended, original, keyring, cache).threshold == 100
 
 
-def test_another_version_of_the_family_is_refused(release: Release, dataset: Path) -> None:
-    other = replace(release, plan=replace(release.plan, family_version=99))
+def test_another_version_of_the_family_is_refused(bound: BoundRelease, keyring: Keyring) -> None:
     with pytest.raises(InputError, match="was committed to version 99"):
-        all_questions(other, dataset)
+        bind(committed(bound.release, family_version=99), keyring.store)
 
 
 def test_scores_of_other_width_are_refused() -> None:
@@ -191,28 +222,25 @@ def test_over_keys_an_innocent_is_accused_at_most_at_the_level(adversary: str, s
     for level in (0.1, 0.2, 0.5):
         assert stats.binomtest(int((first <= level).sum()), keys, level, alternative="greater").pvalue > 1e-3
     for row in evidence:
-        assert np.mean([e.bets for e in row], axis=0) == pytest.approx(1.0), "exactly one over the drawn class"
+        assert np.mean([e.by_lambda for e in row], axis=0) == pytest.approx(1.0), "exactly one over the drawn class"
     peaks = np.array([running_evidence([evidence[k][c] for k, c in enumerate(row)]).max() for row in drawn])
     for level in (0.1, 0.01):
         crossed = int((peaks >= 1 / level).sum())
         assert stats.binomtest(crossed, keys, level, alternative="greater").pvalue > 1e-3
 
 
-def test_the_wrong_dataset_or_release_is_refused(
-    tmp_path: Path, release: Release, dataset: Path, keyring: Keyring
-) -> None:
+def test_the_wrong_dataset_or_release_is_refused(tmp_path: Path, bound: BoundRelease, keyring: Keyring) -> None:
     with pytest.raises(InputError, match="is not the dataset"):
-        all_questions(release, make_classes(tmp_path / "e", 4))
+        all_questions(bound, open_original(make_classes(tmp_path / "e", 4)))
     source = make_folder(tmp_path / "captioned", 60)
-    other = embed(source, tmp_path / "o", Options(rate=0.2, slots=1), keyring).release
+    other = embed(source, tmp_path / "o", Options(rate=0.2, slots=1), keyring, secret=b"t" * 32).bound
     with pytest.raises(InputError, match="for text-to-image models"):
-        all_questions(other, source)
+        all_questions(other, open_original(source))
 
 
-def test_a_query_set_tells_neither_marks_nor_classes(tmp_path: Path, release: Release, dataset: Path) -> None:
-    names, _ = classes_of(dataset)
+def test_a_query_set_tells_neither_marks_nor_classes(tmp_path: Path, bound: BoundRelease, original: Original) -> None:
     (tmp_path / "q.partial").mkdir()  # an interrupted one is no obstacle
-    count = written_questions(tmp_path / "q", [release], dataset, names)
+    count = written_questions(tmp_path / "q", [bound], original)
     files = sorted(p.name for p in (tmp_path / "q").glob("*.png"))
     asked = [line.split(",")[0] for line in (tmp_path / "q" / "answers.csv").read_text().splitlines()[1:]]
     assert asked == files and 0 < len(files) == count <= 2 * 4 * 6

@@ -19,10 +19,10 @@ from protect.evidence import (
     running_evidence,
     slot_evidence,
 )
+from protect.keys.store import Store
 from protect.marks import BUILT_IN, make_family
 from protect.marks.family import MarkFamily, Pixels
-from protect.release.record import Keyring
-from tests.protect.conftest import stored_options
+from tests.support.stores import stored_options
 
 KEYS, DECOYS = 4000, 199
 
@@ -60,20 +60,20 @@ SMALL = [name for name, family in BUILT_IN.items() if family.min_side < 64]
 
 
 @pytest.fixture
-def law(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MarkFamily:
+def law(request: pytest.FixtureRequest, tmp_path: Path) -> MarkFamily:
     """The family a test is about; `scene` with a small pool, so that ties are frequent."""
-    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path))
-    return make_family(request.param, stored_options(request.param, Keyring(tmp_path)))
+    store = Store(tmp_path)
+    return make_family(request.param, stored_options(request.param, store), store)
 
 
 def _null_slots(family: MarkFamily, outputs: Pixels, keys: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """P-values and bets (keys, 3) over random keys, the outputs held fixed."""
+    """P-values (keys,) and e-values by λ (keys, 3) over random keys, the outputs held fixed."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 2**64, (keys, DECOYS + 1), dtype=np.uint64)
-    twins = outputs[::-1] if family.paired else None
-    scores = family.score(outputs, twins, ids.ravel()).reshape(ids.shape)
+    untriggered = outputs[::-1] if family.paired else None
+    scores = family.score(outputs, untriggered, ids.ravel()).reshape(ids.shape)
     slots = [slot_evidence(row[0], row[1:]) for row in scores]
-    return np.array([s.p_value for s in slots]), np.array([s.bets for s in slots])
+    return np.array([s.p_value for s in slots]), np.array([s.by_lambda for s in slots])
 
 
 def _not_more_often(hits: int, n: int, level: float) -> bool:
@@ -94,10 +94,10 @@ def test_p_values_are_valid_for_any_innocent(law: MarkFamily, adversary: object)
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_e_values_average_to_one_and_peeking_is_safe(law: MarkFamily, adversary: object) -> None:
     outputs = adversary(np.random.default_rng(8))  # type: ignore[operator]
-    _, bets = _null_slots(law, outputs, KEYS, seed=2)
+    _, by_lambda = _null_slots(law, outputs, KEYS, seed=2)
     slots, runs = 4, KEYS // 4
-    paths = np.cumprod(bets.reshape(runs, slots, 3), axis=1).mean(axis=2)
-    single = bets.mean(axis=1)
+    paths = np.cumprod(by_lambda.reshape(runs, slots, 3), axis=1).mean(axis=2)
+    single = by_lambda.mean(axis=1)
     assert single.mean() <= 1 + 5 * single.std() / np.sqrt(len(single))
     for level in (0.05, 0.01):
         assert _not_more_often(int((paths.max(axis=1) >= 1 / level).sum()), runs, level)
@@ -155,7 +155,7 @@ def test_scores_that_are_not_finite_are_refused(bad: np.ndarray) -> None:
 
 def test_running_evidence_is_the_mean_of_products() -> None:
     slots = [slot_evidence(1.0, np.array([0.0, 0.5])), slot_evidence(0.0, np.array([1.0, 0.5, 0.2]))]
-    expected = np.mean([a * b for a, b in zip(slots[0].bets, slots[1].bets, strict=True)])
+    expected = np.mean([a * b for a, b in zip(slots[0].by_lambda, slots[1].by_lambda, strict=True)])
     assert running_evidence(slots)[1] == pytest.approx(expected)
     assert running_evidence([]).shape == (0,)
     assert overall_p_value(running_evidence([])) == 1

@@ -1,0 +1,61 @@
+"""A verdict in words, for people who do not read statistics."""
+
+from __future__ import annotations
+
+import math
+
+from detect.trial.verdict import Outcome, Verdict
+
+EFFECTS: dict[Outcome, str] = {
+    "evidence": "yes, this way of training would be found",
+    "no evidence": "no measurable effect",
+    "inconclusive": "the rehearsal says nothing",
+}
+"""What a rehearsal's verdict means to the owner."""
+
+
+def in_words(verdict: Verdict) -> str:
+    """What a verdict on a suspect says, and what it does not."""
+    name = verdict.release.name
+    if verdict.outcome == "evidence":
+        odds = math.floor(1 / verdict.alpha)
+        strangers = "this release"
+        if "no-public-coin" in verdict.flags:
+            strangers += ", nor with any model that its owner could run before committing to it,"
+        return (
+            f"This model's pictures follow the secret marks of “{name}”. A model that never had anything to do with "
+            f"{strangers} would be accused by this test for at most one key in {odds:,}."
+        )
+    if verdict.outcome == "no evidence":
+        return (
+            f"This model's pictures do not follow the secret marks of “{name}” enough to reach the level agreed on. "
+            "That does not show that the model is innocent: marks can fade, be removed or never be learned."
+        )
+    return f"No statement can be made: {verdict.reason}."
+
+
+def rehearsed_in_words(verdict: Verdict) -> str:
+    """What a verdict on a model that was trained on the marked copy tells the owner."""
+    name = verdict.release.name
+    if verdict.outcome == "evidence":
+        return f"A model that is trained on “{name}” in this way shows its marks clearly enough to be found."
+    if verdict.outcome == "no evidence":
+        return (
+            f"A model that was trained on “{name}” in this way does not show its marks: the copy would prove nothing "
+            "against it. Rehearse with a higher --rate, another --family or more --queries before you release."
+        )
+    return f"No statement can be made: {verdict.reason}."
+
+
+def summary(verdict: Verdict) -> str:
+    """A few lines for the terminal."""
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    lines = [
+        f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}",
+        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
+        f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots",
+        f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}; "
+        f"commitments in the keyring: {verdict.commitments}",
+        *(f"  warning: {warning}" for warning in verdict.warnings),
+    ]
+    return "\n".join(lines)

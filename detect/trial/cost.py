@@ -1,0 +1,47 @@
+"""What a test would ask, told before it asks; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from detect.trial.questions import Departures, query_plan, slot_queries
+from protect.keys.store import Store
+from protect.release.bound import bind
+from protect.release.record import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of testing one release."""
+
+    release: str
+    """Its id."""
+    name: str
+    most_pictures: int
+    required_evidence: float
+
+    def in_words(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.release}  {self.name}: at most {self.most_pictures} pictures; evidence needs "
+            f"E >= {self.required_evidence:,.0f}, more if the suspect was tested before"
+        )
+
+    def as_json(self) -> dict[str, str | int | float]:
+        """The fields by name."""
+        return asdict(self)
+
+
+def most_questions(releases: Sequence[Release], store: Store, departures: Departures) -> list[Cost]:
+    """What it takes to test releases together.
+
+    Raises:
+        InputError: if a release cannot be used by this program, or departures are out of range.
+    """
+    rows = []
+    for release in releases:
+        bound, count = bind(release, store), query_plan(release, departures).queries
+        most = sum(len(slot_queries(bound, slot, count)) for slot in range(len(bound.slots)))
+        rows.append(Cost(release.id, release.name, most, len(releases) / release.plan.alpha))
+    return rows

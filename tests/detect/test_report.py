@@ -1,0 +1,91 @@
+"""Pages and words of verdicts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detect.reports.report import Gallery, Section, write_report
+from detect.reports.words import in_words, summary
+from detect.trial.judge import detect
+from detect.trial.verdict import Verdict
+from protect.formats.record import SetAside
+from protect.keys.keyring import Keyring
+from tests.support.suspects import Broken, FakeSuspect, Guilty, marked
+
+
+def _page(tmp_path: Path, verdict: Verdict, *, rehearsed: bool = False, set_aside: tuple[SetAside, ...] = ()) -> str:
+    path = tmp_path / "report.html"
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    write_report(
+        path,
+        "Title & more",
+        "lead",
+        [Section("A release", verdict, rehearsed)],
+        galleries=[Gallery("Carriers", "text", [("row", [(picture, "a <b>")])])],
+        set_aside=set_aside,
+    )
+    return path.read_text(encoding="utf-8")
+
+
+def _bar(page: str) -> str:
+    found = re.search(r'<div class="verdict ([a-z]*)">', page)
+    assert found
+    return found[1]
+
+
+def test_report_shows_pictures_and_numbers(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    bound = marked(tmp_path, keyring)
+    page = _page(tmp_path, detect(bound, Guilty(bound), keyring, cache))
+    assert page.count("data:image/png;base64,") >= 6 and page.count("<svg") == 3
+    assert "<b>evidence</b>" in page and _bar(page) == "evidence"
+    assert bound.release.id in page and "a &lt;b&gt;" in page and "Title &amp; more" in page
+    assert bound.release.secret.hex() not in page and not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert "This keyring holds 1." in page
+
+
+def test_report_of_a_failure_still_stands(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    page = _page(tmp_path, detect(marked(tmp_path, keyring), Broken("nan"), keyring, cache))
+    assert "inconclusive" in page and "NaN" in page and _bar(page) == "inconclusive"
+
+
+def test_a_failed_rehearsal_is_told_in_words_and_not_in_green(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    """Finding nothing acquits a suspect, and is bad news about one's own release."""
+    verdict = detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache)
+    green = ".verdict.no { border-color: var(--none)"
+    tested, rehearsed = _page(tmp_path, verdict), _page(tmp_path, verdict, rehearsed=True)
+    assert _bar(tested) == "no" and green in tested and "innocent" in tested
+    assert _bar(rehearsed) == "open" and "<b>no measurable effect</b>" in rehearsed
+    assert "would prove nothing" in rehearsed and "E = " in rehearsed
+
+
+def test_a_rehearsal_that_works_says_so(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    bound = marked(tmp_path, keyring)
+    page = _page(tmp_path, detect(bound, Guilty(bound), keyring, cache), rehearsed=True)
+    assert "<b>yes, this way of training would be found</b>" in page
+
+
+def test_samples_set_aside_are_all_named(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    verdict = detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache)
+    aside = tuple(SetAside(f"{i}.png", "not a <picture>") for i in range(12))
+    page = _page(tmp_path, verdict, set_aside=aside)
+    assert "12 sample(s) took no part" in page and page.count("not a &lt;picture&gt;") == 12
+    assert "Set aside" not in _page(tmp_path, verdict)
+
+
+def test_pages_warn_of_triggers_that_were_not_read(
+    tmp_path: Path, keyring: Keyring, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeSuspect, "characters_read", lambda self, prompt: 1)
+    page = _page(tmp_path, detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache))
+    assert 'class="warning">In 12 of 12 questions the trigger' in page
+
+
+def test_words_name_what_the_bound_leaves_out(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    bound = marked(tmp_path, keyring)
+    verdict = detect(bound, Guilty(bound), keyring, cache)
+    assert "before committing to it" in in_words(verdict) and "one key in 1,000" in in_words(verdict)
+    assert "commitments in the keyring: 1" in summary(verdict)
