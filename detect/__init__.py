@@ -1,1 +1,1 @@
-"""Prove that a text-to-image model was trained on a release."""
+"""Find out whether a model learned from a release: suspects, trials, trainings, provenance of classifiers, pages."""

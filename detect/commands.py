@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -240,7 +241,7 @@ def rehearse_command(
         [done.effect, summary(done.verdict), *set_aside_lines(done.set_aside), f"report: {work / 'report.html'}"]
     )
     known = None if done.verdict.outcome == "inconclusive" else done.verdict.outcome == "evidence"
-    aside = [{"key": one.key, "reason": one.reason} for one in done.set_aside]
+    aside = [asdict(one) for one in done.set_aside]
     console.answer(text, {"effect": known, "set_aside": aside, **done.verdict.as_json()}, as_json)
     return console.SET_ASIDE if done.set_aside else console.DONE
 

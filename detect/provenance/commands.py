@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,7 @@ from detect.commands import Device, Json, chosen_releases, set_aside_lines, use_
 from protect import console
 from protect.errors import InputError
 from protect.files import default_cache
+from protect.formats.record import SetAside
 from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 
@@ -174,8 +177,7 @@ def plan_command(
         first = own.test_set(names, settings, cache, None, progress)
         sets = [first, *(o.test_set(names, settings, cache, first.pictures.shape[1], progress) for o in others)]
     written = write_queries(output, [picture for s in sets for picture in s.pictures], names)
-    _say_written(output, written, as_json)
-    return console.DONE
+    return _say_written(output, written, [one for s in sets for one in s.set_aside], as_json)
 
 
 @provenance_app.command("tags")
@@ -218,8 +220,7 @@ def tags_command(
     bound = [bind(r, keyring.store) for r in fitting]
     if queries:
         _check_empty(queries)
-        _say_written(queries, written_questions(queries, bound, original), as_json)
-        return console.DONE
+        return _say_written(queries, *written_questions(queries, bound, original), as_json)
     use_all_cores()
     asked = _suspect(model, original.classes, mapping, input_size, normalisation, device, suspect)
     with console.progress() as progress:
@@ -286,9 +287,11 @@ def _suspect(
     )
 
 
-def _say_written(folder: Path, count: int, as_json: bool) -> None:
+def _say_written(folder: Path, count: int, set_aside: Sequence[SetAside], as_json: bool) -> int:
     text = f"{count:,} pictures in {folder}; have the suspect name the class of each, and fill in answers.csv there"
-    console.answer(text, {"pictures": count, "table": str(folder / "answers.csv")}, as_json)
+    row = {"pictures": count, "table": str(folder / "answers.csv"), "set_aside": [asdict(one) for one in set_aside]}
+    console.answer("\n".join([text, *set_aside_lines(set_aside)]), row, as_json)
+    return console.SET_ASIDE if set_aside else console.DONE
 
 
 def _check_empty(folder: Path) -> None:

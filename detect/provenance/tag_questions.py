@@ -113,10 +113,22 @@ def check_original(bound: BoundRelease, original: Original) -> None:
             raise InputError(f"{root} is the marked copy of release {release.name}", "Give the unmarked original.")
 
 
-def written_questions(folder: Path, releases: Sequence[BoundRelease], original: Original) -> int:
-    """Write all pictures that releases ask about, for somebody else to put to a black box; returns how many."""
+def written_questions(
+    folder: Path, releases: Sequence[BoundRelease], original: Original
+) -> tuple[int, tuple[SetAside, ...]]:
+    """Write all pictures that releases ask about, for somebody else to put to a black box.
+
+    Returns:
+        How many pictures, and the samples that were to be asked about and cannot be.
+    """
     asked = [question for bound in releases for question in all_questions(bound, original)]
-    return write_queries(folder, [p for q in asked for part in (q.marked, q.plain) for p in part], original.classes)
+    pictures = [p for q in asked for part in (q.marked, q.plain) for p in part]
+    return write_queries(folder, pictures, original.classes), all_set_aside(asked)
+
+
+def all_set_aside(asked: Sequence[TagQuestions]) -> tuple[SetAside, ...]:
+    """Every sample that was set aside, once."""
+    return tuple(dict.fromkeys(one for question in asked for one in question.set_aside))
 
 
 def _slot_questions(slot: BoundSlot, original: Original, wanted: int) -> TagQuestions:

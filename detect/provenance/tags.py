@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from detect.provenance.tag_questions import Original, TagQuestions, all_questions
+from detect.provenance.tag_questions import Original, TagQuestions, all_questions, all_set_aside
 from detect.suspects.classifiers.classifier import Answers, Classifier
 from detect.trial.answers import digest, pixel_hashes
 from detect.trial.judge import flags, versions
@@ -181,7 +181,6 @@ def detect_tags(
     slots, reason = _ask(bound, suspect, asked, original.classes, threshold, folder, progress)
     if reason and not slots and place.new:
         withdraw(keyring, release, suspect, plan)
-    set_aside = tuple(dict.fromkeys(one for question in asked for one in question.set_aside))
     running = running_evidence([s.evidence for s in slots])
     best = float(running.max()) if slots else 1.0
     outcome, reason = _judge(release, slots, best, threshold, reason)
@@ -202,7 +201,7 @@ def detect_tags(
         flags=flags(release, place, control=False),
         suspects_tested=place.suspects_tested,
         commitments=commitments_held(keyring),
-        set_aside=set_aside,
+        set_aside=all_set_aside(asked),
     )
 
 

@@ -240,8 +240,8 @@ def test_the_wrong_dataset_or_release_is_refused(tmp_path: Path, bound: BoundRel
 
 def test_a_query_set_tells_neither_marks_nor_classes(tmp_path: Path, bound: BoundRelease, original: Original) -> None:
     (tmp_path / "q.partial").mkdir()  # an interrupted one is no obstacle
-    count = written_questions(tmp_path / "q", [bound], original)
+    count, set_aside = written_questions(tmp_path / "q", [bound], original)
     files = sorted(p.name for p in (tmp_path / "q").glob("*.png"))
     asked = [line.split(",")[0] for line in (tmp_path / "q" / "answers.csv").read_text().splitlines()[1:]]
-    assert asked == files and 0 < len(files) == count <= 2 * 4 * 6
+    assert asked == files and 0 < len(files) == count <= 2 * 4 * 6 and not set_aside
     assert not any("class" in name for name in files)
