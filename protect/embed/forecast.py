@@ -8,7 +8,18 @@ from dataclasses import dataclass
 
 from protect.errors import InputError
 from protect.release.plan import Options, check_range
-from protect.release.power import INTERVAL, WANTED, Law, Power, Run, alike, fit, measured_runs, summary
+from protect.release.power import (
+    INTERVAL,
+    WANTED,
+    Law,
+    Power,
+    Run,
+    alike,
+    fit,
+    measured_runs,
+    strength_options,
+    summary,
+)
 
 METHODS = ("lora", "full")
 _HARDLY = 0.5
@@ -94,7 +105,8 @@ def forecast(options: Options, carriers: int, expectation: Expectation) -> Forec
         expectation: how a thief is expected to train.
     """
     known = measured_runs() if expectation.runs is None else list(expectation.runs)
-    near = alike(known, options.family, options.alignment_name, expectation.method, dict(options.family_options))
+    strength = strength_options(options.family, options.family_options)
+    near = alike(known, options.family, options.alignment_name, expectation.method, strength)
     sightings = carriers * expectation.passes
     law = fit(near) if near else None
     power, basis = _within(law, sightings, near, expectation)

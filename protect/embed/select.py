@@ -19,7 +19,7 @@ from protect.keys.store import Store
 from protect.keys.tree import KeyTree
 from protect.marks import make_family
 from protect.marks.family import MarkFamily
-from protect.pixels.embedded import embedded_captions
+from protect.pixels.captions import embedded_captions
 from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba
 from protect.progress import Progress, no_progress
 from protect.release.plan import Options

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protect.errors import InputError
+from protect.keys.store import KINDS
+from protect.marks import family_class
 from protect.marks.family import FamilyOptions
 
 RUN_FILE = "run.json"
@@ -132,6 +134,12 @@ def alike(runs: Sequence[Run], family: str, alignment: str, method: str, options
 
     near = [run for run in runs if (run.family, run.method, run.options) == (family, method, options)]
     return [run for run in near if kind(run.alignment) == kind(alignment)]
+
+
+def strength_options(family: str, options: FamilyOptions) -> FamilyOptions:
+    """The options that make a family another one to learn: those that differ from its defaults and name no store."""
+    kind = family_class(family)
+    return {name: value for name, value in options.items() if name not in KINDS and value != getattr(kind, name, None)}
 
 
 def measured_runs() -> list[Run]:

@@ -256,9 +256,9 @@ def from_json(data: bytes, source: Path) -> Release:
         digest, stored = release.questions_digest if release.questions else None, row["questions_digest"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseError(f"{source}: damaged release record ({error})", "Restore it from a backup.") from None
+    if release.id != row["id"]:
+        raise ReleaseError(f"{source}: the record does not match its commitment {row['id']}", "Restore a backup.")
     committed = release.questions_committed
     if digest != stored or (digest and committed and digest != committed):
         raise ReleaseError(f"{source}: the questions are not those of release {row['id']}", "Restore a backup.")
-    if release.id != row["id"]:
-        raise ReleaseError(f"{source}: the record does not match its commitment {row['id']}", "Restore a backup.")
     return release
