@@ -137,7 +137,7 @@ def _at_the_end(kind: Kind, phrase: str, body: str) -> tuple[str, str]:
     if kind is Kind.TAGS:
         between = separator(body) or ", "
         return f"{body.removesuffix(between.strip()).rstrip()}{between}{phrase}", ""
-    text = without_trailer(body) or body
+    text = without_trailer(body)
     between = " " if kind is Kind.FRAGMENT and "," not in text else comma(body)
     return f"{text}{_unless_there(text, between)}{phrase}", body[len(text) :]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-
-from protect.alignments.words import words
+from string import punctuation
 
 LATIN, HAN, JAPANESE = "LATIN", "HAN", "JAPANESE"
 SPACELESS = frozenset({HAN, JAPANESE, "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "YI"})
@@ -77,7 +76,7 @@ def comma(text: str) -> str:
 def not_english(caption: str) -> str | None:
     """What a caption is written in if a description in English would stand oddly in it, else None.
 
-    Languages in Latin letters are told by the small words that hold sentences together.
+    Languages in Latin letters are told by the small words that hold sentences together, where they are no names.
 
     >>> not_english("一只红色的风筝"), not_english("Drachen über der Stadt und dem Meer"), not_english("kites, Paris")
     ('Chinese characters', 'another language', None)
@@ -85,6 +84,6 @@ def not_english(caption: str) -> str | None:
     script = main_script(caption)
     if script not in (LATIN, ""):
         return _TOLD.get(script, f"{script.capitalize()} letters")
-    found = set(words(caption))
+    found = {word.strip(punctuation) for word in caption.split()}
     other = len(found & _OTHER_LANGUAGES)
     return "another language" if other > 1 and other > len(found & _ENGLISH) else None

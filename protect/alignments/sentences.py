@@ -7,12 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 _OPENING = "\"'“‘«„([（【「『"
-_CLOSING = "\"'”’»“)]）】」』"
+_CLOSING = "\"'”’»)]）】」』"
 _STOPS = ".!?…。！？｡।۔؟"
-_ENDING = re.compile(
-    rf"[ \u00a0]*(?P<stops>[{_STOPS}]+)(?P<closers>[{re.escape(_CLOSING)}]*)"
-    r"(?:(?=\s)|(?<=[。！？｡」』）】])|$)"
-)
+_WIDE_STOPS = "。！？｡"
+"""Marks that no space follows."""
+_ENDING = re.compile(rf"[ \u00a0]*(?P<stops>[{_STOPS}]+)[{re.escape(_CLOSING)}]*")
 _ABBREVIATION = re.compile(
     r"(?:\w\.)+\w|approx|art|ave|ca|capt|cf|co|corp|dr|ed|est|etc|feat|fig|ft|gen|gov|inc|jr|ltd|mr|mrs|ms|mt|no|nr|prof|"
     r"rev|sen|sgt|sr|st|vol|vs",
@@ -20,7 +19,7 @@ _ABBREVIATION = re.compile(
 )
 _SEPARATORS = {"|": 2, ",": 3, "，": 3, "、": 3, "،": 3, ";": 3, "；": 3}
 """Marks between tags, and how many tags make a list."""
-_LONGEST_TAG, _LONGEST_UNSPACED_TAG, _LONG_TAGS = 4, 12, 0.2
+_LONGEST_TAG, _LONGEST_UNSPACED_TAG, _LONG_TAGS = 5, 12, 0.2
 """Words and characters of a tag, and the share of tags that may have more."""
 _NOT_A_TAG = re.compile(r"(?:and|or|but|with|while|which|who|where|as|when|that|und|et|y)\b", re.IGNORECASE)
 _VERB = re.compile(
@@ -51,10 +50,12 @@ def endings(text: str) -> list[Ending]:
     """
     found: list[Ending] = []
     for match in _ENDING.finditer(text):
-        said = text[found[-1].end if found else 0 : match.start()]
-        if not any(c.isalnum() for c in said) or text[match.end() :].lstrip()[:1].islower():
+        said, rest = text[found[-1].end if found else 0 : match.start()], text[match.end() :]
+        if rest and not rest[0].isspace() and match["stops"][-1] not in _WIDE_STOPS:
             continue
-        if match["stops"] == "." and _abbreviated(said, last=match.end() == len(text)):
+        if not any(c.isalnum() for c in said) or rest.lstrip()[:1].islower():
+            continue
+        if match["stops"] == "." and _abbreviated(said, last=not rest):
             continue
         found.append(Ending(match.start(), match.span("stops"), match.end()))
     return found
@@ -64,7 +65,7 @@ def _abbreviated(before: str, last: bool) -> bool:
     word = before.rsplit(maxsplit=1)[-1].lstrip(_OPENING) if before.strip() else ""
     if _ABBREVIATION.fullmatch(word):
         return True
-    initial = len(word) == 1 and word.isupper() and word != "I"
+    initial = len(word) == 1 and word.isalpha() and word != "I"
     return not last and (initial or (word.isdecimal() and len(word) < 3))
 
 
@@ -116,9 +117,10 @@ def is_clause(text: str) -> bool:
 
 
 def without_trailer(text: str) -> str:
-    """A text without the tags and addresses that stand behind its words.
+    """A text without the tags and addresses that stand behind its words; the text itself if it is nothing else.
 
     >>> without_trailer("a red kite #sea @ann https://example.org")
     'a red kite'
     """
-    return _TRAILER.sub("", text)
+    shorter = _TRAILER.sub("", text)
+    return text if shorter.startswith(("#", "@", "http", "www.")) else shorter

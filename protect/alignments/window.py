@@ -70,17 +70,16 @@ def readable(caption: str, window: int = WINDOW) -> str:
 
 
 def window_warning(captions: Iterable[str], window: int = WINDOW) -> str | None:
-    """One sentence for people if some captions may not be read to their end, else None.
+    """One sentence for people if the longest caption may not be read to its end, else None.
 
     Args:
-        captions: as models get them.
+        captions: all, a sample of them, or the longest.
         window: tokens that the model reads, start and end among them.
     """
-    lengths = [tokens(caption) + _ENDS for caption in captions]
-    long = sum(length > window for length in lengths)
-    if not long:
+    longest = max((tokens(caption) + _ENDS for caption in captions), default=0)
+    if longest <= window:
         return None
     return (
-        f"{long} of the {len(lengths)} captions may take more than the {window} tokens that the text encoder reads "
-        f"(the longest up to {max(lengths)}): what stands at their end is not learned."
+        f"the longest caption may take {longest} tokens, and the text encoder reads {window}: what stands behind "
+        "them is not learned; triggers and descriptions go where they are read."
     )
