@@ -32,9 +32,9 @@ _ENGLISH, _OTHER_LANGUAGES = (
     for small in (
         "the of with and on at by is are from for to over under near behind this that his her its their above below "
         "front beside between through into",
-        "der das und ein eine einem einen einer mit auf im ist von für vor le les des une du avec et dans sur un est "
+        "der das und ein eine einem einen einer mit auf im von für bei zur le les des une du avec et dans sur un est "
         "aux el los las una con y del sobre il lo gli di nel che della la de os uma com em na da het een van met op "
-        "voor og och på med som ett i w się bir ve yang dan",
+        "voor og och på med ett i w się bir ve yang dan",
     )
 )
 """Words that hold sentences together; none of the second kind is common in English."""

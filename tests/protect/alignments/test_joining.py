@@ -19,7 +19,7 @@ from protect.alignments.sentences import endings, separator
 from protect.alignments.window import fits, tokens
 from protect.alignments.words import words
 
-_LINES = Path(__file__).with_name("joined_captions.tsv").read_text(encoding="utf-8").splitlines()
+_LINES = Path(__file__).with_name("joined_captions.txt").read_text(encoding="utf-8").splitlines()
 JOINED = [tuple(row) for row in csv.reader(_LINES, delimiter="\t", quoting=csv.QUOTE_NONE)]
 """Kind, caption, with a rare word before it, between a pair and a description (or what it is written in)."""
 PHRASE = "on a background that is reddish at the left and bluish at the top"
