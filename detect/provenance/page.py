@@ -66,6 +66,7 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
         path,
         "detect.reports",
         "passive.html.j2",
+        mode=0o600,
         verdict=verdict,
         rows=rows,
         accuracies=accuracies,
@@ -88,7 +89,8 @@ def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    pages.write_page(path, "detect.reports", "tags.html.j2", parts=[_tag_view(verdict) for verdict in verdicts])
+    parts = [_tag_view(verdict) for verdict in verdicts]
+    pages.write_page(path, "detect.reports", "tags.html.j2", mode=0o600, parts=parts)
 
 
 def _tag_view(verdict: TagVerdict) -> _TagView:

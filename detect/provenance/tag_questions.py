@@ -13,7 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from protect.pixels.picture import PictureError, read_rgba
 
 from detect.suspects.classifiers.answers import write_queries
 from detect.trial.judge import check_testable
@@ -25,6 +24,7 @@ from protect.formats.record import Record, SetAside, normalised
 from protect.formats.survey import may_change
 from protect.marks.family import MarkFamily, Pixels
 from protect.pixels.measure import on_white, picture_at
+from protect.pixels.picture import PictureError, read_rgba
 from protect.release.bound import BoundRelease, BoundSlot
 
 _SPARE = 32

@@ -120,6 +120,7 @@ def write_report(
         path,
         "detect.reports",
         "trial.html.j2",
+        mode=0o600,
         title=title,
         lead=lead,
         galleries=[_gallery(gallery) for gallery in galleries],

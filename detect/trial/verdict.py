@@ -91,7 +91,7 @@ class Verdict:
             return ()
         return (
             f"In {self.truncated} of {self.asked_with_trigger} questions the trigger, or a part of it, lies beyond the "
-            "suspect's text window: the suspect never read it. Shorter captions would have to be committed to.",
+            "suspect's text window: the suspect never read it. These captions are too long for this suspect.",
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def test_report_shows_pictures_and_numbers(tmp_path: Path, keyring: Keyring, cac
     assert bound.release.id in page and "a &lt;b&gt;" in page and "Title &amp; more" in page
     assert bound.release.secret.hex() not in page and not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert "This keyring holds 1." in page
+    assert (tmp_path / "report.html").stat().st_mode & 0o077 == 0, "it shows marks and triggers"
 
 
 def test_report_of_a_failure_still_stands(tmp_path: Path, keyring: Keyring, cache: Path) -> None:

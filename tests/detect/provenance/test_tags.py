@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from detect.provenance.page import write_tags_page
 from detect.provenance.tag_questions import Original, all_questions, open_original, written_questions
 from detect.provenance.tags import TagVerdict, detect_tags, label_evidence, pull
 from detect.suspects.classifiers.classes import Aligned
@@ -17,6 +18,7 @@ from protect.embed.write import embed
 from protect.errors import InputError, SuspectError
 from protect.evidence import running_evidence
 from protect.formats.dataset_format import ReadOptions
+from protect.formats.record import SetAside
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks.family import Pixels
@@ -79,6 +81,17 @@ def test_guilt_is_found_from_labels_alone(
     assert np.mean([s.evidence.p_value == pytest.approx(1 / CLASSES) for s in verdict.slots]) >= 0.75
     assert verdict.as_json()["slots"][0]["drawn"] == bound.slots[0].trigger
     assert verdict.as_json()["commitments_held"] == 1 and "commitments in the keyring: 1" in verdict.in_words()
+
+
+def test_the_page_shows_what_was_asked_and_only_to_its_owner(
+    tmp_path: Path, bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
+) -> None:
+    verdict = detect_tags(bound, Fake("guilty", bound), original, keyring, cache)
+    aside = replace(verdict, set_aside=(SetAside("a <b>.png", "not a picture"),))
+    write_tags_page(tmp_path / "tags.html", [verdict, aside])
+    page = (tmp_path / "tags.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2 * len(verdict.slots) and "evidence" in page and "a &lt;b&gt;.png" in page
+    assert bound.release.secret.hex() not in page and (tmp_path / "tags.html").stat().st_mode & 0o077 == 0
 
 
 def test_another_key_is_not_found(
