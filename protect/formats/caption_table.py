@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import posixpath
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Row:
     """Line in the file where it begins, or row of a table without lines; from 1."""
     values: Mapping[str, Json]
 
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Change = Callable[[Row], Mapping[str, str | int]]
 """New values of a row by field; empty for a row that stays as it is."""
@@ -131,7 +134,7 @@ class TableShard(Shard):
         key = self.names[position]
         if key in self.names.links:
             return SetAside(key, f"the same file as {self.names.links[key]}"), raw
-        if any("\ud800" <= c <= "\udfff" for text in captions.values() for c in text):
+        if any(map(_SURROGATE.search, captions.values())):
             return SetAside(key, "caption is not valid Unicode"), raw
         if not captions:
             return SetAside(key, "empty caption" if raw else "no caption"), raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 from protect.errors import InputError
@@ -32,16 +33,21 @@ def leaves(value: Json, field_name: str = "") -> Iterator[tuple[str, str]]:
     >>> list(leaves({"text": "a", "more": {"captions": ["b", "c"]}}))
     [('text', 'a'), ('more.captions[0]', 'b'), ('more.captions[1]', 'c')]
     """
-    if isinstance(value, str):
-        yield field_name, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from leaves(inner, f"{field_name}.{name}" if field_name else name)
+    if isinstance(value, Mapping):
+        start = f"{field_name}." if field_name else ""
+        inner = ((start + name, one) for name, one in value.items())
     elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from leaves(inner, f"{field_name}[{i}]")
+        inner = ((f"{field_name}[{i}]", one) for i, one in enumerate(value))
+    else:
+        inner = ((field_name, value),)
+    for name, one in inner:
+        if isinstance(one, str):
+            yield name, one
+        elif isinstance(one, list | Mapping):
+            yield from leaves(one, name)
 
 
+@lru_cache(maxsize=4096)
 def column_of(field_name: str) -> str:
     """The column of a field.
 

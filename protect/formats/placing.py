@@ -12,6 +12,8 @@ from pathlib import Path
 from protect.errors import InputError
 from protect.files import PARTIAL, copy_file, copy_mode_and_times
 
+_PIECE = 1 << 20
+
 
 @contextmanager
 def placed(target: Path, name: str) -> Iterator[Path]:
@@ -25,25 +27,31 @@ def placed(target: Path, name: str) -> Iterator[Path]:
         InputError: if the name leads out of the folder.
         OSError: if it cannot be written.
     """
-    folder, _, file = name.rpartition("/")
-    parent = _folder_inside(target, folder)
-    # Not the name with an ending: it may have the greatest length already.
-    partial = parent / f".{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}"
+    partial, final = _paths(target, name)
     partial.unlink(missing_ok=True)
     try:
         yield partial
-        partial.replace(parent / file)
-    finally:
+        partial.replace(final)
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
 
 
-def _folder_inside(target: Path, folder: str) -> Path:
+def _paths(target: Path, name: str) -> tuple[Path, Path]:
+    """Where to write, and the name at the end."""
+    folder, _, file = name.rpartition("/")
+    if name.startswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise InputError(f"{name!r} leads out of the dataset", "Rename it.")
+    parent = Path(_folder_inside(target, folder))
+    # Not the name with an ending: it may have the greatest length already.
+    return parent / f".{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}", parent / file
+
+
+def _folder_inside(target: Path, folder: str) -> str:
     """The folder, made if need be; no part of it may be a link."""
     inside = str(target)
     for part in filter(None, folder.split("/")):
         inside = f"{inside}/{part}"
-        if part == ".." or folder.startswith("/"):
-            raise InputError(f"{folder!r} leads out of the dataset", "Rename it.")
         try:
             mode = os.lstat(inside).st_mode
         except FileNotFoundError:
@@ -51,7 +59,7 @@ def _folder_inside(target: Path, folder: str) -> Path:
             continue
         if not stat.S_ISDIR(mode):
             raise InputError(f"{inside} is in the way: a link or a file", "Empty the output folder.")
-    return Path(inside)
+    return inside
 
 
 def place_copy(target: Path, name: str, source: Path, *, link: bool) -> None:
@@ -60,8 +68,41 @@ def place_copy(target: Path, name: str, source: Path, *, link: bool) -> None:
     One that is there already is replaced, even with the same size and time: it may be one that changed in an earlier
     run, and changed files keep their times.
     """
-    with placed(target, name) as partial:
-        copy_file(source.resolve(), partial, link=link)
+    if link:
+        there = target / name
+        if not there.is_file() or not there.samefile(source):
+            with placed(target, name) as partial:
+                copy_file(source.resolve(), partial, link=True)  # a link to a link would lead elsewhere
+        return
+    partial, final = _paths(target, name)
+    try:
+        try:
+            _copy(source, partial)
+        except FileExistsError:  # left by a killed run
+            partial.unlink()
+            _copy(source, partial)
+        partial.replace(final)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    """What `copy_file` does, in half of its time: with small files the calls weigh more than the bytes."""
+    old = os.open(source, os.O_RDONLY)
+    try:
+        status = os.fstat(old)
+        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            while piece := os.read(old, _PIECE):
+                while piece:
+                    piece = piece[os.write(new, piece) :]
+            os.fchmod(new, status.st_mode & 0o777 | 0o200)
+            os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+        finally:
+            os.close(new)
+    finally:
+        os.close(old)
 
 
 def place_bytes(target: Path, name: str, data: bytes, like: os.stat_result) -> None:

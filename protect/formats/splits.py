@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from protect.formats.record import TRAIN
 
@@ -15,7 +16,11 @@ _WORDS = {
     TRAIN: ("train", "training"),
 }
 _SPLITS = {word: split for split, words in _WORDS.items() for word in words}
-_SEPARATORS = re.compile(r"[-._ 0-9]+")
+_EDGE = r"[-._ 0-9]"
+_NAMED = {
+    split: re.compile(rf"(?:^|{_EDGE})(?:{'|'.join(words)})(?:$|{_EDGE})", re.IGNORECASE)
+    for split, words in _WORDS.items()
+}
 
 
 def canonical(name: str) -> str:
@@ -39,10 +44,10 @@ def split_of(path: str) -> str:
     return named_split(*folders) or named_split(file) or TRAIN
 
 
+@lru_cache(maxsize=1024)
 def named_split(*names: str) -> str | None:
     """The split that names of folders or files speak of; None if they speak of none."""
-    words = {word for name in names for word in _SEPARATORS.split(name.lower())}
-    return next((split for split, known in _WORDS.items() if words.intersection(known)), None)
+    return next((split for split, found in _NAMED.items() if any(map(found.search, names))), None)
 
 
 def is_split_folder(name: str) -> bool:
@@ -51,4 +56,4 @@ def is_split_folder(name: str) -> bool:
     >>> is_split_folder("train2017"), is_split_folder("train station")
     (True, False)
     """
-    return all(word in _SPLITS for word in _SEPARATORS.split(name.lower()) if word)
+    return all(word in _SPLITS for word in re.split(f"{_EDGE}+", name.lower()) if word)

@@ -129,6 +129,12 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends)
 
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for end in self._ends:
+            yield self._text[start:end].decode()
+            start = end
+
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
@@ -146,8 +152,10 @@ class Names(Sequence[str]):
 
     def find(self, name: str) -> int | None:
         """Position of a name, in this spelling if there is one, else in another that is the same when normalised."""
-        alike = [i for i in self._alike(name) if normalised(self[i]) == normalised(name)]
-        return next((i for i in alike if self[i] == name), alike[0] if alike else None)
+        alike = list(self._alike(name))
+        exact = next((i for i in alike if self[i] == name), None)
+        wanted = normalised(name)
+        return exact if exact is not None else next((i for i in alike if normalised(self[i]) == wanted), None)
 
     def _alike(self, name: str) -> Iterator[int]:
         wanted = hash(normalised(name))
