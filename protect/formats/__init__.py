@@ -10,6 +10,7 @@ from protect.errors import InputError
 from protect.formats.dataset_format import AS_IT_IS, Dataset, DatasetFormat, ReadOptions
 from protect.formats.folder import is_picture
 from protect.formats.metadata import ImageFolder, is_table
+from protect.formats.sidecar import twin_names
 from protect.formats.walk import walk
 
 FORMATS = (
@@ -72,8 +73,9 @@ def _folder(path: Path, options: ReadOptions) -> Dataset:
     _refuse_cache(root)
     names = walk(root)
     tables = [name for name in names if is_table(name)]
+    twins = [name for name, _ in twin_names(names)]
     matching = [found for found in _loaded(FORMATS) if found.matches(root, names)]
-    matching += [found for found in _loaded(SHARDED) if found.matches(root, names.without(tables))]
+    matching += [found for found in _loaded(SHARDED) if found.matches(root, names.without((*tables, *twins)))]
     if len(matching) > 1:
         # Only one would get the triggers, and comparing the two would list all carriers.
         raise InputError(

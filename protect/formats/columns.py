@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -33,13 +33,12 @@ def leaves(value: Json, field_name: str = "") -> Iterator[tuple[str, str]]:
     >>> list(leaves({"text": "a", "more": {"captions": ["b", "c"]}}))
     [('text', 'a'), ('more.captions[0]', 'b'), ('more.captions[1]', 'c')]
     """
+    inner: Iterable[tuple[str, Json]] = ((field_name, value),)
     if isinstance(value, Mapping):
         start = f"{field_name}." if field_name else ""
         inner = ((start + name, one) for name, one in value.items())
     elif isinstance(value, list):
         inner = ((f"{field_name}[{i}]", one) for i, one in enumerate(value))
-    else:
-        inner = ((field_name, value),)
     for name, one in inner:
         if isinstance(one, str):
             yield name, one

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -64,11 +64,15 @@ class FileRun(Shard):
         """Copy what does not change, write what does."""
         for group in self.groups():
             for path, data in self.contents(group, edits):
-                source = self.root / path
-                if data is None:
-                    place_copy(target, path, source, link=link)
-                else:
-                    place_bytes(target, path, data, source.stat())
+                self.place(target, path, data, link=link)
+
+    def place(self, target: Path, path: str, data: bytes | None, *, link: bool) -> None:
+        """One file with its content as released; None if it does not change."""
+        source = self.root / path
+        if data is None:
+            place_copy(target, path, source, link=link)
+        else:
+            place_bytes(target, path, data, source.stat())
 
 
 RunKind = Callable[[Path, Names, range, str, int], FileRun]
@@ -86,6 +90,7 @@ class FolderDataset(Dataset):
         run: makes a run of files.
         tables: shards that hold captions.
         sidecars: endings of files beside a picture that hold its captions.
+        undivided: folders of which each is one run.
     """
 
     def __init__(
@@ -98,9 +103,10 @@ class FolderDataset(Dataset):
         run: RunKind = FileRun,
         tables: Sequence[Shard] = (),
         sidecars: frozenset[str] = frozenset(),
+        undivided: Container[str] = (),
     ) -> None:
         self.format, self.root, self.options, self.names = name, root, options, names
-        self._run, self._tables, self._sidecars = run, tuple(tables), sidecars
+        self._run, self._tables, self._sidecars, self._undivided = run, tuple(tables), sidecars, undivided
 
     @property
     def left_out(self) -> Sequence[LeftOut]:
@@ -114,7 +120,7 @@ class FolderDataset(Dataset):
 
     @cached_property
     def _shards(self) -> tuple[Shard, ...]:
-        return (*self._tables, *runs(self.root, self._copied, self._run))
+        return (*self._tables, *runs(self.root, self._copied, self._run, self._undivided))
 
     @cached_property
     def _copied(self) -> Names:
@@ -143,20 +149,29 @@ def without_traces(names: Names, tables: Iterable[str] = ()) -> Names:
     return others.without((one.path for one in found), tuple(summed_up(found)))
 
 
-def runs(root: Path, names: Names, kind: RunKind) -> Iterator[FileRun]:
-    """Cut the files into runs. A run's name changes with its files, their sizes and times."""
+def runs(root: Path, names: Names, kind: RunKind, undivided: Container[str] = ()) -> Iterator[FileRun]:
+    """Cut the files into runs. A run's name changes with its files, their sizes and times.
+
+    Args:
+        root: the folder.
+        names: its files.
+        kind: makes a run.
+        undivided: folders of which each is one run, however large; they hold no folders of pictures.
+    """
     number = itertools.count()
     start = size = 0
     digest = hashlib.blake2b(digest_size=6)
-    last = None
+    last = last_whole = ""
     for i, path in enumerate(names):
-        current = stem(path)
-        if current != last and (i - start >= MOST_FILES or size >= MOST_BYTES):
+        current, folder = stem(path), posixpath.dirname(path)
+        whole = folder if folder in undivided else ""
+        full = not whole and current != last and (i - start >= MOST_FILES or size >= MOST_BYTES)
+        if i > start and (full or whole != last_whole):
             yield kind(root, names, range(start, i), f"files-{next(number):05}-{digest.hexdigest()}", size)
             start, size, digest = i, 0, hashlib.blake2b(digest_size=6)
         status = os.stat(f"{root}/{path}")  # noqa: PTH116 - once for every file: a path object takes longer
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         size += status.st_size
-        last = current
+        last, last_whole = current, whole
     if len(names) > start:
         yield kind(root, names, range(start, len(names)), f"files-{next(number):05}-{digest.hexdigest()}", size)
