@@ -80,6 +80,7 @@ def select(
             keys=keys,
             obstacles=_obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
             descriptions=family.descriptions,
+            leave=dataset.options.leave_captions,
         )
     )
     decoys = options.decoys if drawn.decoys is None else drawn.decoys
