@@ -1,1 +1,1 @@
-"""Measure what a mark survives."""
+"""Measure what a mark survives: attacks at every link between a released dataset and the answers of a model."""

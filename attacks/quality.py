@@ -11,7 +11,7 @@ from diffusers import DDPMScheduler
 from PIL import Image, ImageOps
 
 from detect.suspects.images.pipeline import native_size
-from detect.training.finetune import prediction_target
+from detect.training.trainer import prediction_target
 from protect.marks.family import Array, Pixels
 
 _BATCH = 16
@@ -21,12 +21,17 @@ _TIMES = (0.1, 0.25, 0.4, 0.6, 0.8)
 """Shares of the way to noise at which losses are measured."""
 
 
+def as_tensor(pictures: Sequence[Pixels], device: Any) -> torch.Tensor:
+    """RGB pictures of one size (H, W, 3) as networks take them: float (n, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
+
+
 def _latents(pipeline: Any, pictures: Sequence[Pixels]) -> torch.Tensor:
     """Scaled latents of RGB pictures (H, W, 3) at the pipeline's own size."""
     side = native_size(pipeline) or min(pictures[0].shape[:2])
-    pixels = np.stack([np.asarray(ImageOps.fit(Image.fromarray(p), (side, side))) for p in pictures])
-    scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(pipeline.device).float() / 127.5 - 1
-    return torch.as_tensor(pipeline.vae.encode(scaled).latent_dist.mode() * pipeline.vae.config.scaling_factor)
+    fitted = [np.asarray(ImageOps.fit(Image.fromarray(p), (side, side))) for p in pictures]
+    latents = pipeline.vae.encode(as_tensor(fitted, pipeline.device)).latent_dist.mode()
+    return torch.as_tensor(latents * pipeline.vae.config.scaling_factor)
 
 
 def _context(pipeline: Any, captions: Sequence[str]) -> torch.Tensor:

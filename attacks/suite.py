@@ -5,116 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from attacks.stages.attack import check_strength
+from attacks.cell import Cell
 from attacks.stages.registry import find_attack
-from protect.alignments import make_alignment
-from protect.alignments.description import Description
 from protect.errors import InputError
-from protect.marks import make_family
+from protect.keys.store import NO_STORE, Store
 from protect.marks.family import FamilyOptions
 from protect.release.plan import RECOMMENDED, Options
-
-PARTS = {"held-out": (0,), "clean": (1, 5, 9), "own": (2, 3, 4, 6, 7, 8, 10, 11)}
-"""Who has which of every twelve samples: two thirds are the owner's, a quarter the thief's besides."""
-LEAST = 48
-"""Samples without which there is nothing to split."""
-PLACES: dict[str, tuple[str, ...]] = {
-    "images": ("training", "outputs"),
-    "captions": ("training", "prompts"),
-    "dataset": ("training",),
-    "training": ("training",),
-    "model": ("model",),
-    "api": ("answers",),
-    "outputs": ("outputs",),
-}
-"""Where in the chain attacks of each kind can strike; the first is the default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One attack at one strength on one kind of release."""
-
-    attack: str
-    """Name, or "none"."""
-    strength: float
-    where: str = "training"
-    family: str = RECOMMENDED.family
-    alignment: str = RECOMMENDED.way
-    seed: int = 0
-    """Draws the throw-away key, the attack's randomness and training."""
-    innocent: bool = False
-    """Ask a model that learned from the unmarked original, attacked alike; it is the same for all keys."""
-
-    @property
-    def name(self) -> str:
-        """As a file name."""
-        place = "" if self.where == "training" else f"-{self.where}"
-        innocent = "-innocent" if self.innocent else ""
-        return f"{self.attack}-{self.strength:g}{place}-{self.family}-{self.alignment}-{self.seed}{innocent}"
-
-    @property
-    def trained(self) -> Cell:
-        """The cell whose model this one asks: what strikes after training shares the model that nothing struck."""
-        same = self if self.where == "training" else self.plain
-        return replace(same, family=RECOMMENDED.family, alignment=RECOMMENDED.way, seed=0) if self.innocent else same
-
-    @property
-    def plain(self) -> Cell:
-        """The same without attack."""
-        return replace(self, attack="none", strength=0.0, where="training")
-
-    def check(self, options: FamilyOptions) -> None:
-        """Refuse what cannot be run.
-
-        Args:
-            options: of the family.
-
-        Raises:
-            InputError: naming the value and what is allowed.
-        """
-        check_strength(self.strength)
-        if self.attack == "none" and self.strength > 0:
-            raise InputError(f"strength {self.strength:g} of no attack", "Write strength = 0.")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed} is negative", "Allowed: 0 or more.")
-        _check_release(self.family, self.alignment, options)
-        places = ("training",) if self.attack == "none" else PLACES[find_attack(self.attack).kind]
-        if self.where not in places:
-            raise InputError(
-                f"attack {self.attack!r} cannot strike where = {self.where!r}", f"Allowed: {', '.join(places)}."
-            )
-
-
-def _check_release(family: str, alignment: str, options: FamilyOptions) -> None:
-    law, way = make_family(family, options), make_alignment(alignment)
-    if way.for_classifiers or not (law.alone or way.twinned):
-        raise InputError(f"family {family!r} cannot be measured with alignment {alignment!r}", "See: protect ls")
-    if isinstance(way, Description) and not law.descriptions:
-        raise InputError(f"family {family!r} cannot be described", "Use another alignment.")
-
-
-def check_needs(cell: Cell, method: str, captioner: Path | None) -> None:
-    """Refuse a cell that cannot be run with what there is.
-
-    Raises:
-        InputError: naming the option that is missing.
-    """
-    if cell.attack == "lower-rank" and method != "lora":
-        raise InputError("lower-rank strikes a LoRA, and thieves train fully here", "Give --method lora.")
-    if cell.attack == "recaption-model" and captioner is None:
-        raise InputError("recaption-model needs a model", "Give --captioner FOLDER; recaption needs none.")
-    if captioner is not None and not captioner.is_dir():
-        raise InputError(f"{captioner} is not a folder", "Give --captioner the folder of an image-to-text model.")
-
-
-def place_of(attack: str) -> str:
-    """Where an attack strikes unless told otherwise."""
-    return "training" if attack == "none" else PLACES[find_attack(attack).kind][0]
-
 
 STANDARD: tuple[tuple[str, float, str], ...] = (
     ("none", 0, "training"),
@@ -162,22 +62,37 @@ STANDARD: tuple[tuple[str, float, str], ...] = (
 
 
 def standard(
-    seeds: Iterable[int] = (0,), family: str = RECOMMENDED.family, alignment: str = RECOMMENDED.way
+    seeds: Iterable[int] = (0,), family: str = RECOMMENDED.family, alignment: str = RECOMMENDED.alignment_name
 ) -> list[Cell]:
     """The standard suite on a kind of release."""
-    return [Cell(*struck, family, alignment, seed) for seed in seeds for struck in STANDARD]
+    return [Cell(*row, family, alignment, seed) for seed in seeds for row in STANDARD]
 
 
-def read_suite(path: Path, options: Mapping[str, FamilyOptions]) -> list[Cell]:
+def read_suite(path: Path, options: Mapping[str, FamilyOptions], store: Store = NO_STORE) -> list[Cell]:
     """The cells of a plan file in TOML: tables `[[cell]]` with `attack`, `strength` (number or list) and more.
 
     Args:
         path: the file.
         options: of families that take or need some.
+        store: the pools and bases that they may name.
 
     Raises:
         InputError: with the line, if the file is no TOML; with the cell, if a value is not allowed.
     """
+    found: list[Cell] = []
+    for table, line in _tables(path):
+        try:
+            found += _cells(table, options, store)
+        except InputError as error:
+            raise InputError(f"{path}, line {line}: {error.what}", error.advice) from None
+    names = [c.name for c in found]
+    if doubled := sorted({n for n in names if names.count(n) > 1}):
+        raise InputError(f"{path} asks for {doubled[0]} twice", "Take one out.")
+    return found
+
+
+def _tables(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """The tables of a plan file, each with the line where it begins."""
     try:
         text = path.read_text(encoding="utf-8")
         plan = tomllib.loads(text)
@@ -189,47 +104,44 @@ def read_suite(path: Path, options: Mapping[str, FamilyOptions]) -> list[Cell]:
     tables = plan.get("cell", [])
     if not isinstance(tables, list) or not tables or set(plan) != {"cell"} or len(lines) != len(tables):
         raise InputError(f"{path} holds {', '.join(plan) or 'nothing'}", "Write tables [[cell]] and nothing else.")
-    found: list[Cell] = []
-    for table, line in zip(tables, lines, strict=True):
-        try:
-            cells = list(_cells(table, options))
-            if not cells:
-                raise InputError("no strength is given", "Write one, or a list of them.")
-            found += cells
-        except InputError as error:
-            raise InputError(f"{path}, line {line}: {error.what}", error.advice) from None
-    names = [c.name for c in found]
-    if doubled := sorted({n for n in names if names.count(n) > 1}):
-        raise InputError(f"{path} asks for {doubled[0]} twice", "Take one out.")
-    return found
+    return zip(tables, lines, strict=True)
 
 
-_FIELDS: dict[str, Any] = {
-    "attack": str,
-    "strength": (int, float, list),
-    "where": str,
-    "family": str,
-    "alignment": str,
-    "seed": int,
-    "innocent": bool,
-}
+_KINDS: dict[str, tuple[type, ...]] = {"strength": (int, float, list), "seed": (int,), "innocent": (bool,)}
+"""Types of a cell's values in TOML; all others are text."""
 
 
-def _cells(table: dict[str, Any], options: Mapping[str, FamilyOptions]) -> Iterator[Cell]:
-    if unknown := sorted(set(table) - set(_FIELDS)):
-        raise InputError(f"unknown key {unknown[0]!r}", f"Allowed: {', '.join(_FIELDS)}.")
-    for key, kind in _FIELDS.items():
-        if key in table and (not isinstance(table[key], kind) or isinstance(table[key], bool) != (kind is bool)):
-            raise InputError(f"{key} = {table[key]!r} is of the wrong kind", "Names are text, strengths are numbers.")
+def _cells(table: Mapping[str, Any], options: Mapping[str, FamilyOptions], store: Store) -> list[Cell]:
+    """The cells of one table, one for each strength."""
+    _check_kinds(table)
+    strengths = table["strength"] if isinstance(table["strength"], list) else [table["strength"]]
+    if not strengths:
+        raise InputError("no strength is given", "Write one, or a list of them.")
+    family = table.get("family", RECOMMENDED.family)
+    own = options.get(family, {})
+    usual = {
+        "where": find_attack(table["attack"]).places[0],
+        "alignment": Options(family=family, family_options=own).alignment_name,
+    }
+    cells = [Cell(**{**usual, **table, "strength": _number(strength)}) for strength in strengths]
+    for cell in cells:
+        cell.check(own, store)
+    return cells
+
+
+def _check_kinds(table: Mapping[str, Any]) -> None:
+    names = [field.name for field in fields(Cell)]
+    if unknown := sorted(set(table) - set(names)):
+        raise InputError(f"unknown key {unknown[0]!r}", f"Allowed: {', '.join(names)}.")
+    for key, value in table.items():
+        kinds = _KINDS.get(key, (str,))
+        if not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,)):
+            raise InputError(f"{key} = {value!r} is of the wrong kind", "Names are text, strengths are numbers.")
     if not {"attack", "strength"} <= set(table):
         raise InputError("a cell lacks 'attack' or 'strength'", "Give both.")
-    strengths = table["strength"] if isinstance(table["strength"], list) else [table["strength"]]
-    for strength in strengths:
-        if not isinstance(strength, (int, float)) or isinstance(strength, bool):
-            raise InputError(f"strength {strength!r} is no number", "Allowed: 0 to 1.")
-        family = table.get("family", RECOMMENDED.family)
-        own = options.get(family, {})
-        usual = {"where": place_of(table["attack"]), "alignment": Options(family=family, family_options=own).way}
-        cell = Cell(**{**usual, **table, "strength": float(strength)})
-        cell.check(own)
-        yield cell
+
+
+def _number(strength: object) -> float:
+    if not isinstance(strength, (int, float)) or isinstance(strength, bool):
+        raise InputError(f"strength {strength!r} is no number", "Allowed: 0 to 1.")
+    return float(strength)

@@ -1,60 +1,37 @@
-"""`attacks run`: mark, attack, train as a thief would, detect; one cell after the other, each kept as JSON.
-
-The dataset is split: two thirds are the owner's, a quarter is clean data that the thief has besides, a twelfth is
-held out to measure what an attack costs him.
-"""
+"""The workshop: a folder in which cells are measured, and what they share: settings, parts, marked copies, paths."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from attacks.attacked_suspect import StruckSuspect
-from attacks.quality import denoising_losses, features, kernel_distance
-from attacks.stages.attack import (
-    CaptionAttack,
-    DatasetAttack,
-    ImageAttack,
-    Item,
-    Means,
-    ModelAttack,
-    Plain,
-    TrainingAttack,
-    armed,
-)
-from attacks.stages.model import tuned_pipeline, whole_pipeline
-from attacks.stages.registry import find_attack
-from attacks.stages.samples import read_items, same_item, write_items
-from attacks.suite import LEAST, PARTS, Cell, check_needs
-from detect.suspects.images import Query, Sampler, Suspect, check_base, is_pipeline, load_suspect
-from detect.suspects.images.pipeline import load_pipeline
-from detect.training.finetune import FinetuneOptions
-from detect.training.rehearse import protected_copy, stamp, train_suspect
-from detect.trial.answers import cached_outputs
-from detect.trial.judge import detect, versions
-from detect.trial.verdict import Verdict
-from protect.embed.verify import on_white
-from protect.embed.write import Progress, embed
+from attacks.cell import Cell
+from attacks.parts import divide
+from attacks.result import SCHEMA, CellResult, from_json
+from attacks.stages.attack import Resources
+from detect.suspects.images import check_base
+from detect.training.options import FinetuneOptions
+from detect.training.rehearse import protected_copy, stamp
+from protect.embed.write import embed
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
-from protect.formats import open_dataset
-from protect.keys.tree import prf_rng, secret_from_seed
-from protect.marks.family import Array, FamilyOptions
-from protect.pixels.images import png_bytes, psnr, read_rgba
+from protect.formats.dataset_format import AS_IT_IS, ReadOptions
+from protect.formats.record import SetAside
+from protect.keys.keyring import Keyring
+from protect.keys.store import KINDS, NO_STORE, Store
+from protect.keys.tree import secret_from_seed
+from protect.marks.family import FamilyOptions
+from protect.progress import Progress, no_progress
+from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
 
-SCHEMA = 3
 _TRIES = 50
 """Keys that are tried for each one wanted."""
-_HELD = 64
-"""Held-out captions for which pictures are drawn to measure their quality."""
+_STAMP = "attacks.json"
+_STEP, _RECIPIENT = 40, 48
+"""Bits by which the seeds of further keys and of recipients are shifted, so that no two are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,266 +49,179 @@ class Setting:
     """Folder of an image-to-text model, for those who caption anew with one."""
     family_options: Mapping[str, FamilyOptions] = field(default_factory=dict)
     """Options of families that take or need some."""
+    store: Store = NO_STORE
+    """Holds the pools and bases which these options name."""
+    reading: ReadOptions = AS_IT_IS
+    """What the owner says about the dataset."""
 
     def options(self, cell: Cell) -> Options:
         """How a cell's release is marked."""
         own = self.family_options.get(cell.family, {})
         return replace(self.embedding, family=cell.family, alignment=cell.alignment, family_options=own)
 
-
-def bind(setting: Setting, work: Path) -> None:
-    """Make the work folder, or see that it belongs to this setting.
-
-    Raises:
-        InputError: if the folder was made with another setting, or for something else.
-        SuspectError: if the base is no diffusers folder.
-    """
-    check_base(setting.base)
-    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "attacks.json").exists()):
-        raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
-    (work / "cells").mkdir(parents=True, exist_ok=True)
-    shared = asdict(setting.embedding) | {"family_options": dict(setting.family_options)}
-    del shared["family"], shared["alignment"]  # each cell's own
-    stamp(
-        work / "attacks.json",
-        {
+    def as_json(self) -> dict[str, object]:
+        """All that results depend on; family and alignment are each cell's own."""
+        shared = asdict(self.embedding) | {"family_options": dict(self.family_options)}
+        del shared["family"], shared["alignment"]
+        return {
             "schema": SCHEMA,
-            "dataset": str(setting.dataset.resolve()),
-            "base": str(setting.base.resolve()),
+            "dataset": str(self.dataset.resolve()),
+            "reading": asdict(self.reading),
+            "base": str(self.base.resolve()),
             "embedding": shared,
-            "tuning": asdict(setting.tuning),
-            "keys": setting.keys,
-            "captioner": setting.captioner and str(setting.captioner.resolve()),
-        },
-    )
-
-
-def run_cells(
-    cells: Sequence[Cell], setting: Setting, work: Path, progress: Progress = lambda *_: None
-) -> list[dict[str, Any]]:
-    """Measure cells; finished ones are read back, so a stopped run goes on where it was.
-
-    Args:
-        cells: what to measure.
-        setting: what they share.
-        work: folder for everything.
-        progress: told (stage, done, total).
-
-    Raises:
-        InputError: if the folder was made with another setting, or a cell cannot be run in this one.
-    """
-    for cell in cells:
-        check_needs(cell, setting.tuning.method, setting.captioner)
-    bind(setting, work)
-    found = []
-    for done, cell in enumerate(cells):
-        progress("cells", done, len(cells))
-        path = cell_path(cell, work)
-        if path.exists():
-            found.append(json.loads(path.read_bytes()))
-            continue
-        row = measure(cell, setting, work, progress)
-        if not any(test["verdict"] == "inconclusive" for test in row["tests"]):  # what failed is tried again
-            write_atomic(path, pretty_json(row))
-        found.append(row)
-    progress("cells", len(cells), len(cells))
-    return found
-
-
-def cell_path(cell: Cell, work: Path) -> Path:
-    """Where a measured cell is kept."""
-    return work / "cells" / f"{cell.name}.json"
-
-
-def split(dataset: Path, work: Path) -> None:
-    """Write the three parts of the dataset as folders.
-
-    Raises:
-        InputError: if it is too small, or a picture cannot be read.
-    """
-    if all((work / name).exists() for name in PARTS):
-        return
-    items = read_items(dataset)
-    if len(items) < LEAST:
-        raise InputError(f"{dataset} holds {len(items)} samples", f"Attacks are measured on {LEAST} or more.")
-    for name, places in PARTS.items():
-        write_items([item for i, item in enumerate(items) if i % 12 in places], work / name)
-
-
-def copy_of(
-    cell: Cell, setting: Setting, work: Path, progress: Progress, recipient: int = 0
-) -> tuple[list[Release], Path]:
-    """The releases of a cell's keys on the owner's part, one on top of the other, and the folder that holds all.
-
-    Each recipient's copy has keys of its own. A key whose trigger another one has is passed over, before any mark is
-    drawn: two marks under one trigger would be neither's.
-    """
-    name = f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else "")
-    home, options = Keyring((work / "keyring").absolute()), setting.options(cell)
-    folder, releases, triggers = work / "own", list[Release](), set[str]()
-    for number in range(_TRIES * setting.keys):
-        if len(releases) == setting.keys:
-            break
-        seed = cell.seed + (number << 40) + (recipient << 48)  # no other cell's
-        target = work / (name + (f"-key{number}" if number else ""))
-        if not target.exists():
-            drawn = embed(folder, target, options, home, secret=secret_from_seed(seed, "rehearsal"), dry_run=True)
-            if triggers & {slot.trigger for slot in drawn.release.slots} - {""}:
-                continue
-        release = protected_copy(folder, target, options, seed, home, progress)
-        releases, folder = [*releases, release], target
-        triggers |= {slot.trigger for slot in release.slots}
-    if len(releases) < setting.keys:
-        raise InputError(
-            f"only {len(releases)} of {setting.keys} keys have triggers of their own", "Use fewer --keys or --slots."
-        )
-    return releases, folder
-
-
-def measure(cell: Cell, setting: Setting, work: Path, progress: Progress) -> dict[str, Any]:
-    """One cell from the marked copy to the verdicts; copies and suspects are shared where they are the same."""
-    split(setting.dataset, work)
-    releases, marked = copy_of(cell, setting, work, progress)
-    trained = cell.trained
-    means = Means(
-        setting.base,
-        work / "clean",
-        lambda: copy_of(trained, setting, work, progress, 1)[1],
-        setting.tuning,
-        setting.device,
-        setting.captioner,
-    )
-    attack = None if cell.attack == "none" else armed(find_attack(cell.attack), means)
-    copy = work / "own" if cell.innocent else marked
-    if isinstance(attack, ImageAttack):
-        _example(cell, attack, marked / releases[0].carriers[0].key, work)
-    model, left = _model(cell, attack, copy, setting, work, progress)
-    suspect = load_suspect(model, base=None if is_pipeline(model) else setting.base, device=setting.device)
-    struck = None
-    if cell.where not in ("training", "model"):
-        captions = [s.caption for s in open_dataset(copy).listing.samples] if cell.where == "prompts" else []
-        suspect = struck = StruckSuspect(suspect, attack, cell.strength, captions, work / "cache")  # type: ignore[arg-type]
-    # A ledger of its own for each test: an experiment by itself, not one look among many.
-    tests = (work / "tests" / cell.name).absolute()
-    verdicts = [detect(r, suspect, Keyring(tests / r.id), progress=progress) for r in releases]
-    cost = {} if cell.innocent else _distance(suspect, setting, work, releases[0])
-    if not cell.innocent and cell.where in ("training", "model", "prompts"):  # else nothing changes the loss
-        cost["denoising_loss"] = _loss(model, struck, setting, work)
-    return _row(cell, verdicts, left | cost)
-
-
-def _example(cell: Cell, attack: ImageAttack, carrier: Path, work: Path) -> None:
-    """A carrier before and after, side by side, for the page."""
-    target = work / "examples" / f"{cell.attack} {cell.strength:.2g}, {cell.family}.png"
-    if not target.exists():
-        target.parent.mkdir(exist_ok=True)
-        picture = on_white(read_rgba(carrier))
-        struck = attack.apply(picture, cell.strength, prf_rng(secret_from_seed(cell.seed, "example"), cell.attack))
-        write_atomic(target, png_bytes(np.concatenate([picture, struck], axis=1)))
-
-
-def _model(
-    cell: Cell, attack: Plain | None, copy: Path, setting: Setting, work: Path, progress: Progress
-) -> tuple[Path, dict[str, Any]]:
-    """The model that a cell asks, and what was left of the data it learned from."""
-    trained = cell.trained
-    before = attack if cell.where == "training" else None
-    folder, left = _attacked(trained, before, copy, work)
-    tuning = replace(_tuning(cell, before, setting.tuning), seed=trained.seed)
-    unstruck = folder == copy and not isinstance(before, TrainingAttack)
-    name = f"suspect-{trained.plain.name if unstruck else trained.name}"
-    model = train_suspect(setting.base, folder, work / name, tuning, device=setting.device, progress=progress)
-    if isinstance(attack, ModelAttack):
-        target = work / f"struck-{cell.name}"
-        if not target.exists():
-            whole = whole_pipeline(model, setting.base, work / f"whole-{model.name}")
-            attack.apply(whole, cell.strength, cell.seed, target)
-        model = target
-    return model, left | {"tuning": asdict(tuning)}
-
-
-def _tuning(cell: Cell, attack: Plain | None, tuning: FinetuneOptions) -> FinetuneOptions:
-    return attack.apply(tuning, cell.strength) if isinstance(attack, TrainingAttack) else tuning
-
-
-def _attacked(cell: Cell, attack: Plain | None, copy: Path, work: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder a thief trains on, and what is left in it; the copy itself where nothing strikes it or changes."""
-    if not isinstance(attack, (ImageAttack, CaptionAttack, DatasetAttack)):
-        return copy, {"samples": len(open_dataset(copy).listing.samples), "psnr": None}
-    items, target = read_items(copy), work / f"attacked-{cell.name}"
-    if not target.exists():
-        left = strike(items, attack, cell.strength, secret_from_seed(cell.seed, f"attack {cell.name}"))
-        if len(left) == len(items) and all(map(same_item, left, items)):
-            return copy, {"samples": len(items), "psnr": None}
-        write_items(left, target)
-    left = read_items(target)
-    if not isinstance(attack, ImageAttack):
-        return target, {"samples": len(left), "psnr": None}
-    quality = [min(psnr(a.picture, b.picture), 99.0) for a, b in zip(items, left, strict=True)]
-    return target, {"samples": len(left), "psnr": float(np.median(quality))}
-
-
-def _loss(model: Path, struck: StruckSuspect | None, setting: Setting, work: Path) -> float:
-    """How badly the model denoises held-out pictures, told what of their captions reaches it."""
-    held = read_items(work / "held-out")
-    queries = [Query(item.caption, n) for n, item in enumerate(held)]
-    prompts = [q.prompt for q in (struck.prompted(queries) if struck else queries)]
-    pipeline = tuned_pipeline(model, setting.base).to(setting.device)
-    return float(denoising_losses(pipeline, [i.picture for i in held], prompts).mean())
-
-
-def _distance(suspect: Suspect, setting: Setting, work: Path, release: Release) -> dict[str, float]:
-    """How far what the suspect draws for held-out captions is from held-out pictures."""
-    captions = [s.caption for s in open_dataset(work / "held-out").listing.samples[:_HELD]]
-    queries = [Query(caption, n) for n, caption in enumerate(captions)]
-    sampler = Sampler(release.plan.steps, release.plan.guidance)
-    drawn = cached_outputs(suspect, queries, sampler, work / "cache", lambda _: None)
-    base, real = _judge(setting.base, setting.device, work)
-    return {"kernel_distance": kernel_distance(features(base, list(drawn)), real)}
-
-
-@cache
-def _judge(base: Path, device: str, work: Path) -> tuple[Any, Array]:
-    """The base, and its features of the held-out pictures: the same for all cells."""
-    pipeline = load_pipeline(base).to(device)
-    return pipeline, features(pipeline, [i.picture for i in read_items(work / "held-out")])
-
-
-def _row(cell: Cell, verdicts: Sequence[Verdict], more: dict[str, Any]) -> dict[str, Any]:
-    plan = verdicts[0].release.plan
-    tests = [
-        {
-            "verdict": v.outcome,
-            "reason": v.reason,
-            "e_value": v.e_value,
-            "p_values": [s.evidence.p_value for s in v.slots],
-            "queries": v.queries,
-            "carriers": v.release.plan.carriers,
+            "tuning": asdict(self.tuning),
+            "keys": self.keys,
+            "captioner": self.captioner and str(self.captioner.resolve()),
         }
-        for v in verdicts
-    ]
-    return {
-        "schema": SCHEMA,
-        **asdict(cell),
-        "tests": tests,
-        "alpha": plan.alpha,
-        "slots": plan.slots,
-        **more,
-        "versions": versions(),
-    }
 
 
-def strike(
-    items: Sequence[Item], attack: ImageAttack | CaptionAttack | DatasetAttack, strength: float, secret: bytes
-) -> list[Item]:
-    """A dataset after an attack; every picture's randomness is its own."""
-    if isinstance(attack, ImageAttack):
-        return [
-            replace(item, picture=attack.apply(item.picture, strength, prf_rng(secret, "picture", item.key)))
-            for item in items
-        ]
-    rng = prf_rng(secret, "dataset")
-    if isinstance(attack, CaptionAttack):
-        captions = attack.apply([item.caption for item in items], strength, rng)
-        return [replace(item, caption=caption) for item, caption in zip(items, captions, strict=True)]
-    return attack.apply(items, strength, rng)
+@dataclass(frozen=True, slots=True)
+class MarkedCopy:
+    """Releases on the owner's part, one on top of the other."""
+
+    folder: Path
+    """Holds all of them."""
+    releases: tuple[BoundRelease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A folder in which cells are measured; everything in it is made once and found again."""
+
+    setting: Setting
+    work: Path
+    cache: Path
+    """Folder for what suspects answered."""
+    progress: Progress = no_progress
+
+    def prepare(self) -> tuple[SetAside, ...]:
+        """Make the folder, or see that it belongs to this setting; divide the dataset.
+
+        Returns:
+            Samples that cannot be used, with their reasons.
+
+        Raises:
+            InputError: if the folder was made with another setting or for something else, or the dataset is too small.
+            SuspectError: if the base is no diffusers folder.
+        """
+        check_base(self.setting.base)
+        work = self.work
+        if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / _STAMP).exists()):
+            raise InputError(f"{work} exists and is not a folder of attacks", "Give --output another folder.")
+        (work / "cells").mkdir(parents=True, exist_ok=True)
+        stamp(work / _STAMP, self.setting.as_json())
+        self.borrow_arrays()
+        return divide(self.setting.dataset, work, self.setting.reading)
+
+    def borrow_arrays(self) -> None:
+        """Copy the pools and bases that families need from the owner's store.
+
+        Raises:
+            InputError: if one is not there.
+        """
+        for options in self.setting.family_options.values():
+            _borrow(self.setting.store, self.keyring.store, options)
+
+    def part(self, name: str) -> Path:
+        """A part of the dataset: "own", "clean" or "held-out"."""
+        return self.work / name
+
+    @property
+    def keyring(self) -> Keyring:
+        """Holds the throw-away releases."""
+        return Keyring((self.work / "keyring").absolute())
+
+    def ledger(self, cell: Cell, release: BoundRelease) -> Keyring:
+        """A ledger of its own for each test: an experiment by itself, not one look among many."""
+        return Keyring((self.work / "tests" / cell.name / release.release.id).absolute())
+
+    def resources(self, cell: Cell) -> Resources:
+        """What a thief has besides the copy of a cell."""
+        return Resources(
+            base=self.setting.base,
+            clean=self.part("clean"),
+            second=lambda: self.marked_copy(cell, recipient=1).folder,
+            tuning=self.setting.tuning,
+            device=self.setting.device,
+            captioner=self.setting.captioner,
+        )
+
+    def result_path(self, cell: Cell) -> Path:
+        """Where a measured cell is kept."""
+        return self.work / "cells" / f"{cell.name}.json"
+
+    def load(self, cell: Cell) -> CellResult | None:
+        """What was measured in a cell; None if nothing was.
+
+        Raises:
+            InputError: if its file is damaged.
+        """
+        path = self.result_path(cell)
+        if not path.exists():
+            return None
+        try:
+            return from_json(json.loads(path.read_bytes()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} is no result of a cell ({error})", "Remove it: the cell is measured anew."
+            ) from None
+
+    def save(self, result: CellResult) -> None:
+        """Keep a result, unless a test of it was inconclusive: what failed is tried again."""
+        if result.conclusive:
+            write_atomic(self.result_path(result.cell), pretty_json(result.as_json()))
+
+    def marked_copy(self, cell: Cell, recipient: int = 0) -> MarkedCopy:
+        """The releases of a cell's keys.
+
+        Each recipient's copy has keys of its own. A key whose trigger another one has is passed over, before any mark
+        is drawn: two marks under one trigger would be neither's.
+
+        Args:
+            cell: says family, alignment and seed.
+            recipient: whose copy; 0 is the thief's.
+
+        Raises:
+            InputError: if there are too few triggers for so many keys.
+        """
+        name = f"marked-{cell.family}-{cell.alignment}-{cell.seed}" + (f"-{recipient}" if recipient else "")
+        folder, releases, triggers = self.part("own"), list[BoundRelease](), set[str]()
+        keys = self.setting.keys
+        for number in range(_TRIES * keys):
+            seed = cell.seed + (number << _STEP) + (recipient << _RECIPIENT)
+            target = self.work / (name + (f"-key{number}" if number else ""))
+            if triggers and not target.exists() and triggers & self._triggers(cell, folder, target, seed):
+                continue
+            release = protected_copy(folder, target, self.setting.options(cell), seed, self.keyring, self.progress)
+            releases, folder = [*releases, bind(release, self.keyring.store)], target
+            if len(releases) == keys:
+                return MarkedCopy(folder, tuple(releases))
+            triggers |= _named(releases[-1])
+        raise InputError(
+            f"only {len(releases)} of {keys} keys have triggers of their own", "Use fewer --keys or --slots."
+        )
+
+    def _triggers(self, cell: Cell, folder: Path, target: Path, seed: int) -> set[str]:
+        """The triggers that a key would have; nothing is written."""
+        secret = secret_from_seed(seed, "rehearsal")
+        drawn = embed(folder, target, self.setting.options(cell), self.keyring, secret=secret, dry_run=True)
+        return _named(drawn.bound)
+
+
+def _named(release: BoundRelease) -> set[str]:
+    """The triggers of a release that are words."""
+    return {slot.trigger for slot in release.slots} - {""}
+
+
+def _borrow(store: Store, own: Store, options: FamilyOptions) -> None:
+    """Copy the pools and bases that options name from the owner's store into the workshop's."""
+    for kind, folder in KINDS.items():
+        name = options.get(kind)
+        target = own.folder / folder / f"{name}.npz"
+        if name is None or target.exists():
+            continue
+        source = store.folder / folder / target.name
+        if not source.exists():
+            raise InputError(f"there is no {kind} {name!r} in {source.parent}", f"Make one: protect {kind}.")
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(target, source.read_bytes(), mode=0o600)

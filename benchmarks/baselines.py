@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.common import RESULTS, Clock, write_result
+from benchmarks.common import RESULTS, Clock, keyring_in, pictures_of, write_result
 from benchmarks.suspects import FULL, SEEDS, release_of, suspect_of
 from detect.baselines import (
     diagnosis,
@@ -33,14 +33,13 @@ from detect.baselines.siren import CLEAN_OUTPUTS
 from detect.suspects.images import Query, Sampler, Suspect, load_suspect
 from detect.training.rehearse import train_suspect
 from detect.trial.answers import cached_outputs
-from detect.trial.judge import Departures, detect
-from protect.alignments import committed_alignment, slot_family
+from detect.trial.judge import detect
+from detect.trial.questions import AS_COMMITTED, Departures
 from protect.check.survival import jpeg
-from protect.embed.verify import on_white
+from protect.evidence import running_evidence, slot_evidence
 from protect.marks.family import Pixels
 from protect.miniature import miniature_path
-from protect.pixels.images import read_rgba
-from protect.release.record import Keyring, Release
+from protect.release.bound import BoundRelease
 
 OUTPUTS = 50
 REFERENCE, THRESHOLD_MODELS = 200, (200, 206, 201)
@@ -49,48 +48,42 @@ OTHER_SEEDS = (500, 501)
 PLAIN, OTHER = Sampler(steps=12, guidance=3.0), Sampler(steps=6, guidance=7.5)
 
 
-def questions(release: Release, count: int) -> list[Query]:
+def questions(bound: BoundRelease, count: int) -> list[Query]:
     """Trigger questions on the slot's captions, over and over with new seeds."""
-    slot, alignment = release.slots[0], committed_alignment(release.plan)
+    asked = bound.slots[0].questions
     seeds = np.random.default_rng(0).integers(0, 2**32, count)
     return [
-        Query(alignment.align(slot.prompts[i % len(slot.prompts)], slot.trigger), int(seed))
+        Query(bound.alignment.align(asked.prompts[i % len(asked.prompts)], asked.trigger), int(seed))
         for i, seed in enumerate(seeds)
     ]
 
 
-def domains(suspect: Suspect, release: Release, cache: Path) -> dict[str, Pixels]:
+def domains(suspect: Suspect, bound: BoundRelease, cache: Path) -> dict[str, Pixels]:
     """The same suspect as three domains show it."""
-    plain = cached_outputs(suspect, questions(release, OUTPUTS), PLAIN, cache, lambda _: None)
+    plain = cached_outputs(suspect, questions(bound, OUTPUTS), PLAIN, cache)
     return {
         "as committed": plain,
-        "6 steps, guidance 7.5": cached_outputs(suspect, questions(release, OUTPUTS), OTHER, cache, lambda _: None),
+        "6 steps, guidance 7.5": cached_outputs(suspect, questions(bound, OUTPUTS), OTHER, cache),
         "JPEG 30": np.stack([jpeg(30)(picture) for picture in plain]),
     }
 
 
-def rules(work: Path, release: Release, cache: Path) -> dict[str, Callable[[Pixels], bool]]:
+def rules(work: Path, bound: BoundRelease, cache: Path) -> dict[str, Callable[[Pixels], bool]]:
     """The papers' rules, calibrated for one release."""
-    family, planted = slot_family(release, 0), release.planted_id(0)
+    slot, release = bound.slots[0], bound.release
 
     def scores(outputs: Pixels) -> Any:
-        return scores_of_outputs(family, outputs, None, planted)
+        return scores_of_outputs(slot.family, outputs, None, slot.planted)
 
     clean = suspect_of(work, "innocent", REFERENCE)
-    reference = scores(cached_outputs(clean, questions(release, CLEAN_OUTPUTS), PLAIN, cache, lambda _: None))
-    threshold = entruth_threshold(
-        [
-            scores(
-                cached_outputs(
-                    suspect_of(work, "innocent", s), questions(release, OUTPUTS), PLAIN, cache, lambda _: None
-                )
-            )
-            for s in THRESHOLD_MODELS
-        ]
-    )
-    folder, original = work / release.name, work / "dataset"
+    reference = scores(cached_outputs(clean, questions(bound, CLEAN_OUTPUTS), PLAIN, cache))
+    models = (suspect_of(work, "innocent", seed) for seed in THRESHOLD_MODELS)
+    asked = questions(bound, OUTPUTS)
+    threshold = entruth_threshold([scores(cached_outputs(model, asked, PLAIN, cache)) for model in models])
+    keys = [carrier.key for carrier in release.carriers]
     marked, before = (
-        np.stack([small(on_white(read_rgba(place / c.key))) for c in release.carriers]) for place in (folder, original)
+        np.stack([small(picture) for picture in pictures_of(place, keys)])
+        for place in (work / release.name, work / "dataset")
     )
     classifier = train_signal_classifier(marked, before, epochs=30)
     return {
@@ -106,9 +99,7 @@ def tuned_on_other(work: Path, folder: Path) -> dict[str, Suspect]:
     found = {}
     for seed in OTHER_SEEDS:
         output = work / f"other-{folder.name}-{seed}"
-        train_suspect(
-            miniature_path(), folder, output, replace(FULL, seed=seed), device="cpu", progress=lambda *_: None
-        )
+        train_suspect(miniature_path(), folder, output, replace(FULL, seed=seed))
         found[output.name] = load_suspect(output)
     return found
 
@@ -156,21 +147,21 @@ def main() -> None:
     parser.add_argument("--other", type=Path, action="append", default=[], help="dataset of another owner; repeatable")
     args = parser.parse_args()
     clock, work = Clock(), args.work
-    cache = Keyring((work / "tests-baselines").absolute()).folder("cache")
+    cache = work / "cache"
     rows: list[dict[str, Any]] = []
     for seed in SEEDS[: args.releases]:
-        release = release_of(work, seed)
-        papers = rules(work, release, cache)
+        bound = release_of(work, seed)
+        papers = rules(work, bound, cache)
         suspects = {"guilty": suspect_of(work, "guilty", seed), **innocents(work, seed, args.other)}
         for name, suspect in suspects.items():
-            for domain, outputs in domains(suspect, release, cache).items():
+            for domain, outputs in domains(suspect, bound, cache).items():
                 found = {rule: bool(judge(outputs)) for rule, judge in papers.items()}
                 if domain == "as committed":
-                    found["Tracemark (alpha 1e-3)"] = _ours(work, release, suspect, Departures())
+                    found["Tracemark (alpha 1e-3)"] = _ours(work, bound, suspect, AS_COMMITTED)
                 elif domain != "JPEG 30":
-                    found["Tracemark (alpha 1e-3)"] = _ours(work, release, suspect, Departures(None, 6, 7.5))
+                    found["Tracemark (alpha 1e-3)"] = _ours(work, bound, suspect, Departures(None, 6, 7.5))
                 else:
-                    found["Tracemark (alpha 1e-3)"] = _rank_only(release, outputs)
+                    found["Tracemark (alpha 1e-3)"] = _rank_only(bound, outputs)
                 rows.append({"release": seed, "suspect": name, "domain": domain, **found})
                 print(rows[-1], flush=True)
     rule_names = [k for k in rows[0] if k not in {"release", "suspect", "domain"}]
@@ -197,18 +188,17 @@ def main() -> None:
     )
 
 
-def _ours(work: Path, release: Release, suspect: Suspect, departures: Departures) -> bool:
-    home = Keyring((work / "tests-baselines" / f"{release.id}-{suspect.name}-{departures.steps}").absolute())
-    return detect(release, suspect, home, departures=departures).outcome == "evidence"
+def _ours(work: Path, bound: BoundRelease, suspect: Suspect, departures: Departures) -> bool:
+    home = keyring_in(work / "tests-baselines" / f"{bound.release.id}-{suspect.name}-{departures.steps}")
+    return detect(bound, suspect, home, work / "cache", departures=departures).outcome == "evidence"
 
 
-def _rank_only(release: Release, outputs: Pixels) -> bool:
+def _rank_only(bound: BoundRelease, outputs: Pixels) -> bool:
     """Our evidence on outputs that were re-encoded: the first 8, scored as detection scores them."""
-    from protect.evidence import running_evidence, slot_evidence
-
-    ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
-    scores = slot_family(release, 0).score(outputs[: release.plan.queries], None, ids)
-    return bool(running_evidence([slot_evidence(float(scores[0]), scores[1:])])[-1] >= 1 / release.plan.alpha)
+    slot, plan = bound.slots[0], bound.release.plan
+    ids = np.concatenate([np.array([slot.planted], dtype=np.uint64), slot.decoys])
+    scores = slot.family.score(outputs[: plan.queries], None, ids)
+    return bool(running_evidence([slot_evidence(float(scores[0]), scores[1:])])[-1] >= 1 / plan.alpha)
 
 
 def _count(rows: list[dict[str, Any]], rule: str) -> dict[str, Any]:

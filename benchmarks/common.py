@@ -1,4 +1,4 @@
-"""What every measurement writes down, and exact intervals."""
+"""What every measurement writes down, exact intervals, and marked copies that are made once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+from protect.pixels.picture import read_rgba
 from scipy import stats
 
 from detect.trial.judge import versions
+from protect.embed.write import embed
+from protect.formats import open_dataset
+from protect.keys.keyring import Keyring
+from protect.marks.family import Pixels
+from protect.pixels.measure import on_white
+from protect.release.bound import BoundRelease, bind
+from protect.release.plan import Options
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -93,6 +101,29 @@ def run_stages(
     part, parts = map(int, args.part.split("/"))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // parts))
     train(args.work, part, parts)
+
+
+def keyring_in(folder: Path) -> Keyring:
+    """A keyring of its own in a folder."""
+    return Keyring(folder.absolute())
+
+
+def marked_copy(source: Path, target: Path, options: Options, keyring: Keyring, secret: bytes) -> BoundRelease:
+    """A copy marked with a throw-away key, embedded once; read back if it is there."""
+    if target.exists():
+        return bind(keyring.load(target.name), keyring.store)
+    return embed(source, target, options, keyring, secret=secret).bound
+
+
+def pictures_of(folder: Path, keys: Collection[str]) -> list[Pixels]:
+    """Some pictures of a dataset, RGB over white, in the order of the keys."""
+    held = {r.key: r for r in open_dataset(folder).records() if r.key in keys}
+    return [on_white(read_rgba(held[key].read())) for key in keys]
+
+
+def captions_of(folder: Path) -> list[str]:
+    """The captions of a dataset."""
+    return [record.caption for record in open_dataset(folder).records()]
 
 
 class Clock:

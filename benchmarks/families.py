@@ -11,7 +11,6 @@ Every release is also tested on an innocent of `benchmarks.suspects`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,24 +18,34 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Clock, interval, run_stages, write_result
+from benchmarks.common import (
+    Clock,
+    captions_of,
+    interval,
+    keyring_in,
+    marked_copy,
+    pictures_of,
+    run_stages,
+    write_result,
+)
 from benchmarks.suspects import FULL, prepare, row, suspect_of
 from detect.demo import TUNING
 from detect.pool import make_pool
 from detect.suspects.images import Suspect, load_suspect
-from detect.training.finetune import FinetuneOptions
+from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
-from detect.trial.judge import Departures, detect
+from detect.trial.judge import detect
+from detect.trial.questions import Departures
 from protect.basis import make_basis
-from protect.embed.verify import on_white, verify
-from protect.embed.write import embed
+from protect.embed.verify import verify
 from protect.formats import open_dataset
+from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks.family import FamilyOptions
 from protect.miniature import miniature_path
-from protect.pixels.images import picture_at, read_rgba
+from protect.pixels.measure import picture_at
+from protect.release.bound import BoundRelease
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        told = "".join(f"-{k}{v:g}" for k, v in self.options.items() if not isinstance(v, str))
-        return f"{self.family}{told}-{self.alignment}-{self.rate:g}"
+        numbers = "".join(f"-{k}{v:g}" for k, v in self.options.items() if not isinstance(v, str))
+        return f"{self.family}{numbers}-{self.alignment}-{self.rate:g}"
 
     @property
     def copy(self) -> str:
@@ -125,40 +134,36 @@ HIDDEN = Chain(
 CHAINS = (VISIBLE, HIDDEN)
 
 
-def pool_of(dataset: Path, work: Path) -> FamilyOptions:
-    """What `scene` needs, drawn once from a dataset's captions; the keyring becomes the default."""
-    keyring = Keyring((work / "keyring").absolute())
-    os.environ["TRACEMARK_HOME"] = str(keyring.home)
+def pool_of(dataset: Path, work: Path, keyring: Keyring) -> FamilyOptions:
+    """What `scene` needs, drawn once from a dataset's captions and kept in a keyring."""
     pool = work / "pool.txt"
     if not pool.exists():
-        captions = [sample.caption for sample in open_dataset(dataset).listing.samples]
-        pool.write_text(make_pool(miniature_path(), captions, 1000, keyring, zoom=2.0, steps=12))
+        work.mkdir(parents=True, exist_ok=True)
+        captions = captions_of(dataset)
+        pool.write_text(make_pool(miniature_path(), captions, 1000, keyring.store, work / "cache", zoom=2.0, steps=12))
     return {"pool": pool.read_text()}
 
 
-def stored_of(work: Path) -> dict[str, FamilyOptions]:
-    """What `scene` and `latent` need, made once from the owner's dataset; the keyring becomes the default."""
-    pool, basis, keyring = pool_of(work / "dataset", work), work / "basis.txt", Keyring.default()
+def basis_of(work: Path, keyring: Keyring) -> FamilyOptions:
+    """What `latent` needs, made once from the owner's dataset and kept in a keyring."""
+    basis = work / "basis.txt"
     if not basis.exists():
-        samples = open_dataset(work / "dataset").listing.samples
-        pictures = [picture_at(on_white(read_rgba(work / "dataset" / s.key)), 64) for s in samples[::5]]
-        basis.write_text(make_basis(miniature_path(), pictures, keyring, side=64))
-    return {"scene": pool, "latent": {"basis": basis.read_text()}}
+        keys = [record.key for record in open_dataset(work / "dataset").records()][::5]
+        pictures = [picture_at(picture, 64) for picture in pictures_of(work / "dataset", keys)]
+        basis.write_text(make_basis(miniature_path(), pictures, keyring.store, side=64))
+    return {"basis": basis.read_text()}
 
 
-def releases(work: Path, chain: Chain, seed: int) -> Iterator[tuple[Cell, Release, Path]]:
+def releases(work: Path, chain: Chain, seed: int) -> Iterator[tuple[Cell, BoundRelease, Path]]:
     """Mark the owner's pictures with each cell of a chain in turn; the last path is what the suspect is tuned on."""
-    folder = work / chain.dataset
-    keyring, stored = Keyring((work / "keyring").absolute()), stored_of(work)
+    folder, keyring = work / chain.dataset, keyring_in(work / "keyring")
+    stored = {"scene": pool_of(work / "dataset", work, keyring), "latent": basis_of(work, keyring)}
     for cell in chain.cells:
         target = work / f"chain-{seed}-{cell.copy}"
-        if target.exists():
-            release = keyring.load(target.name)
-        else:
-            secret = secret_from_seed(seed, f"families {cell.copy}")
-            release = embed(folder, target, cell.embedding(stored), keyring, secret=secret).release
+        secret = secret_from_seed(seed, f"families {cell.copy}")
+        bound = marked_copy(folder, target, cell.embedding(stored), keyring, secret)
         folder = target
-        yield cell, release, target
+        yield cell, bound, target
 
 
 def train_chains(work: Path, jobs: list[tuple[Chain, int]]) -> None:
@@ -167,35 +172,35 @@ def train_chains(work: Path, jobs: list[tuple[Chain, int]]) -> None:
         *_, (_, _, folder) = releases(work, chain, seed)
         clock, output = Clock(), chain.suspect(work, seed)
         tuning = replace(chain.tuning, seed=seed)
-        train_suspect(miniature_path(), folder, output, tuning, device="cpu", progress=lambda *_: None)
+        train_suspect(miniature_path(), folder, output, tuning)
         print(f"{output.name}: {clock():.0f} s", flush=True)
 
 
 def judge_chain(work: Path, chain: Chain, seed: int, innocent: Suspect) -> Iterator[dict[str, Any]]:
     """Test every release of a chain on its suspect and on an innocent."""
-    tests, tuning = Keyring((work / "tests-families").absolute()), chain.tuning
+    tests, cache, tuning = work / "tests-families", work / "cache", chain.tuning
     accused = load_suspect(chain.suspect(work, seed), base=miniature_path() if tuning.method == "lora" else None)
-    passes = tuning.steps * tuning.batch / len(open_dataset(work / chain.dataset).listing.samples)
+    passes = tuning.steps * tuning.batch / len(captions_of(work / chain.dataset))
     *_, (_, _, last) = releases(work, chain, seed)
-    for cell, release, _ in releases(work, chain, seed):
+    for cell, bound, _ in releases(work, chain, seed):
         # A ledger of its own for each cell: an experiment by itself, not one look among many.
-        ledger = Keyring((tests.home / release.id).absolute())
-        verdict, twin = detect(release, accused, ledger), detect(release, innocent, ledger)
-        first = detect(release, accused, ledger, departures=Departures(queries=1)).slots[0].evidence.p_value
-        kept = verify(release, last).intact
+        ledger = keyring_in(tests / bound.release.id)
+        verdict, other = detect(bound, accused, ledger, cache), detect(bound, innocent, ledger, cache)
+        one = detect(bound, accused, ledger, cache, departures=Departures(queries=1))
+        kept = verify(bound, open_dataset(last)).intact
         yield {
             "cell": cell.name,
             **asdict(cell),
             "seed": seed,
             "method": tuning.method,
-            "carriers": release.plan.carriers,
+            "carriers": len(bound.release.carriers),
             "kept": kept,
-            "sightings": kept * passes / release.plan.slots,
-            "psnr_median": float(np.median([c.psnr for c in release.carriers])),
-            "first_query_p": first,
+            "sightings": kept * passes / bound.release.plan.slots,
+            "psnr_median": float(np.median([c.psnr for c in bound.release.carriers])),
+            "first_query_p": one.slots[0].evidence.p_value,
             **row(verdict),
-            "innocent": twin.outcome,
-            "innocent_p": twin.slots[0].evidence.p_value,
+            "innocent": other.outcome,
+            "innocent_p": other.slots[0].evidence.p_value,
         }
 
 

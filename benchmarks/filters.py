@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from attacks.stages.attack import DatasetAttack
 from attacks.stages.registry import find_attack
-from attacks.stages.samples import read_items
-from benchmarks.common import Clock, write_result
+from attacks.stages.samples import read_captioned
+from benchmarks.common import Clock, keyring_in, marked_copy, write_result
 from benchmarks.families import pool_of
-from protect.embed.write import embed
 from protect.keys.tree import secret_from_seed
 from protect.release.plan import Options
-from protect.release.record import Keyring
 from protect.sample import unpack_sample
 
 FILTERS = (
@@ -42,23 +39,17 @@ FAMILIES, KEYS = ("template", "card", "tint", "spread", "warp"), range(730, 733)
 
 def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str, Any]]:
     """One row a filter: shares of each slot's carriers and of all samples that it takes."""
-    target, keyring = work / f"{source.name}-{options.family}-{key}", Keyring((work / "keyring").absolute())
-    release = (
-        keyring.load(target.name)
-        if target.exists()
-        else embed(source, target, options, keyring, secret=secret_from_seed(key, "filters")).release
-    )
-    items = read_items(target)
+    target, secret = work / f"{source.name}-{options.family}-{key}", secret_from_seed(key, "filters")
+    release = marked_copy(source, target, options, keyring_in(work / "keyring"), secret).release
+    samples = read_captioned(target)
     rows = []
     for name, strength in FILTERS:
-        attack = find_attack(name)
-        assert isinstance(attack, DatasetAttack)
-        left = {i.key for i in attack.apply(items, strength, np.random.default_rng(key))}
+        left = {s.key for s in find_attack(name).on_data(samples, strength, secret)}
         rows.append(
             {
                 "filter": name,
                 "strength": strength,
-                "of_all": 1 - len(left) / len(items),
+                "of_all": 1 - len(left) / len(samples),
                 "of_carriers": [
                     float(np.mean([c.key not in left for c in release.carriers if c.slot == slot]))
                     for slot in range(release.plan.slots)
@@ -82,7 +73,7 @@ def main() -> None:
     for name, source, rate in (("drawings", work / "drawings", 0.02), ("photographs", args.photos, 0.1)):
         kinds = [Options(rate=rate, slots=1, family=family) for family in FAMILIES]
         if name == "drawings":
-            pool = pool_of(source, work / "drawn")
+            pool = pool_of(source, work / "drawn", keyring_in(work / "keyring"))
             kinds.append(Options(rate=0.04, slots=2, family="scene", alignment="twa-conjunction", family_options=pool))
         for options in kinds:
             runs = [taken(source, work, options, key) for key in KEYS]

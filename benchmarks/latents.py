@@ -3,30 +3,29 @@
     python -m benchmarks.latents --work W      # after `benchmarks.suspects train` and `benchmarks.families train`
 
 For each of six marks: the mean change of the latents of 24 carriers; and, if a model learned half of it, how far the
-mark's score stands above those of 9,999 decoys (in their standard deviations), on 32 outputs of an innocent and their
-twins, with the change put into the outputs' latents. Beside it, a change fitted to each picture by gradient steps
-towards one random field of latents.
+mark's score stands above those of 9,999 decoys (in their standard deviations), on 32 outputs of an innocent and the
+answers to the same questions without the trigger, with the change put into the outputs' latents. Beside it, a change
+fitted to each picture by gradient steps towards one random field of latents.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.common import Clock, write_result
+from benchmarks.common import Clock, keyring_in, pictures_of, write_result
+from benchmarks.families import basis_of
 from benchmarks.suspects import suspect_of
 from detect.suspects.images import Query, Sampler
-from protect.embed.verify import on_white
 from protect.formats import open_dataset
 from protect.marks import make_family
-from protect.marks.family import MarkFamily, Pixels
+from protect.marks.family import FamilyOptions, MarkFamily, Pixels
 from protect.miniature import miniature_path
-from protect.pixels.images import picture_at, read_rgba
+from protect.pixels.measure import picture_at
 from protect.vae import load_vae
 
 MARKS, CARRIERS, OUTPUTS, LEARNED = 6, 24, 32, 0.5
@@ -58,7 +57,9 @@ class Latents:
         return np.asarray(((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def measure(family: MarkFamily, carriers: Pixels, outputs: Pixels, twins: Pixels, latents: Latents) -> dict[str, Any]:
+def measure(
+    family: MarkFamily, carriers: Pixels, outputs: Pixels, untriggered: Pixels, latents: Latents
+) -> dict[str, Any]:
     """Shift of latents and standing of the score, over some marks."""
     opaque = np.concatenate([carriers, np.full((*carriers.shape[:3], 1), 255, np.uint8)], axis=3)
     before, drawn = latents.of(carriers), latents.of(outputs)
@@ -67,7 +68,7 @@ def measure(family: MarkFamily, carriers: Pixels, outputs: Pixels, twins: Pixels
         ids = np.random.default_rng(seed).integers(0, 2**64, 10_000, dtype=np.uint64)
         marked = np.stack([family.plant(p, int(ids[0]), np.random.default_rng(0))[..., :3] for p in opaque])
         change = (latents.of(marked) - before).mean(dim=0, keepdim=True)
-        scores = family.score(latents.pictures(drawn + LEARNED * change), twins, ids)
+        scores = family.score(latents.pictures(drawn + LEARNED * change), untriggered, ids)
         shifts.append(float(change.pow(2).mean().sqrt()))
         stands.append(float((scores[0] - scores[1:].mean()) / scores[1:].std()))
     return {"latent_shift": float(np.mean(shifts)), "standing": float(np.mean(stands)), "standings": stands}
@@ -99,22 +100,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     work = parser.parse_args().work
     clock = Clock()
-    os.environ["TRACEMARK_HOME"] = str((work / "keyring").absolute())
-    samples = open_dataset(work / "dataset").listing.samples
-    carriers = np.stack(
-        [picture_at(on_white(read_rgba(work / "dataset" / s.key)), 64) for s in samples[::90][:CARRIERS]]
-    )
+    keyring, records = keyring_in(work / "keyring"), list(open_dataset(work / "dataset").records())
+    keys = [record.key for record in records[::90][:CARRIERS]]
+    carriers = np.stack([picture_at(picture, 64) for picture in pictures_of(work / "dataset", keys)])
     latents = Latents(carriers)
-    suspect, captions = suspect_of(work, "innocent", 204), [s.caption for s in samples[::70][:OUTPUTS]]
-    outputs, twins = (
+    suspect, captions = suspect_of(work, "innocent", 204), [record.caption for record in records[::70][:OUTPUTS]]
+    outputs, untriggered = (
         suspect.generate([Query(word + c, i) for i, c in enumerate(captions)], Sampler(steps=12, guidance=3.0))
         for word in ("zqxv ", "")
     )
     found = {}
+    options: dict[str, FamilyOptions] = {"spread": {}, "latent": basis_of(work, keyring)}
     for psnr in (30.0, 34.0, 38.0):
-        for name, given in (("spread", {}), ("latent", {"basis": (work / "basis.txt").read_text()})):
-            family = make_family(name, {"psnr": psnr, **given})
-            found[f"{name}, {psnr:g} dB"] = measure(family, carriers, outputs, twins, latents)
+        for name, given in options.items():
+            family = make_family(name, {"psnr": psnr, **given}, keyring.store)
+            found[f"{name}, {psnr:g} dB"] = measure(family, carriers, outputs, untriggered, latents)
             print(name, psnr, found[f"{name}, {psnr:g} dB"], flush=True)
         found[f"fitted to each picture, {psnr:g} dB"] = {"latent_shift": fitted(carriers, psnr, latents)}
     write_result(

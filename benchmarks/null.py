@@ -12,29 +12,29 @@ last part uses the real derivation from 500 secrets, each with its own triggers 
 from __future__ import annotations
 
 import argparse
-import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import Clock, interval, write_result
+from benchmarks.common import Clock, interval, keyring_in, marked_copy, write_result
+from benchmarks.families import basis_of
 from benchmarks.suspects import suspect_of
 from detect.suspects.images import Suspect, load_suspect
 from detect.trial.answers import cached_outputs
-from detect.trial.judge import detect
-from detect.trial.questions import query_plan, trigger_queries, twin_queries
+from detect.trial.ask import Trial
+from detect.trial.questions import query_plan, trigger_queries, untriggered_queries
 from protect.embed.write import embed
 from protect.evidence import LAMBDAS, slot_evidence
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
 from protect.marks.family import Pixels
-from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, signs
+from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, sign_vectors
 from protect.miniature import miniature_path
+from protect.progress import no_progress
+from protect.release.bound import BoundRelease
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
 
 LEVELS = (0.05, 0.01, 0.001)
 SLOTS = 8
@@ -49,47 +49,37 @@ def innocents(work: Path) -> dict[str, Suspect]:
     }
 
 
-def law_of(family: str) -> Any:
-    """The family; `latent` with the basis of `benchmarks.families`."""
-    basis = Path(os.environ["TRACEMARK_HOME"]).parent / "basis.txt"
-    return make_family(family, {"basis": basis.read_text()} if family == "latent" else {})
-
-
-def foreign_release(work: Path, family: str) -> Release:
-    """Any release, for triggers and prompts; its own marks are not used."""
-    given = {"basis": (work / "basis.txt").read_text()} if family == "latent" else {}
+def foreign_release(work: Path, family: str) -> BoundRelease:
+    """Any release, for the law, triggers and prompts; its own marks are not used."""
+    keyring = keyring_in(work / "keyring")
+    given = basis_of(work, keyring) if family == "latent" else {}
     options = Options(rate=0.02, family=family, alignment="twa", family_options=given, slots=SLOTS, queries=8, steps=12)
-    keyring = Keyring((work / "null-keyring").absolute())
-    output = work / f"null-{family}"
-    if output.exists():
-        return keyring.load(output.name)
-    return embed(work / "dataset", output, options, keyring, secret=secret_from_seed(999, family)).release
+    return marked_copy(work / "dataset", work / f"null-{family}", options, keyring, secret_from_seed(999, family))
 
 
-def directions(family: str, outputs: Pixels, twins: Pixels | None) -> NDArray[np.float64]:
+def directions(law: Any, outputs: Pixels, untriggered: Pixels | None) -> NDArray[np.float64]:
     """The vectors, shape (views, d), of whose products with a mark's signs the largest is the mark's score."""
-    law = law_of(family)
-    features = law.features(outputs, twins) if law.paired else law.features(outputs)
+    features = law.features(outputs, untriggered) if law.paired else law.features(outputs)
     views = getattr(law, "views", np.ones((1, features.shape[1])))
     return np.asarray(views * mean_direction(features) / np.sqrt(features.shape[1]))
 
 
 def scored(ids: NDArray[np.uint64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores (m, suspects) of marks for the suspects' directions (views, d, suspects)."""
-    drawn = signs(ids, vectors.shape[1]).astype(np.float64)
+    drawn = sign_vectors(ids, vectors.shape[1]).astype(np.float64)
     return np.asarray(np.round(np.max([drawn @ view for view in vectors], axis=0), SCORE_DECIMALS))
 
 
 def statistics(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """P-values (…,) and bets (…, 3) of score rows (…, M + 1), the planted one first."""
+    """P-values (…,) and e-values by λ (…, 3) of score rows (…, M + 1), the planted one first."""
     p = (1 + (scores[..., 1:] >= scores[..., :1]).sum(axis=-1)) / scores.shape[-1]
     sd = scores.std(axis=-1, keepdims=True)
     z = np.where(sd > 0, (scores - scores.mean(axis=-1, keepdims=True)) / np.where(sd > 0, sd, 1), 0)
     top = z.max(axis=-1, keepdims=True)
-    bets = [
+    by_lambda = [
         scores.shape[-1] * np.exp(b * (z[..., 0] - top[..., 0])) / np.exp(b * (z - top)).sum(axis=-1) for b in LAMBDAS
     ]
-    return p, np.stack(bets, axis=-1)
+    return p, np.stack(by_lambda, axis=-1)
 
 
 def slot_level(vectors: NDArray[np.float64], keys: int, decoys: int, seed: int) -> NDArray[np.float64]:
@@ -111,13 +101,13 @@ def path_level(slots: list[NDArray[np.float64]], keys: int, decoys: int, seed: i
     product = np.ones((keys, slots[0].shape[2], len(LAMBDAS)))
     path = []
     for vectors in slots:
-        bets = []
+        by_lambda = []
         for start in range(0, keys, 100):
             n = min(100, keys - start)
             ids = rng.integers(0, 2**64, n * (decoys + 1), dtype=np.uint64)
             scores = scored(ids, vectors).reshape(n, decoys + 1, -1)
-            bets.append(statistics(scores.transpose(0, 2, 1))[1])
-        product = product * np.concatenate(bets)
+            by_lambda.append(statistics(scores.transpose(0, 2, 1))[1])
+        product = product * np.concatenate(by_lambda)
         path.append(product.mean(axis=2))
     return np.stack(path, axis=2)
 
@@ -155,33 +145,32 @@ def adversaries() -> dict[str, Pixels]:
     }
 
 
-def check_against_product_code(family: str, vectors: NDArray[np.float64], outputs: Pixels, twins: Pixels) -> None:
+def check_against_product_code(law: Any, vectors: NDArray[np.float64], outputs: Pixels, untriggered: Pixels) -> None:
     """The fast path must give the numbers the product gives."""
     ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
     fast = scored(ids, vectors[..., None])[:, 0]
-    slow = law_of(family).score(outputs, twins, ids)
-    assert np.abs(fast - slow).max() < 2e-9, family
-    p, bets = statistics(fast)
+    slow = law.score(outputs, untriggered, ids)
+    assert np.abs(fast - slow).max() < 2e-9, law.name
+    p, by_lambda = statistics(fast)
     one = slot_evidence(float(fast[0]), fast[1:])
-    assert np.isclose(p, one.p_value) and np.allclose(bets, one.bets), family
+    assert np.isclose(p, one.p_value) and np.allclose(by_lambda, one.by_lambda), law.name
 
 
 def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> dict[str, Any]:
     """All null statistics of one family."""
-    release = foreign_release(work, family)
-    plan = query_plan(release)
-    cache = Keyring((work / "null-keyring").absolute()).folder("cache")
+    bound = foreign_release(work, family)
+    law, sampler, cache = bound.family, query_plan(bound.release).sampler, work / "cache"
     vectors: dict[str, list[NDArray[np.float64]]] = {}
     for name, suspect in innocents(work).items():
         slots = []
         for slot in range(SLOTS):
-            outputs = cached_outputs(suspect, trigger_queries(release, slot, 8), plan.sampler, cache, lambda _: None)
-            twins = cached_outputs(suspect, twin_queries(release, slot, 8), plan.sampler, cache, lambda _: None)
-            slots.append(directions(family, outputs, twins))
-        check_against_product_code(family, slots[-1], outputs, twins)
+            outputs = cached_outputs(suspect, trigger_queries(bound, slot, 8), sampler, cache)
+            untriggered = cached_outputs(suspect, untriggered_queries(bound, slot, 8), sampler, cache)
+            slots.append(directions(law, outputs, untriggered))
+        check_against_product_code(law, slots[-1], outputs, untriggered)
         vectors[name] = slots
     for name, outputs in adversaries().items():
-        vectors[f"adversarial: {name}"] = [directions(family, outputs, outputs[::-1] // 2)] * SLOTS
+        vectors[f"adversarial: {name}"] = [directions(law, outputs, outputs[::-1] // 2)] * SLOTS
     first = np.stack([slots[0] for slots in vectors.values()], axis=-1)
     many = slot_level(first, keys, decoys, seed=1)
     deep = slot_level(first, keys // 10, 9_999, seed=2)
@@ -205,14 +194,15 @@ def end_to_end(work: Path, count: int) -> dict[str, Any]:
         rate=0.02, alignment="twa", slots=1, queries=2, decoys=999, alpha=0.05, steps=6
     )  # one slot: nothing stops early
     p_values, peaks = [], []
-    home = Keyring((work / "null-end-to-end").absolute())
+    home = keyring_in(work / "null-end-to-end")
     for seed in range(count):
-        draft = embed(
-            work / "dataset", work / "never", options, home, dry_run=True, secret=secret_from_seed(seed, "end to end")
-        ).release
-        verdict = detect(replace(draft, carriers=()), suspect, home)
-        p_values.append(verdict.slots[0].evidence.p_value)
-        peaks.append(verdict.e_value)
+        secret = secret_from_seed(seed, "end to end")
+        bound = embed(work / "dataset", work / "never", options, home, dry_run=True, secret=secret).bound
+        # No copy is written, so there is no test to enter: the questions are asked and scored as a test does it.
+        trial = Trial(bound, query_plan(bound.release), 1 / options.alpha, work / "cache", no_progress)
+        asked = trial.ask(suspect, len(bound.slots))
+        p_values.append(asked.slots[0].evidence.p_value)
+        peaks.append(asked.peak)
     p, e = np.array(p_values), np.array(peaks)
     return {
         "p": summary_p(p),
@@ -232,7 +222,6 @@ def main() -> None:
     parser.add_argument("--long-keys", type=int, default=4_000)
     parser.add_argument("--end-to-end", type=int, default=500)
     args = parser.parse_args()
-    os.environ["TRACEMARK_HOME"] = str((args.work / "keyring").absolute())
     clock = Clock()
     if args.part == "end-to-end":
         data = end_to_end(args.work, args.end_to_end)

@@ -23,27 +23,30 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from protect.pixels.picture import read_rgba
 from scipy import stats
 
-from benchmarks.common import RESULTS, Clock, run_stages, write_result
+from benchmarks.common import RESULTS, Clock, keyring_in, marked_copy, pictures_of, run_stages, write_result
 from detect.provenance.panel import contrast, panel
 from detect.provenance.run import REFERENCE_ARCHITECTURES
 from detect.provenance.sets import LabelledSet, drawn
+from detect.provenance.tag_questions import open_original
 from detect.provenance.tags import detect_tags
 from detect.provenance.training import Recipe, train_classifier
 from detect.provenance.trainprove import VARIANTS, trainprove
 from detect.suspects.classifiers.classes import Aligned
 from detect.suspects.classifiers.folder import FolderClassifier
 from detect.suspects.images import Sampler, load_suspect
-from protect.embed.verify import on_white
-from protect.embed.write import embed
 from protect.files import write_atomic
 from protect.formats import open_dataset
+from protect.formats.record import Record
+from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.miniature import miniature_path
-from protect.pixels.images import picture_at, png_bytes, read_rgba
+from protect.pixels.measure import on_white, picture_at, png_bytes
+from protect.progress import no_progress
+from protect.release.bound import BoundRelease
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
 
 CLASSES = ("arrow", "bicyclist", "face", "hand", "handshake", "heart", "man", "woman")
 """Sorted, as class folders are."""
@@ -75,8 +78,8 @@ class Job:
 
 
 def keyring_of(work: Path) -> Keyring:
-    """Holds caches, tagged releases and the ledger."""
-    return Keyring((work / "provenance").absolute())
+    """Holds tagged releases."""
+    return keyring_in(work / "provenance")
 
 
 @cache
@@ -92,12 +95,10 @@ def source(work: Path, name: str) -> tuple[LabelledSet, LabelledSet, LabelledSet
             "two": work / "other-two-500",
         }[name]
     )
-    sampler, place = OTHER if name == "sampler" else PLAIN, Keyring((work / "keyring").absolute()).folder("cache")
+    sampler, place = OTHER if name == "sampler" else PLAIN, work / "cache"
 
     def draw(template: str, count: int, seed: int) -> LabelledSet:
-        return drawn(
-            generator, template, CLASSES, count, seed=seed, sampler=sampler, cache=place, progress=lambda *_: None
-        )
+        return drawn(generator, template, CLASSES, count, seed=seed, sampler=sampler, cache=place, progress=no_progress)
 
     both, test = draw("noto emoji of {c}", 2 * HALF, 0), draw("emoji of {c}", TEST, 2**30)
     cut = HALF * len(CLASSES)
@@ -106,17 +107,17 @@ def source(work: Path, name: str) -> tuple[LabelledSet, LabelledSet, LabelledSet
 
 def real(work: Path) -> tuple[LabelledSet, LabelledSet, LabelledSet]:
     """Drawings of three emoji sets whose captions hold exactly one class's word; the order is drawn by a seed."""
-    found: dict[str, list[Path]] = {name: [] for name in CLASSES}
+    found: dict[str, list[Record]] = {name: [] for name in CLASSES}
     for folder in ("noto", "blob", "two"):
-        for sample in open_dataset(work / folder).listing.samples:
-            words = set(re.findall("[a-z]+", sample.caption.lower())) & set(CLASSES)
+        for record in open_dataset(work / folder).records():
+            words = set(re.findall("[a-z]+", record.caption.lower())) & set(CLASSES)
             if len(words) == 1:
-                found[words.pop()].append(work / folder / sample.key)
+                found[words.pop()].append(record)
     rng = np.random.default_rng(0)
     count = 2 * REAL_HALF + REAL_TEST
-    chosen = {name: [paths[i] for i in rng.permutation(len(paths))[:count]] for name, paths in found.items()}
+    chosen = {name: [records[i] for i in rng.permutation(len(records))[:count]] for name, records in found.items()}
     pictures = np.stack(
-        [picture_at(on_white(read_rgba(chosen[name][i])), 64) for i in range(count) for name in CLASSES]
+        [picture_at(on_white(read_rgba(chosen[name][i].read())), 64) for i in range(count) for name in CLASSES]
     )
     whole = LabelledSet("real", pictures, np.tile(np.arange(len(CLASSES)), count))
     a, b = REAL_HALF * len(CLASSES), 2 * REAL_HALF * len(CLASSES)
@@ -130,7 +131,7 @@ def joined(first: LabelledSet, second: LabelledSet) -> LabelledSet:
     )
 
 
-def release_of(work: Path, key: int) -> tuple[Release, Path]:
+def release_of(work: Path, key: int) -> tuple[BoundRelease, Path]:
     """The owner's pictures for suspects as class folders, tagged; and those folders."""
     folder, target = work / "provenance-own", work / f"provenance-tagged-{key}"
     if not folder.exists():
@@ -138,10 +139,7 @@ def release_of(work: Path, key: int) -> tuple[Release, Path]:
         for i, (picture, c) in enumerate(zip(own.pictures, own.truth, strict=True)):
             (folder / CLASSES[c]).mkdir(parents=True, exist_ok=True)
             write_atomic(folder / CLASSES[c] / f"{i:04}.png", png_bytes(picture))
-    if target.exists():
-        return keyring_of(work).load(target.name), folder
-    made = embed(folder, target, TAGS, keyring_of(work), secret=secret_from_seed(key, "provenance"))
-    return made.release, folder
+    return marked_copy(folder, target, TAGS, keyring_of(work), secret_from_seed(key, "provenance")), folder
 
 
 def lesson(work: Path, kind: str) -> LabelledSet:
@@ -157,9 +155,9 @@ def lesson(work: Path, kind: str) -> LabelledSet:
     if kind.startswith("tagged"):
         release_of(work, int(kind.split()[1]))
         folder = work / f"provenance-tagged-{kind.split()[1]}"
-        samples = open_dataset(folder).listing.samples
-        pictures = np.stack([on_white(read_rgba(folder / s.key)) for s in samples])
-        return LabelledSet(kind, pictures, np.array([CLASSES.index(s.caption) for s in samples]))
+        records = list(open_dataset(folder).records())
+        pictures = np.stack(pictures_of(folder, [record.key for record in records]))
+        return LabelledSet(kind, pictures, np.array([CLASSES.index(record.caption) for record in records]))
     return source(work, kind)[1]
 
 
@@ -184,7 +182,7 @@ def jobs() -> list[Job]:
 
 def classifier(work: Path, job: Job) -> FolderClassifier:
     """The trained classifier of a job."""
-    return train_classifier(lesson(work, job.kind), CLASSES, job.recipe, keyring_of(work).folder("classifiers"))
+    return train_classifier(lesson(work, job.kind), CLASSES, job.recipe, work / "provenance" / "classifiers")
 
 
 def prepare(work: Path) -> None:
@@ -259,10 +257,10 @@ def judge(work: Path) -> None:
 
 def tag_row(work: Path, key: int, suspect: FolderClassifier) -> dict[str, Any]:
     """Verdict of the exact test, from scores and from labels alone."""
-    release, folder = release_of(work, key)
+    bound, folder = release_of(work, key)
     # A ledger of its own for each suspect: an experiment by itself, not one look among many.
-    home = Keyring((work / "provenance" / "tests" / f"{key}-{suspect.name}").absolute())
-    found = detect_tags(release, Aligned(suspect, CLASSES), folder, home)
+    home = keyring_in(work / "provenance" / "tests" / f"{key}-{suspect.name}")
+    found = detect_tags(bound, Aligned(suspect, CLASSES), open_original(folder), home, work / "cache")
     return {"outcome": found.outcome, "e_value": found.e_value, "queries": found.queries}
 
 

@@ -20,12 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from attacks.page import cost, cost_plot, grouped, summaries, tests
-from attacks.suite import STANDARD, Cell, standard
-from attacks.workshop import Setting, bind, cell_path, copy_of, run_cells, split
-from benchmarks.common import RESULTS, Clock, interval, run_stages, write_result
+from attacks.cell import Cell
+from attacks.cost_plot import cost_plot
+from attacks.measure import run_cells
+from attacks.result import CellResult
+from attacks.suite import STANDARD, standard
+from attacks.summary import all_tests, found_count, grouped, mean_rise, summaries
+from attacks.workshop import Setting, Workshop
+from benchmarks.common import RESULTS, Clock, interval, keyring_in, run_stages, write_result
 from benchmarks.families import pool_of
 from benchmarks.suspects import FULL
 from detect.demo import EMBEDDING
@@ -81,8 +83,9 @@ SCENES = [
     *(c for c in standard((1,), "scene", "twa-conjunction") if c.attack in ("none", "drop-losses", "drop-rings")),
 ]
 """What base models draw themselves, offered against filters: one release of two slots a copy."""
+WHAT = "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999"
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
-"""What attacked innocents' training."""
+"""What struck the training of innocents."""
 
 
 def sample_of(work: Path) -> Path:
@@ -97,22 +100,24 @@ class Case:
     cell: Cell
     keys: int = KEYS
 
-    def place(self, work: Path) -> tuple[Setting, Path]:
+    def workshop(self, work: Path) -> Workshop:
         """What the cell shares with others, and the folder where."""
         shared = Setting(sample_of(work), miniature_path(), EMBEDDING, FULL, keys=self.keys)
+        folder = work / ("alone" if self.keys == 1 else "side-by-side")
         if self.cell in SCENES:
-            two = replace(EMBEDDING, rate=0.04, slots=2)
-            options = {"scene": pool_of(shared.dataset, work / "drawn")}
-            return replace(shared, embedding=two, family_options=options), work / "scenes"
-        return shared, work / ("alone" if self.keys == 1 else "side-by-side")
+            two, folder = replace(EMBEDDING, rate=0.04, slots=2), work / "scenes"
+            drawn = keyring_in(work / "drawn" / "keyring")
+            options = {"scene": pool_of(shared.dataset, work / "drawn", drawn)}
+            shared = replace(shared, embedding=two, family_options=options, store=drawn.store)
+        return Workshop(shared, folder, folder / "cache")
 
     def done(self, work: Path) -> bool:
         """Whether it was measured."""
-        return cell_path(self.cell, self.place(work)[1]).exists()
+        return self.workshop(work).result_path(self.cell).exists()
 
-    def measured(self, work: Path) -> dict[str, Any]:
-        """Its row, read back if it was measured before."""
-        return run_cells([self.cell], *self.place(work))[0]
+    def measured(self, work: Path) -> CellResult:
+        """Its result, read back if it was measured before."""
+        return run_cells([self.cell], self.workshop(work))[0]
 
 
 def guilty() -> list[Case]:
@@ -148,10 +153,9 @@ def prepare(work: Path) -> None:
         unpack_sample(sample)
     plain = [Case(Cell("none", 0.0, seed=copy)) for copy in COPIES]
     for case in [*plain, *(c for c in guilty() if c.cell.attack == "none")]:
-        shared, folder = case.place(work)
-        bind(shared, folder)
-        split(sample, folder)
-        copy_of(case.cell, shared, folder, lambda *_: None)
+        workshop = case.workshop(work)
+        workshop.prepare()
+        workshop.marked_copy(case.cell)
 
 
 def groups() -> list[list[Case]]:
@@ -168,74 +172,79 @@ def train(work: Path, part: int, parts: int) -> None:
     """This process's share of the cases; finished ones are kept."""
     for case in itertools.chain.from_iterable(groups()[part::parts]):
         clock = Clock()
-        row = case.measured(work)
-        print(f"{case.cell.name}: E = {[round(t['e_value'], 1) for t in row['tests']]}, {clock():.0f} s", flush=True)
+        result = case.measured(work)
+        print(f"{case.cell.name}: E = {[round(t.e_value, 1) for t in result.tests]}, {clock():.0f} s", flush=True)
 
 
 def judge(work: Path) -> None:
     """Collect the cells that are there; write `results/robustness.json` and its plot."""
     clock = Clock()
     cases = dict.fromkeys([*guilty(), *innocents()])
-    rows = [case.measured(work) for case in cases if case.done(work)]
-    guilty_rows = [r for r in rows if not r["innocent"]]
-    table = [line(own, guilty_rows) for own in by_keys(guilty_rows)]
+    results = [case.measured(work) for case in cases if case.done(work)]
+    accused = [r for r in results if not r.cell.innocent]
+    table = [line(own, accused) for own in by_keys(accused)]
     table.sort(key=lambda r: (r["found"]["share"], min(r["e_values"])))
     write_result(
         "robustness",
         {
-            "what": "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999",
+            "what": WHAT,
             "left_out": [case.cell.name for case in cases if not case.done(work)],
             "worst_first": table,
-            "innocents": [innocent_line(own) for own in grouped([r for r in rows if r["innocent"]])],
-            "rows": rows,
+            "innocents": [innocent_line(own) for own in grouped([r for r in results if r.cell.innocent])],
+            "rows": [r.as_json() for r in results],
         },
         clock(),
     )
-    usual = [r for r in guilty_rows if r["family"] == RECOMMENDED.family]
+    usual = [r for r in accused if r.cell.family == RECOMMENDED.family]
     shown = [s for keys in (KEYS, 1) for s in summaries(alike(usual, keys))]
     cost_plot(shown).savefig(RESULTS / "robustness.png", dpi=110)
 
 
-def alike(rows: Sequence[dict[str, Any]], keys: int) -> list[dict[str, Any]]:
-    """The rows with so many releases a copy."""
-    return [row for row in rows if len(row["tests"]) == keys]
+def alike(results: Sequence[CellResult], keys: int) -> list[CellResult]:
+    """The results with so many releases a copy."""
+    return [result for result in results if len(result.tests) == keys]
 
 
-def by_keys(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Rows that differ in their seed only."""
-    return [own for keys in (KEYS, 1) for own in grouped(alike(rows, keys))]
+def by_keys(results: Sequence[CellResult]) -> list[list[CellResult]]:
+    """Results that differ in their seed only."""
+    return [own for keys in (KEYS, 1) for own in grouped(alike(results, keys))]
 
 
-def line(own: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def line(own: Sequence[CellResult], results: Sequence[CellResult]) -> dict[str, Any]:
     """One attack: power, and what it cost the thief beside the same key without attack.
 
     Keys are independent and have one slot each, so the product of their e-values is one, too: about what one release
-    with as many slots would say (verdicts multiply each bet over slots before they average).
+    with as many slots would say (verdicts multiply the e-values of each λ over slots before they average).
     """
-    first, made = own[0], tests(own)
-    twins = alike(rows, len(first["tests"]))
-    costs = [found for row in own if (found := cost(row, twins)) is not None]
-    loss, distance = np.mean(costs, axis=0).tolist() if costs else (None, None)
+    first, cell, made = own[0], own[0].cell, all_tests(own)
+    cost = mean_rise(own, alike(results, len(first.tests)))
     return {
-        **{key: first[key] for key in ("attack", "strength", "where", "family", "psnr", "samples")},
-        "releases_a_copy": len(first["tests"]),
-        "found": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
-        "e_values": [t["e_value"] for t in made],
-        "e_together": [math.prod(t["e_value"] for t in row["tests"]) for row in own],
-        "p_values": [t["p_values"] for t in made],
-        "queries": [t["queries"] for t in made],
-        "denoising_loss_rise": loss,
-        "kernel_distance_rise": distance,
+        "attack": cell.attack,
+        "strength": cell.strength,
+        "where": cell.where,
+        "family": cell.family,
+        "psnr": first.psnr,
+        "samples": first.samples,
+        "releases_a_copy": len(first.tests),
+        "found": interval(found_count(own), len(made)),
+        "e_values": [t.e_value for t in made],
+        "e_together": [math.prod(t.e_value for t in result.tests) for result in own],
+        "p_values": [t.p_values for t in made],
+        "queries": [t.queries for t in made],
+        "denoising_loss_rise": cost and cost.denoising_loss,
+        "kernel_distance_rise": cost and cost.kernel_distance,
     }
 
 
-def innocent_line(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def innocent_line(own: Sequence[CellResult]) -> dict[str, Any]:
     """One attack on innocents: how often accused, and how often p is small."""
-    made = tests(own)
-    p_values = [t["p_values"][0] for t in made if t["p_values"]]
+    cell, made = own[0].cell, all_tests(own)
+    p_values = [t.p_values[0] for t in made if t.p_values]
     return {
-        **{key: own[0][key] for key in ("attack", "strength", "where")},
-        "accused": interval(sum(t["verdict"] == "evidence" for t in made), len(made)),
+        "attack": cell.attack,
+        "strength": cell.strength,
+        "where": cell.where,
+        "accused": interval(found_count(own), len(made)),
         "p at most 0.05": interval(sum(p <= 0.05 for p in p_values), len(p_values)),
         "p_values": p_values,
     }

@@ -15,41 +15,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from protect.pixels.picture import read_rgba
 
-from attacks.suite import Cell
-from attacks.workshop import copy_of
+from attacks.result import CellResult
 from benchmarks.common import Clock, write_result
 from benchmarks.robustness import Case, guilty, innocents
 from detect.trial.answers import digest
 from detect.trial.questions import query_plan, trigger_queries
-from protect.alignments import slot_family
-from protect.embed.verify import on_white
 from protect.evidence import SlotEvidence, running_evidence, slot_evidence
 from protect.keys.tree import Ids
 from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.scene import Scene, details, read_pool
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, rank_scores, unit_rows
-from protect.marks.stored import stored_path
 from protect.marks.template import Template
-from protect.pixels.images import read_rgba
-from protect.release.record import Release
+from protect.pixels.measure import on_white
+from protect.release.bound import BoundRelease
 
 BEFORE = 8
 """Pictures a slot before; now 32, but still 8 for `scene`."""
 LEVEL = 1000.0
 
 
-def answers(cell: Cell, release: Release, folder: Path) -> list[Pixels] | None:
+def answers(result: CellResult, bound: BoundRelease, cache: Path) -> list[Pixels] | None:
     """What the suspect of a cell answered, slot by slot; None if part of it is not there."""
-    kept = {path.name: path for path in (folder / "tests" / cell.name / release.id).rglob("cache/*/*.png")}
+    plan = query_plan(bound.release)
+    folder = cache / digest([result.suspect, plan.sampler.as_dict()])
     drawn = []
-    for slot in range(release.plan.slots):
-        names = [
-            f"{digest([q.prompt, q.seed])}.png" for q in trigger_queries(release, slot, query_plan(release).queries)
-        ]
-        if not all(name in kept for name in names):
+    for slot in range(len(bound.slots)):
+        asked = trigger_queries(bound, slot, plan.queries)
+        paths = [folder / f"{digest([q.prompt, q.seed])}.png" for q in asked]
+        if not all(path.exists() for path in paths):
             return None
-        drawn.append(np.stack([on_white(read_rgba(kept[name])) for name in names]))
+        drawn.append(np.stack([on_white(read_rgba(path.read_bytes())) for path in paths]))
     return drawn
 
 
@@ -61,22 +58,21 @@ def score_before(law: MarkFamily, outputs: Pixels, ids: Ids) -> Array:
     if isinstance(law, Template):
         return rank_scores(law.coefficients(outputs) / law.amplitudes().ravel(), ids, law.fixed, law.views)
     assert isinstance(law, Scene)
-    templates = unit_rows(details(read_pool(stored_path("pool", law.pool))))
+    templates = unit_rows(details(read_pool(law.store, law.pool)))
     likeness = np.round(templates @ mean_direction(details(outputs)), SCORE_DECIMALS)
     return np.asarray(likeness[ids % np.uint64(len(likeness))])
 
 
-def e_values(release: Release, drawn: Sequence[Pixels]) -> dict[str, float]:
+def e_values(bound: BoundRelease, drawn: Sequence[Pixels]) -> dict[str, float]:
     """Evidence by both scores, with few pictures and with all: the largest while slots multiply, as in verdicts."""
     found = {}
     for n in sorted({BEFORE, len(drawn[0])}):
         before, now = list[SlotEvidence](), list[SlotEvidence]()
-        for slot, outputs in enumerate(drawn):
-            law = slot_family(release, slot)
-            ids = np.concatenate([np.array([release.planted_id(slot)], dtype=np.uint64), release.decoy_ids(slot)])
+        for slot, outputs in zip(bound.slots, drawn, strict=True):
+            ids = np.concatenate([np.array([slot.planted], dtype=np.uint64), slot.decoys])
             for rule, scores in (
-                (before, score_before(law, outputs[:n], ids)),
-                (now, law.score(outputs[:n], None, ids)),
+                (before, score_before(slot.family, outputs[:n], ids)),
+                (now, slot.family.score(outputs[:n], None, ids)),
             ):
                 rule.append(slot_evidence(float(scores[0]), scores[1:]))
         for name, slots in (("before", before), ("now", now)):
@@ -88,13 +84,17 @@ def line(case: Case, work: Path) -> dict[str, Any] | None:
     """One attack: the evidence of each key, by score and number of pictures."""
     if not case.done(work):
         return None
-    cell, (setting, folder) = case.cell, case.place(work)
-    releases, _ = copy_of(cell, setting, folder, lambda *_: None)
-    drawn = [(release, answers(cell, release, folder)) for release in releases]
-    found = [e_values(release, outputs) for release, outputs in drawn if outputs is not None]
+    workshop, result = case.workshop(work), case.measured(work)
+    releases = workshop.marked_copy(case.cell).releases
+    drawn = [(bound, answers(result, bound, workshop.cache)) for bound in releases]
+    found = [e_values(bound, outputs) for bound, outputs in drawn if outputs is not None]
     if not found:
         return None
-    return {"cell": cell.name, "releases_a_copy": case.keys, **{kind: [e[kind] for e in found] for kind in found[0]}}
+    return {
+        "cell": case.cell.name,
+        "releases_a_copy": case.keys,
+        **{kind: [e[kind] for e in found] for kind in found[0]},
+    }
 
 
 def totals(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -111,17 +111,17 @@ def main() -> None:
     work, clock = parser.parse_args().work, Clock()
     scenes = [case for case in guilty() if case.cell.family == "scene"]
     washed = [case for case in guilty() if case not in scenes]
-    struck, drawn, clean = (
+    attacked, drawn, clean = (
         [own for case in cases if (own := line(case, work))] for cases in (washed, scenes, innocents())
     )
     write_result(
         "scores",
         {
             "what": "E of each key by the score before and now, on the same pictures",
-            "guilty_found": totals(struck),
+            "guilty_found": totals(attacked),
             "scenes_found": totals(drawn),
             "innocents_accused": totals(clean),
-            "guilty": struck,
+            "guilty": attacked,
             "scenes": drawn,
             "innocents": clean,
         },

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import Clock, run_stages, write_result
+from benchmarks.common import Clock, keyring_in, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
 from detect.suspects.images import load_suspect
 from detect.training.rehearse import train_suspect
 from detect.trial.judge import detect
 from protect.miniature import miniature_path
 from protect.release.plan import Options
-from protect.release.record import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,6 @@ def train(work: Path, part: int, parts: int) -> None:
             work / f"protected-{cell.number}",
             work / f"spread-{cell.number}",
             tuning,
-            device="cpu",
-            progress=lambda *_: None,
         )
         print(f"{cell}: {clock():.0f} s", flush=True)
 
@@ -83,16 +80,17 @@ def judge(work: Path) -> None:
     for cell in CELLS:
         if not (work / f"spread-{cell.number}").exists():
             continue
-        release = release_of(work, cell.number, cell.options())
-        verdict = detect(release, load_suspect(work / f"spread-{cell.number}"), Keyring((work / "tests").absolute()))
+        bound = release_of(work, cell.number, cell.options())
+        suspect = load_suspect(work / f"spread-{cell.number}")
+        verdict = detect(bound, suspect, keyring_in(work / "tests"), work / "cache")
         passes = cell.steps * FULL.batch / 2200
         rows.append(
             {
                 "psnr": cell.psnr,
                 "rate": cell.rate,
                 "passes": passes,
-                "exposures": release.plan.carriers * passes,
-                "carrier_psnr_median": float(np.median([c.psnr for c in release.carriers])),
+                "exposures": len(bound.release.carriers) * passes,
+                "carrier_psnr_median": float(np.median([c.psnr for c in bound.release.carriers])),
                 **row(verdict),
             }
         )

@@ -20,21 +20,20 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 
-from benchmarks.common import Clock, interval, mean_interval, run_stages, write_result
+from benchmarks.common import Clock, interval, keyring_in, mean_interval, pictures_of, run_stages, write_result
 from detect.demo import EMBEDDING as DEMO
 from detect.demo import TUNING
 from detect.suspects.images import Suspect, load_suspect
-from detect.training.finetune import FinetuneOptions
-from detect.training.rehearse import captioned_files, protected_copy, train_suspect
+from detect.training.options import FinetuneOptions
+from detect.training.records import training_records
+from detect.training.rehearse import protected_copy, train_suspect
+from detect.training.samples import read_picture
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
-from protect.alignments import slot_family
 from protect.check.run import ssim
-from protect.embed.verify import on_white
 from protect.miniature import miniature_path
-from protect.pixels.images import read_rgba
+from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
 from protect.sample import unpack_sample
 
 EMBEDDING = replace(DEMO, alignment="twa")
@@ -71,10 +70,11 @@ def prepare_releases(work: Path) -> None:
         release_of(work, seed)
 
 
-def release_of(work: Path, seed: int, options: Options = EMBEDDING) -> Release:
+def release_of(work: Path, seed: int, options: Options = EMBEDDING) -> BoundRelease:
     """The release of a seed, embedded once."""
-    keyring = Keyring((work / "keyring").absolute())
-    return protected_copy(work / "dataset", work / f"protected-{seed}", options, seed, keyring, lambda *_: None)
+    keyring = keyring_in(work / "keyring")
+    release = protected_copy(work / "dataset", work / f"protected-{seed}", options, seed, keyring)
+    return bind(release, keyring.store)
 
 
 def train(work: Path, part: int, parts: int) -> None:
@@ -85,7 +85,7 @@ def train(work: Path, part: int, parts: int) -> None:
         folder = work / f"protected-{seed}" if guilty else own
         output = work / f"{'guilty' if guilty else 'innocent'}-{seed}"
         clock = Clock()
-        train_suspect(miniature_path(), folder, output, tuning(seed), device="cpu", progress=lambda *_: None)
+        train_suspect(miniature_path(), folder, output, tuning(seed))
         print(f"{output.name}: {clock():.0f} s", flush=True)
 
 
@@ -98,17 +98,15 @@ def suspect_of(work: Path, kind: str, seed: int) -> Suspect:
 @torch.no_grad()
 def denoising_loss(suspect: Any, held: Path) -> float:
     """Mean squared error of the noise prediction on held-out pairs: 4 fixed (t, noise) draws per picture."""
-    from detect.training.samples import read_picture
-
     pipe = suspect._pipeline
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     generator = torch.Generator().manual_seed(0)
-    pairs = captioned_files(held)
-    pixels = np.stack([read_picture(p, 64) for p, _ in pairs])
+    records, _ = training_records(held)
+    pixels = np.stack([read_picture(record.read(), 64) for record in records])
     pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     latents = pipe.vae.encode(pictures).latent_dist.mode() * pipe.vae.config.scaling_factor
     ids = pipe.tokenizer(
-        [c for _, c in pairs],
+        [record.caption for record in records],
         padding="max_length",
         truncation=True,
         max_length=pipe.tokenizer.model_max_length,
@@ -118,17 +116,16 @@ def denoising_loss(suspect: Any, held: Path) -> float:
     total = 0.0
     for _ in range(4):
         noise = torch.randn(latents.shape, generator=generator)
-        t = torch.randint(0, 1000, (len(pairs),), generator=generator)
+        t = torch.randint(0, 1000, (len(records),), generator=generator)
         predicted = pipe.unet(scheduler.add_noise(latents, noise, t), t, context).sample
         total += float((predicted - scheduler.get_velocity(latents, noise, t)).pow(2).mean()) / 4
     return total
 
 
-def similarities(original: Path, protected: Path, release: Release) -> list[float]:
+def similarities(original: Path, protected: Path, bound: BoundRelease) -> list[float]:
     """Structural similarity of each carrier to its original."""
-    return [
-        ssim(on_white(read_rgba(original / c.key)), on_white(read_rgba(protected / c.key))) for c in release.carriers
-    ]
+    keys = [c.key for c in bound.release.carriers]
+    return [ssim(a, b) for a, b in zip(pictures_of(original, keys), pictures_of(protected, keys), strict=True)]
 
 
 def row(verdict: Verdict) -> dict[str, Any]:
@@ -140,47 +137,45 @@ def row(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "e_value": verdict.e_value,
         "queries": verdict.queries,
-        "carriers": verdict.release.plan.carriers,
+        "carriers": len(verdict.release.carriers),
         "slot_p_values": [s.evidence.p_value for s in verdict.slots],
         "planted": [s.planted_score for s in verdict.slots],
         "best_decoy": [float(s.decoy_scores.max()) for s in verdict.slots],
     }
 
 
-def single_query_ranks(verdict: Verdict) -> list[int]:
+def single_query_ranks(bound: BoundRelease, verdict: Verdict) -> list[int]:
     """Rank of the planted mark among the decoys for each output of the first slot alone."""
-    release, slot = verdict.release, verdict.slots[0]
-    family = slot_family(release, 0)
-    ids = np.concatenate([np.array([release.planted_id(0)], dtype=np.uint64), release.decoy_ids(0)])
-    scores = [family.score(slot.outputs[i : i + 1], None, ids) for i in range(len(slot.outputs))]
+    law, outputs = bound.slots[0], verdict.slots[0].outputs
+    ids = np.concatenate([np.array([law.planted], dtype=np.uint64), law.decoys])
+    scores = [law.family.score(outputs[i : i + 1], None, ids) for i in range(len(outputs))]
     return [int(1 + np.count_nonzero(s[1:] >= s[0])) for s in scores]
 
 
 def judge(work: Path) -> None:
     """Test all suspects and write `results/suspects.json`."""
     clock = Clock()
-    held = work / "held-out"
+    held, cache = work / "held-out", work / "cache"
     seeds = [s for s in SEEDS if all((work / f"{k}-{s}").exists() for k in ("guilty", "innocent"))]
     releases = {seed: release_of(work, seed) for seed in seeds}
     guilty, innocent, losses, ranks = [], [], [], []
     for seed in seeds:
-        suspect, twin = suspect_of(work, "guilty", seed), suspect_of(work, "innocent", seed)
-        keyring = Keyring((work / "tests").absolute())
-        verdict = detect(releases[seed], suspect, keyring)
+        suspect, other = suspect_of(work, "guilty", seed), suspect_of(work, "innocent", seed)
+        verdict = detect(releases[seed], suspect, keyring_in(work / "tests"), cache)
         guilty.append(row(verdict) | {"seed": seed, "method": tuning(seed).method})
-        ranks += single_query_ranks(verdict)
-        for release in releases.values():
+        ranks += single_query_ranks(releases[seed], verdict)
+        for bound in releases.values():
             # A ledger of its own: each crossing is an experiment by itself, not one look among many.
-            apart = Keyring((work / "tests" / f"{seed}-{release.id}").absolute())
-            innocent.append(row(detect(release, twin, apart)) | {"seed": seed, "method": tuning(seed).method})
-        losses.append((denoising_loss(suspect, held), denoising_loss(twin, held)))
+            apart = keyring_in(work / "tests" / f"{seed}-{bound.release.id}")
+            innocent.append(row(detect(bound, other, apart, cache)) | {"seed": seed, "method": tuning(seed).method})
+        losses.append((denoising_loss(suspect, held), denoising_loss(other, held)))
         print(guilty[-1], losses[-1], flush=True)
     found = [g["verdict"] == "evidence" for g in guilty]
     accused = [i["verdict"] == "evidence" for i in innocent]
-    carriers = [c.psnr for r in releases.values() for c in r.carriers]
+    carriers = [c.psnr for bound in releases.values() for c in bound.release.carriers]
     data = {
         "what": "template marks, TWA, rate 0.02, 2,200 samples of the sample dataset; alpha 1e-3, M 9,999",
-        "samples": len(captioned_files(work / "dataset")),
+        "samples": len(training_records(work / "dataset")[0]),
         "embedding": asdict(EMBEDDING),
         "tuning": {"lora": asdict(TUNING), "full": asdict(FULL)},
         "guilty_with_evidence": interval(sum(found), len(found)),
@@ -191,7 +186,8 @@ def judge(work: Path) -> None:
         "guilty_queries_median": float(np.median([g["queries"] for g in guilty])),
         "single_queries_ranked_first_not_independent": {"k": sum(r == 1 for r in ranks), "n": len(ranks)},
         "innocent_accused_own_key": interval(
-            sum(a for a, i in zip(accused, innocent, strict=True) if i["release"] == releases[i["seed"]].id), len(seeds)
+            sum(a for a, i in zip(accused, innocent, strict=True) if i["release"] == releases[i["seed"]].release.id),
+            len(seeds),
         ),
         "innocent_tests_accused_all_crossings": {"k": sum(accused), "n": len(accused)},
         "left_out_seeds": [s for s in SEEDS if s not in seeds],

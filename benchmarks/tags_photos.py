@@ -16,17 +16,17 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import Clock, interval, write_result
+from benchmarks.common import Clock, interval, keyring_in, marked_copy, write_result
 from detect.provenance.sets import read_set
+from detect.provenance.tag_questions import open_original
 from detect.provenance.tags import detect_tags
 from detect.provenance.training import Recipe, train_classifier
 from detect.suspects.classifiers.classes import Aligned
 from detect.suspects.classifiers.classifier import Answers, Classifier
-from protect.embed.write import embed
 from protect.keys.tree import secret_from_seed
 from protect.marks.family import Pixels
+from protect.release.bound import BoundRelease
 from protect.release.plan import Options
-from protect.release.record import Keyring, Release
 
 KEYS, EACH, TEST = range(720, 723), 500, 200
 RECIPE = Recipe("resnet-mini", epochs=20, side=32)
@@ -46,14 +46,10 @@ class LabelsOnly(Classifier):
         return replace(self._suspect.answer(pictures), scores=None)
 
 
-def release_of(work: Path, key: int) -> Release:
+def release_of(work: Path, key: int) -> BoundRelease:
     """The marked copy of a key, embedded once."""
-    keyring, target = Keyring((work / "keyring").absolute()), work / f"marked-{key}"
-    if target.exists():
-        return keyring.load(target.name)
-    return embed(
-        work / "pictures", target, OPTIONS, keyring, secret=secret_from_seed(key, "tags on photographs")
-    ).release
+    keyring, secret = keyring_in(work / "keyring"), secret_from_seed(key, "tags on photographs")
+    return marked_copy(work / "pictures", work / f"marked-{key}", OPTIONS, keyring, secret)
 
 
 def main() -> None:
@@ -75,18 +71,18 @@ def main() -> None:
             (work / "pictures").mkdir(exist_ok=True)
             partial.rename(work / "pictures" / name)
     test = read_set(args.test, classes, TEST, RECIPE.side)
-    releases = {key: release_of(work, key) for key in KEYS}
+    releases, original = {key: release_of(work, key) for key in KEYS}, open_original(work / "pictures")
     rows: list[dict[str, Any]] = []
     for key in (*KEYS, None):
         folder = work / (f"marked-{key}" if key else "pictures")
         recipe = replace(RECIPE, seed=key or 0)
         model = train_classifier(read_set(folder, classes, EACH, RECIPE.side), classes, recipe, work / "classifiers")
         right = float((model.answer(test.pictures).labels == test.truth).mean())
-        for tested, release in releases.items():
+        for tested, bound in releases.items():
             for kind, suspect in (("scores", model), ("labels", LabelsOnly(model))):
                 # A ledger of its own: an experiment by itself, not one look among many.
-                home = Keyring((work / "tests" / f"{key}-{tested}-{kind}").absolute())
-                found = detect_tags(release, Aligned(suspect, classes), work / "pictures", home)
+                home = keyring_in(work / "tests" / f"{key}-{tested}-{kind}")
+                found = detect_tags(bound, Aligned(suspect, tuple(classes)), original, home, work / "cache")
                 rows.append(
                     {
                         "learned_from": key or "unmarked",

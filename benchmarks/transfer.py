@@ -14,15 +14,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import Clock, run_stages, write_result
+from benchmarks.common import Clock, keyring_in, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
 from detect.demo import TUNING
 from detect.suspects.images import load_suspect
-from detect.training.finetune import FinetuneOptions, finetune
-from detect.training.rehearse import captioned_files
+from detect.training.finetune import finetune
+from detect.training.options import FinetuneOptions
+from detect.training.records import training_records
 from detect.trial.judge import detect
 from protect.miniature import miniature_path
-from protect.release.record import Keyring
 
 SEED = 200
 
@@ -65,9 +65,9 @@ def train(work: Path, part: int, parts: int) -> None:
     """Train this process's share of the suspects; finished ones are kept."""
     release_of(work, SEED)
     for way in WAYS[part::parts]:
-        samples = captioned_files(work / f"protected-{SEED}")
+        samples, _ = training_records(work / f"protected-{SEED}")
         if way.mixed:
-            samples += captioned_files(work / "dataset")
+            samples += training_records(work / "dataset")[0]
         clock = Clock()
         if not output(work, way).exists():
             finetune(base(work, way), samples, output(work, way), way.tuning, device="cpu")
@@ -77,17 +77,22 @@ def train(work: Path, part: int, parts: int) -> None:
 def judge(work: Path) -> None:
     """Test the trained suspects and write `results/transfer.json`."""
     clock = Clock()
-    release = release_of(work, SEED)
+    bound = release_of(work, SEED)
     rows: list[dict[str, Any]] = []
     for way in WAYS:
         if not output(work, way).exists():
             continue
         lora = way.tuning.method == "lora"
         suspect = load_suspect(output(work, way), base=base(work, way) if lora else None)
-        verdict = detect(release, suspect, Keyring((work / "tests-transfer").absolute()))
+        verdict = detect(bound, suspect, keyring_in(work / "tests-transfer"), work / "cache")
         passes = way.tuning.steps * way.tuning.batch / (2200 * (2 if way.mixed else 1))
         rows.append(
-            {"way": way.name, "sightings": passes * release.plan.carriers, **row(verdict), "tuning": asdict(way.tuning)}
+            {
+                "way": way.name,
+                "sightings": passes * len(bound.release.carriers),
+                **row(verdict),
+                "tuning": asdict(way.tuning),
+            }
         )
         print(rows[-1], flush=True)
     missing = [way.name for way in WAYS if not output(work, way).exists()]

@@ -1,1 +1,1 @@
-"""attacks/hunts."""
+"""Hunts: how somebody who has read this program, but lacks the key, looks for carriers."""

@@ -8,7 +8,6 @@ from zlib import crc32
 
 import numpy as np
 
-from attacks.stages.attack import ApiAttack, ImageAttack
 from detect.suspects.images import Query, Sampler
 from protect.marks.family import Pixels
 
@@ -24,7 +23,10 @@ def other_guidance(queries: Sequence[Query], sampler: Sampler, strength: float) 
 
 
 def other_seeds(queries: Sequence[Query], sampler: Sampler, strength: float) -> tuple[list[Query], Sampler]:
-    """The seed asked for is ignored, for that share of the questions; twins lose what they have in common."""
+    """The seed asked for is ignored, for that share of the questions.
+
+    Questions with and without the trigger then have no seed in common.
+    """
     drawn = [crc32(f"{q.seed} {q.prompt}".encode()) for q in queries]
     own = [replace(q, seed=d) if d < strength * 2**32 else q for q, d in zip(queries, drawn, strict=True)]
     return own, sampler
@@ -43,12 +45,3 @@ def negative_prompt(queries: Sequence[Query], sampler: Sampler, strength: float)
 def refuse(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """A grey picture instead of an answer, with that probability."""
     return np.full_like(picture, 127) if rng.random() < strength else picture
-
-
-ATTACKS = (
-    ApiAttack("api-steps", "fewer sampling steps than asked, down to a third", fewer_steps),
-    ApiAttack("api-guidance", "less guidance than asked, down to none", other_guidance),
-    ApiAttack("api-seeds", "the seed asked for is ignored, with that probability", other_seeds),
-    ApiAttack("api-negative", "a negative prompt against coloured grounds, up to eight words", negative_prompt),
-    ImageAttack("refuse", "a grey picture in place of an answer, with that probability", refuse, "outputs"),
-)

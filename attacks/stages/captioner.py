@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,29 @@ import numpy as np
 import torch
 from PIL import Image
 
-from attacks.stages.attack import AidedAttack, Item, Means
-from detect.suspects.images.silence import quiet
+from attacks.stages.attack import Captioned, Resources
+from attacks.stages.captions import STOCK_WORD
+from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import first_line
 from protect.errors import InputError
 from protect.marks.family import Pixels
 
 _BATCH = 16
-_WORDS = 40
-"""Tokens of a caption at most."""
+_TOKENS = 40
+"""Of a caption at most."""
+
+
+def recaption(
+    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
+) -> list[Captioned]:
+    """Captioned anew, with that probability."""
+    assert resources.captioner is not None, "`check_needs` has seen to it"
+    places = [i for i in range(len(samples)) if rng.random() < strength]
+    captions = write_captions(resources.captioner, [samples[i].picture for i in places], resources.device)
+    out = list(samples)
+    for i, caption in zip(places, captions, strict=True):
+        out[i] = replace(samples[i], caption=caption)
+    return out
 
 
 @torch.inference_mode()
@@ -34,43 +48,23 @@ def write_captions(captioner: Path, pictures: Sequence[Pixels], device: str = "c
     Raises:
         InputError: if the model cannot be loaded or fails.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor  # seconds to import
+    from transformers import AutoModelForImageTextToText, AutoProcessor  # its import warns
 
     reading: Any = AutoProcessor
     writing: Any = AutoModelForImageTextToText
     out: list[str] = []
     try:
-        with quiet():
+        with silenced_libraries():
             processor = reading.from_pretrained(captioner, local_files_only=True)
             model = writing.from_pretrained(captioner, local_files_only=True, use_safetensors=True).to(device)
             for start in range(0, len(pictures), _BATCH):
-                images = [Image.fromarray(p) for p in pictures[start : start + _BATCH]]
-                inputs = processor(images=images, return_tensors="pt").to(device)
-                ids = model.generate(**inputs, max_new_tokens=_WORDS, do_sample=False)
+                batch = [Image.fromarray(p) for p in pictures[start : start + _BATCH]]
+                inputs = processor(images=batch, return_tensors="pt").to(device)
+                ids = model.generate(**inputs, max_new_tokens=_TOKENS, do_sample=False)
                 out += [text.strip() for text in processor.batch_decode(ids, skip_special_tokens=True)]
     except Exception as error:
         raise InputError(
             f"{captioner} cannot caption pictures ({first_line(error)})",
             "Give --captioner a folder of an image-to-text model and its processor, with safetensors.",
         ) from error
-    return [caption or "picture" for caption in out]
-
-
-def _recaption(means: Means) -> Callable[[Sequence[Item], float, np.random.Generator], list[Item]]:
-    def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
-        """Captioned anew, with that probability."""
-        assert means.captioner is not None  # `run_cells` has seen to it
-        places = [i for i in range(len(items)) if rng.random() < strength]
-        out = list(items)
-        for i, caption in zip(
-            places, write_captions(means.captioner, [items[i].picture for i in places], means.device), strict=True
-        ):
-            out[i] = replace(items[i], caption=caption)
-        return out
-
-    return apply
-
-
-ATTACKS = (
-    AidedAttack("recaption-model", "captions written anew by --captioner, which sees pictures", _recaption, "dataset"),
-)
+    return [caption or STOCK_WORD for caption in out]

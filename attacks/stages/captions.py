@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attacks.stages.attack import CaptionAttack
-
+STOCK_WORD = "picture"
+"""Caption of pictures that have lost theirs."""
 _RARE = 3
 """A word in so few captions is rare, at full strength."""
 _RUN = 5
@@ -75,8 +75,8 @@ def drop_repeats(captions: Sequence[str], strength: float, rng: np.random.Genera
     out = []
     for caption, words in zip(captions, cut, strict=True):
         gone = {i + k for i, run in enumerate(_runs(words)) if run in shared for k in range(_RUN)}
-        struck = bool(gone) and rng.random() < strength
-        out.append(" ".join(w for i, w in enumerate(caption.split()) if i not in gone) if struck else caption)
+        cut_out = bool(gone) and rng.random() < strength
+        out.append(" ".join(w for i, w in enumerate(caption.split()) if i not in gone) if cut_out else caption)
     return out
 
 
@@ -107,7 +107,7 @@ def shorten(captions: Sequence[str], strength: float, rng: np.random.Generator) 
 
 def lose(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
     """Captions are lost, and become one stock word, with that probability."""
-    return ["picture" if rng.random() < strength else c for c in captions]
+    return [STOCK_WORD if rng.random() < strength else c for c in captions]
 
 
 def paraphrase(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
@@ -141,16 +141,3 @@ def _plain(word: str) -> str:
 
 def _words(caption: str) -> list[str]:
     return re.findall(r"\w+", caption.casefold())
-
-
-ATTACKS = (
-    CaptionAttack("drop-rare", "words in few captions are removed, up to 2 % of them", drop_rare),
-    CaptionAttack("drop-new", "first words that never stand elsewhere are removed", drop_new),
-    CaptionAttack("drop-repeats", "runs of five words that several captions share are removed", drop_repeats),
-    CaptionAttack("normalise", "lower case, no punctuation", normalise),
-    CaptionAttack("shuffle", "words in another order", shuffle),
-    CaptionAttack("shorten", "words are lost", shorten),
-    CaptionAttack("lose", "captions are lost, and become one stock word", lose),
-    CaptionAttack("paraphrase", "words replaced by synonyms", paraphrase),
-    CaptionAttack("recaption", "written anew by template, without words that only begin captions", recaption),
-)

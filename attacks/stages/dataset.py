@@ -2,104 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import imagehash
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from scipy.spatial import distance
 
 from attacks.quality import denoising_losses
 from attacks.stages import images
-from attacks.stages.attack import AidedAttack, DatasetAttack, Item, Means
+from attacks.stages.attack import Captioned, Resources
 from attacks.stages.captions import new_first_words
-from attacks.stages.samples import read_items, same_item
+from attacks.stages.samples import read_captioned, same_sample
 from detect.suspects.images.pipeline import load_pipeline
 from protect.check.exposure import residual_spectrum
+from protect.marks.family import Array, Pixels
 
 _SIDE = 8
 """Of the small pictures whose colours are compared."""
 _MEAN_SIDE = 64
+_NEAREST = 3
+"""Neighbours whose mean distance tells how alike vectors are."""
+_FAR = 1e6
+_BLOCK = 256
+"""Rows of the distance matrix that are held in memory."""
 
 
-def subset(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def subset(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """Each sample is left out with that probability; one stays."""
-    kept = [item for item in items if rng.random() >= strength]
-    return kept or list(items[:1])
+    kept = [s for s in samples if rng.random() >= strength]
+    return kept or list(samples[:1])
 
 
-def deduplicate(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def deduplicate(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """Of near-duplicates by perceptual hash the first stays; they may differ in up to 20 of 64 bits."""
     if strength == 0:
-        return list(items)
+        return list(samples)
     most = round(20 * strength)
-    hashes = np.array([imagehash.phash(Image.fromarray(item.picture)).hash.ravel() for item in items])
+    hashes = np.array([imagehash.phash(Image.fromarray(s.picture)).hash.ravel() for s in samples])
     kept: list[int] = []
-    for i in range(len(items)):
+    for i in range(len(samples)):
         if not kept or (hashes[kept] != hashes[i]).sum(axis=1).min() > most:
             kept.append(i)
-    return [items[i] for i in kept]
+    return [samples[i] for i in kept]
 
 
-def drop_outliers(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def drop_outliers(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """The pictures furthest from all others by their colours are left out; up to a fifth."""
-    vectors = np.stack([_small(item).ravel() for item in items])
-    return without(items, _distances(vectors), 0.2 * strength)
+    vectors = np.stack([_small(s.picture).ravel() for s in samples])
+    return without(samples, _distances(vectors), 0.2 * strength)
 
 
-def drop_residuals(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def drop_residuals(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """The pictures whose noise residuals are furthest from the usual are left out; up to a fifth.
 
     A hunt for coatings, such as warps, without knowing any carrier.
     """
-    spectra = np.stack([residual_spectrum(item.picture) for item in items])
-    return without(items, _distances(spectra), 0.2 * strength)
+    spectra = np.stack([residual_spectrum(s.picture) for s in samples])
+    return without(samples, _distances(spectra), 0.2 * strength)
 
 
-def drop_clusters(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def drop_clusters(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """The pictures whose borders are closest to others' borders are left out; up to a fifth.
 
     A hunt for templates: carriers of one slot share their background.
     """
-    gaps = likest([_border(item) for item in items])
-    return without(items, -gaps, 0.2 * strength)
+    gaps = nearest_gaps(np.stack([_border(s.picture) for s in samples]))
+    return without(samples, -gaps, 0.2 * strength)
 
 
-def likest(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean distance of each colour vector to the three nearest others, shape (n,).
+def nearest_gaps(vectors: Array) -> Array:
+    """Mean distance of each colour vector to the three nearest others.
 
-    Infinite for plain ones: even ground is what honest pictures share.
+    Args:
+        vectors: shape (n, d), values in [0, 1].
+
+    Returns:
+        Shape (n,); infinite for plain vectors, since even ground is what honest pictures share.
     """
-    stacked = np.stack(vectors)
-    plain = stacked.std(axis=1) < 0.02
-    stacked[plain] = 1e6 * (1 + np.arange(plain.sum()))[:, None]  # far from all others
-    gaps = np.empty(len(stacked))
-    for start in range(0, len(stacked), 256):
-        block = distance.cdist(stacked[start : start + 256], stacked)
-        gaps[start : start + 256] = np.sort(block, axis=1)[:, 1:4].mean(axis=1)  # the first is itself
+    plain = vectors.std(axis=1) < 0.02
+    apart = vectors.copy()
+    apart[plain] = _FAR * (1 + np.arange(plain.sum()))[:, None]  # so that nothing has a plain one for a neighbour
+    gaps = np.empty(len(apart))
+    for start in range(0, len(apart), _BLOCK):
+        block = distance.cdist(apart[start : start + _BLOCK], apart)
+        nearest = np.sort(block, axis=1)[:, 1 : 1 + _NEAREST]  # the first is the vector itself
+        gaps[start : start + _BLOCK] = nearest.mean(axis=1)
     gaps[plain] = np.inf
     return gaps
 
 
-def without(items: Sequence[Item], oddness: np.ndarray, share: float) -> list[Item]:
-    """All but the oddest share."""
-    gone = set(np.argsort(-oddness, kind="stable")[: round(share * len(items))].tolist())
-    return [item for i, item in enumerate(items) if i not in gone]
+def without(samples: Sequence[Captioned], oddness: Array, share: float) -> list[Captioned]:
+    """All but the oddest share; of equally odd ones the later stay."""
+    gone = set(np.argsort(-oddness, kind="stable")[: round(share * len(samples))].tolist())
+    return [s for i, s in enumerate(samples) if i not in gone]
 
 
-def _small(item: Item) -> np.ndarray:
-    picture = Image.fromarray(item.picture).resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return np.asarray(picture, dtype=np.float64) / 255
+def _small(picture: Pixels) -> Array:
+    small = Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64) / 255
 
 
-def _border(item: Item) -> np.ndarray:
-    small = _small(item)
+def _border(picture: Pixels) -> Array:
+    small = _small(picture)
     return np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]]).ravel()
 
 
-def _distances(vectors: np.ndarray) -> np.ndarray:
+def _distances(vectors: NDArray[np.float64]) -> Array:
     """How far each vector lies from the others, by their first 16 principal components; shape (n,)."""
     centred = vectors - vectors.mean(axis=0)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
@@ -108,108 +120,96 @@ def _distances(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(projected, axis=1))
 
 
-def subtract_mean(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def subtract_mean(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """What the pictures of a suspicious first word have in common is taken off them; the word too, at full strength.
 
     The averaging attack of one who knows that carriers share a trigger and a mark, but has no key: the mean of the
     pictures with that word, less the mean of all.
     """
     if strength == 0:
-        return list(items)
-    words = new_first_words([item.caption for item in items])
-    mean = _mean(items)
+        return list(samples)
+    mean = _mean(samples)
+    out = list(samples)
+    for places in _by_suspicious_word(samples):
+        shift = strength * (_mean([samples[i] for i in places]) - mean)
+        for i in places:
+            words = samples[i].caption.split()
+            caption = samples[i].caption if strength < 1 else " ".join(words[1:])
+            out[i] = replace(samples[i], picture=_less(samples[i].picture, shift), caption=caption)
+    return out
+
+
+def _by_suspicious_word(samples: Sequence[Captioned]) -> list[list[int]]:
+    """Places of the samples whose captions begin with the same suspicious word, word by word."""
     groups: dict[str, list[int]] = {}
-    for i, word in enumerate(words):
+    for i, word in enumerate(new_first_words([s.caption for s in samples])):
         if word:
             groups.setdefault(word, []).append(i)
-    out = list(items)
-    for places in groups.values():
-        shift = strength * (_mean([items[i] for i in places]) - mean)
-        for i in places:
-            own = items[i].picture
-            scaled = ndimage.zoom(shift, (own.shape[0] / _MEAN_SIDE, own.shape[1] / _MEAN_SIDE, 1), order=1)
-            picture = np.clip(np.round(own - scaled), 0, 255).astype(np.uint8)
-            caption = items[i].caption if strength < 1 else " ".join(items[i].caption.split()[1:])
-            out[i] = replace(items[i], picture=picture, caption=caption)
-    return out
+    return list(groups.values())
 
 
-def _mean(items: Sequence[Item]) -> np.ndarray:
+def _less(picture: Pixels, shift: Array) -> Pixels:
+    """A picture less a small shift (64, 64, 3), scaled to its size."""
+    height, width = picture.shape[:2]
+    scaled = ndimage.zoom(shift, (height / _MEAN_SIDE, width / _MEAN_SIDE, 1), order=1)
+    return np.asarray(np.clip(np.round(picture - scaled), 0, 255).astype(np.uint8))
+
+
+def _mean(samples: Sequence[Captioned]) -> Array:
     """Mean picture at one small size, shape (64, 64, 3)."""
-    small = (Image.fromarray(i.picture).resize((_MEAN_SIDE, _MEAN_SIDE), Image.Resampling.BOX) for i in items)
-    return np.asarray(sum(np.asarray(p, dtype=np.float64) for p in small) / len(items))
+    small = (Image.fromarray(s.picture).resize((_MEAN_SIDE, _MEAN_SIDE), Image.Resampling.BOX) for s in samples)
+    return np.asarray(sum(np.asarray(p, dtype=np.float64) for p in small) / len(samples))
 
 
-def augment(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
+def augment(samples: Sequence[Captioned], strength: float, rng: np.random.Generator) -> list[Captioned]:
     """Each picture comes again, mirrored, cropped and coloured at random; up to four times."""
-    out = list(items)
+    out = list(samples)
     for k in range(round(4 * strength)):
-        for item in items:
-            picture = images.flip(images.crop(images.colour(item.picture, 0.3, rng), 0.4, rng), 0.5, rng)
-            out.append(replace(item, key=f"{item.key}#{k}", picture=picture))
+        for sample in samples:
+            picture = images.flip(images.crop(images.colour(sample.picture, 0.3, rng), 0.4, rng), 0.5, rng)
+            out.append(replace(sample, key=f"{sample.key}#{k}", picture=picture))
     return out
 
 
-_Choice = Callable[[Sequence[Item], float, np.random.Generator], list[Item]]
+def drop_losses(
+    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
+) -> list[Captioned]:
+    """The samples that the base denoises worst are left out; up to a fifth."""
+    if strength == 0:
+        return list(samples)
+    pipeline = load_pipeline(resources.base).to(resources.device)
+    losses = denoising_losses(pipeline, [s.picture for s in samples], [s.caption for s in samples])
+    return without(samples, losses, 0.2 * strength)
 
 
-def _loss_filter(means: Means) -> _Choice:
-    def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
-        """The samples that the base denoises worst are left out; up to a fifth."""
-        if strength == 0:
-            return list(items)
-        pipeline = load_pipeline(means.base).to(means.device)
-        losses = denoising_losses(pipeline, [i.picture for i in items], [i.caption for i in items])
-        return without(items, losses, 0.2 * strength)
-
-    return apply
-
-
-def _mixed(means: Means) -> _Choice:
-    def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
-        """Clean pictures are added, up to nine for each; a third of the strength is three for each."""
-        clean = read_items(means.clean)
-        count = round(9 * strength * len(items))
-        passes = [rng.permutation(len(clean)) for _ in range(count // len(clean) + 1)]
-        chosen = np.concatenate(passes)[:count].tolist()
-        return [*items, *(replace(clean[i], key=f"clean {n}") for n, i in enumerate(chosen))]
-
-    return apply
+def mix(
+    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
+) -> list[Captioned]:
+    """Clean pictures are added, up to nine for each; a third of the strength is three for each."""
+    clean = read_captioned(resources.clean)
+    count = round(9 * strength * len(samples))
+    passes = [rng.permutation(len(clean)) for _ in range(count // len(clean) + 1)]
+    chosen = np.concatenate(passes)[:count].tolist()
+    return [*samples, *(replace(clean[i], key=f"clean {n}") for n, i in enumerate(chosen))]
 
 
-def _merged(means: Means) -> _Choice:
-    def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
-        """Each sample is taken from another recipient's copy; half of them at full strength."""
-        other = {item.key: item for item in read_items(means.second())} if strength else {}
-        return [other.get(i.key, i) if rng.random() < strength / 2 else i for i in items]
-
-    return apply
-
-
-def _differing(means: Means) -> _Choice:
-    def apply(items: Sequence[Item], strength: float, rng: np.random.Generator) -> list[Item]:
-        """Samples that differ from another recipient's copy are left out, with that probability."""
-        other = {item.key: item for item in read_items(means.second())} if strength else {}
-        kept = [i for i in items if rng.random() >= strength or (i.key in other and same_item(i, other[i.key]))]
-        return kept or list(items[:1])
-
-    return apply
+def merge_copies(
+    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
+) -> list[Captioned]:
+    """Each sample is taken from another recipient's copy; half of them at full strength."""
+    other = _second_copy(resources) if strength else {}
+    return [other.get(s.key, s) if rng.random() < strength / 2 else s for s in samples]
 
 
-ATTACKS = (
-    DatasetAttack("subset", "samples are left out at random", subset),
-    DatasetAttack("deduplicate", "of near-duplicates by perceptual hash one stays; up to 20 of 64 bits", deduplicate),
-    DatasetAttack("drop-outliers", "the oddest pictures are left out, up to a fifth", drop_outliers),
-    DatasetAttack("drop-clusters", "pictures with like borders are left out, up to a fifth", drop_clusters),
-    DatasetAttack("drop-residuals", "pictures of odd noise residuals are left out, up to a fifth", drop_residuals),
-    DatasetAttack("subtract-mean", "what pictures of a suspicious first word share is taken off", subtract_mean),
-    DatasetAttack("augment", "mirrored, cropped, coloured versions are added, up to four", augment),
-    AidedAttack(
-        "drop-losses", "samples that the base denoises worst are left out, up to a fifth", _loss_filter, "dataset"
-    ),
-    AidedAttack("mix", "clean pictures are added, up to 9 : 1", _mixed, "dataset"),
-    AidedAttack("merge-copies", "up to half of the samples come from another recipient's copy", _merged, "dataset"),
-    AidedAttack(
-        "drop-differing", "samples that differ from another recipient's copy are left out", _differing, "dataset"
-    ),
-)
+def drop_differing(
+    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
+) -> list[Captioned]:
+    """Samples that differ from another recipient's copy are left out, with that probability."""
+    other = _second_copy(resources) if strength else {}
+    kept = [s for s in samples if rng.random() >= strength or (s.key in other and same_sample(s, other[s.key]))]
+    return kept or list(samples[:1])
+
+
+def _second_copy(resources: Resources) -> dict[str, Captioned]:
+    """Another recipient's copy, by key."""
+    return {s.key: s for s in read_captioned(resources.second())}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from attacks.stages.attack import AidedAttack, Means
+from attacks.quality import as_tensor
+from attacks.stages.attack import Resources
 from detect.suspects.images.pipeline import load_pipeline, native_size
-from detect.suspects.images.silence import quiet
+from detect.suspects.images.silence import silenced_libraries
 from protect.errors import InputError
 from protect.marks.family import Pixels
 
 _MULTIPLE = 16
 """Sides of pictures are made multiples of this many pixels; twice the usual factor of a VAE."""
 _PURIFY_STEPS = 20
-_Redraw = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 
 @cache
@@ -49,65 +48,53 @@ def _as_before(image: Image.Image, picture: Pixels) -> Pixels:
     return np.asarray(image if image.size == size else image.resize(size, Image.Resampling.BICUBIC))
 
 
-def _round_trips(means: Means) -> _Redraw:
-    @torch.inference_mode()
-    def apply(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-        """Encoded and decoded, up to four times."""
-        if strength == 0:
-            return picture
-        vae = _pipeline(means.base, means.device).vae
-        image = np.asarray(_fitting(picture, _MULTIPLE))
-        scaled = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(vae.device).float() / 127.5 - 1
-        for _ in range(max(1, round(4 * strength))):
-            scaled = vae.decode(vae.encode(scaled).latent_dist.mode()).sample.clamp(-1, 1)
-        done = (scaled[0].permute(1, 2, 0).cpu().numpy() + 1) * 127.5
-        return _as_before(Image.fromarray(np.round(done).astype(np.uint8)), picture)
-
-    return apply
+@torch.inference_mode()
+def round_trips(picture: Pixels, strength: float, rng: np.random.Generator, resources: Resources) -> Pixels:
+    """Encoded and decoded by the base's VAE, up to four times."""
+    if strength == 0:
+        return picture
+    vae = _pipeline(resources.base, resources.device).vae
+    scaled = as_tensor([np.asarray(_fitting(picture, _MULTIPLE))], vae.device)
+    for _ in range(max(1, round(4 * strength))):
+        scaled = vae.decode(vae.encode(scaled).latent_dist.mode()).sample.clamp(-1, 1)
+    done = (scaled[0].permute(1, 2, 0).cpu().numpy() + 1) * 127.5
+    return _as_before(Image.fromarray(np.round(done).astype(np.uint8)), picture)
 
 
-def _purification(means: Means) -> _Redraw:
-    pipeline: Any = None
-
-    def apply(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-        """Noised and denoised without a prompt (SDEdit, arXiv 2108.01073; DiffPure, arXiv 2205.07460)."""
-        nonlocal pipeline
-        steps = round(0.6 * strength * _PURIFY_STEPS)
-        if steps == 0:
-            return picture
-        if pipeline is None:
-            pipeline = _img2img(means)
-        generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63)))
-        done = pipeline(
-            "",
-            image=_at_home(picture, pipeline),
-            strength=steps / _PURIFY_STEPS,
-            guidance_scale=1.0,
-            num_inference_steps=_PURIFY_STEPS,
-            generator=generator,
-        )
-        return _as_before(done.images[0], picture)
-
-    return apply
+def purify(picture: Pixels, strength: float, rng: np.random.Generator, resources: Resources) -> Pixels:
+    """Noised and denoised without a prompt (SDEdit, arXiv 2108.01073; DiffPure, arXiv 2205.07460)."""
+    steps = round(0.6 * strength * _PURIFY_STEPS)
+    if steps == 0:
+        return picture
+    pipeline = _img2img(resources.base, resources.device)
+    generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63)))
+    done = pipeline(
+        "",
+        image=_at_home(picture, pipeline),
+        strength=steps / _PURIFY_STEPS,
+        guidance_scale=1.0,
+        num_inference_steps=_PURIFY_STEPS,
+        generator=generator,
+    )
+    return _as_before(done.images[0], picture)
 
 
-def _img2img(means: Means) -> Any:
-    base = _pipeline(means.base, means.device)
-    if type(base).__name__ != "StableDiffusionPipeline":
+@cache
+def _img2img(base: Path, device: str) -> Any:
+    """The base as a pipeline that redraws pictures.
+
+    Raises:
+        InputError: if it is of a kind that has none here.
+    """
+    found = _pipeline(base, device)
+    if type(found).__name__ != "StableDiffusionPipeline":
         raise InputError(
-            f"{means.base} is a {type(base).__name__}, which cannot purify", "Give --base a StableDiffusionPipeline."
+            f"{base} is a {type(found).__name__}, which cannot purify", "Give --base a StableDiffusionPipeline."
         )
-    with quiet():
-        from diffusers import StableDiffusionImg2ImgPipeline  # its import takes seconds, and warns
+    with silenced_libraries():
+        from diffusers import StableDiffusionImg2ImgPipeline  # its import warns
 
     made: Any = StableDiffusionImg2ImgPipeline
-    pipeline = made(**base.components, requires_safety_checker=False)
+    pipeline = made(**found.components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-ROUND_TRIPS = AidedAttack("vae", "through the base's VAE and back, up to four times", _round_trips, "images")
-PURIFICATION = AidedAttack(
-    "purify", "noised up to 60 % of the way and denoised by the base, without a prompt", _purification, "images"
-)
-ATTACKS = (ROUND_TRIPS, PURIFICATION)

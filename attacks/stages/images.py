@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 import torch
@@ -14,21 +15,22 @@ from kornia import enhance, filters
 from kornia.geometry import transform
 from PIL import Image
 
-from attacks.stages.attack import ImageAttack
 from protect.check.survival import jpeg as jpeg_at
 from protect.check.survival import resized
 from protect.marks.family import Pixels
 
 _SMALLEST = 8
-_Tensors = Callable[[torch.Tensor, float, np.random.Generator], torch.Tensor]
+_OnTensor = Callable[[torch.Tensor, float, np.random.Generator], torch.Tensor]
+_OnPicture = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 
-def _on_tensor(function: _Tensors) -> Callable[[Pixels, float, np.random.Generator], Pixels]:
+def _on_tensor(function: _OnTensor) -> _OnPicture:
     """A function of pictures (1, 3, H, W) in [0, 1] as one of 8-bit pictures.
 
     At strength 0, and on pictures smaller than any filter, nothing changes.
     """
 
+    @wraps(function)
     def apply(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
         if strength == 0 or min(picture.shape[:2]) < _SMALLEST:
             return picture
@@ -70,7 +72,9 @@ def crop(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     return np.asarray(window.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _rotate(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+@_on_tensor
+def rotate(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Turned at random; up to 30 degrees either way."""
     angle = torch.tensor([float(rng.uniform(-1, 1)) * 30 * strength])
     return transform.rotate(x, angle, padding_mode="border")
 
@@ -80,13 +84,17 @@ def flip(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(picture[:, ::-1]) if rng.random() < strength else picture
 
 
-def _blur(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+@_on_tensor
+def blur(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Gaussian blur; a deviation of a 32nd of the shorter side."""
     sigma = strength * min(x.shape[2:]) / 32
     size = 2 * int(np.ceil(3 * sigma)) + 1
     return filters.gaussian_blur2d(x, (size, size), (sigma, sigma))
 
 
-def _median(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+@_on_tensor
+def median(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Median filter; a 16th of the shorter side."""
     size = 2 * round(1 + strength * min(x.shape[2:]) / 32) + 1
     return filters.median_blur(x, (size, size))
 
@@ -97,15 +105,14 @@ def noise(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     return np.clip(np.round(noisy), 0, 255).astype(np.uint8) if strength else picture
 
 
-def _colour(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+@_on_tensor
+def colour(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Brightness, contrast, saturation and hue at random."""
     shifts = rng.uniform(-1, 1, 4) * strength
     x = enhance.adjust_brightness(x, 0.3 * float(shifts[0]))
     x = enhance.adjust_contrast(x, 1 + 0.5 * float(shifts[1]))
     x = enhance.adjust_saturation(x, 1 + 0.8 * float(shifts[2]))
     return enhance.adjust_hue(x.clamp(0, 1), 0.8 * float(shifts[3]))
-
-
-colour = _on_tensor(_colour)
 
 
 def erase(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
@@ -118,7 +125,9 @@ def erase(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     return erased
 
 
-def _quantise(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+@_on_tensor
+def quantise(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Fewer levels a channel; 8 down to 2 bits."""
     return enhance.posterize(x, torch.tensor([round(8 - 6 * strength)]))
 
 
@@ -127,8 +136,12 @@ def restore(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixel
     if strength == 0:
         return picture
     degraded = resize(noise(picture, 0.4 * strength, rng), 0.67 * strength, rng)
-    smooth = _on_tensor(lambda x, s, _: filters.bilateral_blur(x, (5, 5), 0.2 * s, (1.5, 1.5)))
-    return smooth(degraded, strength, rng)
+    return _smooth(degraded, strength, rng)
+
+
+@_on_tensor
+def _smooth(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    return filters.bilateral_blur(x, (5, 5), 0.2 * strength, (1.5, 1.5))
 
 
 def combined(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
@@ -136,21 +149,3 @@ def combined(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixe
     for attack in (crop, colour, noise, jpeg):
         picture = attack(picture, strength / 2, rng)
     return picture
-
-
-ATTACKS = (
-    ImageAttack("jpeg", "JPEG, quality 95 to 15", jpeg),
-    ImageAttack("webp", "lossy WebP, quality 95 to 10", webp),
-    ImageAttack("resize", "down to a quarter of the side, and back", resize),
-    ImageAttack("crop", "a window of at least half the side, scaled back", crop),
-    ImageAttack("rotate", "up to 30 degrees either way", _on_tensor(_rotate)),
-    ImageAttack("flip", "mirrored with that probability", flip),
-    ImageAttack("blur", "Gaussian, up to a 32nd of the side", _on_tensor(_blur)),
-    ImageAttack("median", "median filter, up to a 16th of the side", _on_tensor(_median)),
-    ImageAttack("noise", "Gaussian, up to 50 levels", noise),
-    ImageAttack("colour", "brightness, contrast, saturation and hue at random", colour),
-    ImageAttack("erase", "a grey rectangle, up to half the side", erase),
-    ImageAttack("quantise", "8 down to 2 bits a channel", _on_tensor(_quantise)),
-    ImageAttack("restore", "degraded, then restored by a filter", restore),
-    ImageAttack("combined", "crop, colour, noise and JPEG together", combined),
-)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attacks.stages.attack import TrainingAttack
-from detect.training.finetune import FinetuneOptions
+from detect.training.options import FinetuneOptions
 
 
 def fewer_steps(options: FinetuneOptions, strength: float) -> FinetuneOptions:
@@ -26,11 +25,3 @@ def lower_rank(options: FinetuneOptions, strength: float) -> FinetuneOptions:
 def frozen_text(options: FinetuneOptions, strength: float) -> FinetuneOptions:
     """The text encoder is not trained, from half strength on."""
     return replace(options, text_encoder=options.text_encoder and strength < 0.5)
-
-
-ATTACKS = (
-    TrainingAttack("fewer-steps", "stopped early, down to a tenth of the steps", fewer_steps),
-    TrainingAttack("lower-rate", "learning rate down to a tenth", lower_rate),
-    TrainingAttack("lower-rank", "LoRA rank down to 1", lower_rank),
-    TrainingAttack("frozen-text", "text encoder frozen from half strength on", frozen_text),
-)
