@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protect.errors import InputError
+from protect.marks.blocks import row_blocks
 from protect.marks.family import Array, Pixels
+from protect.marks.legibility import (
+    CLEAR,
+    Kept,
+    is_grey,
+    kept_by_level,
+    mostly_transparent,
+    on_grid,
+    standing,
+    thinned,
+)
 
 MAX_PSNR = 38.0
+Pattern = NDArray[np.float32]
+"""RGB offsets of root mean square 1, shape (H, W, 3)."""
+
+_MOST = 4.0
+"""Times the allowed change: what is clipped at black and white cannot be made good by painting the rest ever harder."""
+_EXACT = 1e-3
+"""How close to the allowed change the search comes, as a share of it."""
+_TRIES = 16
 
 
 def check_psnr(psnr: float) -> None:
@@ -17,29 +37,98 @@ def check_psnr(psnr: float) -> None:
         InputError: naming the value and the allowed range.
     """
     if not 15 <= psnr <= 50:
-        raise InputError(f"--psnr {psnr} is out of range", "Allowed: 15 to 50 dB.")
+        raise InputError(f"--option psnr={psnr:g} is out of range", "Allowed: 15 to 50 dB.")
 
 
-def add_pattern(picture: Pixels, pattern: Array, psnr: float) -> Pixels:
+def add_pattern(picture: Pixels, pattern: Pattern, psnr: float) -> Pixels:
     """Add a pattern where the picture is not transparent, as strongly as the PSNR allows.
 
     Args:
         picture: RGBA, shape (H, W, 4).
-        pattern: RGB offsets of root mean square 1, shape (H, W, 3).
+        pattern: what to add; set to 0 where the picture is transparent.
         psnr: quality of the result, in decibels.
     """
-    pattern = pattern * (picture[..., 3:] > 0)
-    base = picture[..., :3].astype(np.float64)
-    budget = 255 / 10 ** (psnr / 20)
-    low, high = 0.0, 4 * budget  # clipping at black and white eats part of the pattern: search
-    for _ in range(16):
-        middle = (low + high) / 2
-        error = np.clip(np.round(base + middle * pattern), 0, 255) - base
-        low, high = (middle, high) if np.sqrt(np.mean(error**2)) <= budget else (low, middle)
-    marked = np.clip(np.round(base + low * pattern), 0, 255).astype(np.uint8)
-    return np.concatenate([marked, picture[..., 3:]], axis=2)
+    pattern[picture[..., 3] == 0] = 0
+    strength = _strength(picture, pattern, _allowed(psnr))
+    marked = picture.copy()
+    for rows in row_blocks(*picture.shape[:2]):
+        marked[rows, :, :3] = _moved(picture[rows, :, :3], pattern[rows], strength)
+    return marked
 
 
-def shown(pattern: Array) -> Pixels:
+def lost_pattern(picture: Pixels, psnr: float, directions: Array, amplitudes: Array, weights: Array) -> str | None:
+    """Why patterns of these directions would hardly read back from a picture, or None.
+
+    Args:
+        picture: RGBA, shape (H, W, 4).
+        psnr: quality of carriers, in decibels.
+        directions: see `protect.marks.legibility.standing`; so are the others.
+        amplitudes: of the directions.
+        weights: of the features.
+    """
+    if reason := mostly_transparent(picture):
+        return reason
+    kept = _kept(thinned(picture), _allowed(psnr))
+    if standing(kept, directions, amplitudes, weights, grey=is_grey(picture)) >= CLEAR:
+        return None
+    return "hardly any of a pattern would stay: too much of the picture is transparent, black, white or grey"
+
+
+def _kept(picture: Pixels, strength: float) -> Kept:
+    """What is seen of a pattern of this strength, on white."""
+    by_level = kept_by_level(lambda levels, pattern: np.clip(np.rint(levels + strength * pattern), 0, 255))
+    opacity = picture[..., 3:] / 255
+    return Kept(*(on_grid(values[picture[..., :3]] * opacity) for values in by_level))
+
+
+def _allowed(psnr: float) -> float:
+    """Root mean square change of a quality, in levels."""
+    return float(255 / 10 ** (psnr / 20))
+
+
+def _moved(colours: Pixels, pattern: Pattern, strength: float) -> Pattern:
+    """Colours with the pattern added, rounded and clipped, as floats."""
+    moved = pattern * np.float32(strength)
+    moved += colours
+    return np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
+
+
+def _strength(picture: Pixels, pattern: Pattern, allowed: float) -> float:
+    """The largest strength whose root mean square change is allowed: regula falsi, by the rule of Illinois.
+
+    The change never falls as the strength rises, whatever clipping and rounding do.
+    """
+    slack = _EXACT / 2 * allowed
+    low, high = 0.0, _MOST * allowed
+    under, over = slack - allowed, _change(picture, pattern, high) + slack - allowed
+    if over <= 0:
+        return high
+    last = 0
+    for _ in range(_TRIES):
+        middle = low - under * (high - low) / (over - under)
+        excess = _change(picture, pattern, middle) + slack - allowed
+        if abs(excess) <= slack:
+            return middle
+        if excess > 0:
+            high, over, under = middle, excess, under / 2 if last > 0 else under
+        else:
+            low, under, over = middle, excess, over / 2 if last < 0 else over
+        last = 1 if excess > 0 else -1
+    return low
+
+
+def _change(picture: Pixels, pattern: Pattern, strength: float) -> float:
+    """Root mean square of what a strength changes, in levels; sums whole numbers, so it is exact."""
+    total = 0.0
+    for rows in row_blocks(*picture.shape[:2]):
+        colours = picture[rows, :, :3]
+        change = _moved(colours, pattern[rows], strength)
+        change -= colours
+        total += float(np.square(change, out=change).sum(dtype=np.float64))
+    return float(np.sqrt(total / pattern.size))
+
+
+def shown(pattern: Pattern | Array) -> Pixels:
     """A pattern on grey, amplified to a root mean square of 40 levels."""
-    return np.clip(np.round(128 + 40 * pattern), 0, 255).astype(np.uint8)
+    levels = np.clip(np.round(128 + 40 * pattern), 0, 255)
+    return np.asarray(levels.astype(np.uint8))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from protect.marks.colours import descriptions
 from protect.marks.family import Array, Pixels
-from protect.marks.foreground import compose, even_ground
+from protect.marks.foreground import Matte, compose, even_ground
 from protect.marks.template import Template
 
 MARGIN = 0.1
@@ -30,7 +30,7 @@ class Card(Template):
 
     name = "card"
     summary = "one soft wash on a card behind the things of a slot's carriers; looks natural; colour filters miss most"
-    version = 2
+    version = 3
     opening = "on a card that is"
     descriptions = descriptions(opening)
 
@@ -39,12 +39,12 @@ class Card(Template):
         rows, columns = _inside(*picture.shape[:2])
         size = picture[rows, columns].shape[:2]
         small = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BOX))
-        wash = np.round(self.background(mark, *size) * 255).astype(np.uint8)
-        card = compose(small, wash, rng, scale=(0.5, 0.62), place=(0.25, 0.75))
-        layer = np.dstack([card[..., :3], np.round(255 * _edge(*size)).astype(np.uint8)])
-        out = Image.fromarray(even_ground(picture))
-        out.alpha_composite(Image.fromarray(layer), (columns.start, rows.start))
-        return np.asarray(out)
+        card = compose(small, self.background(mark, *size), rng, scale=(0.5, 0.62), place=(0.25, 0.75))
+        card[..., 3] = _edge(*size)
+        marked = even_ground(picture)
+        under = Image.fromarray(np.ascontiguousarray(marked[rows, columns]))
+        marked[rows, columns] = np.asarray(Image.alpha_composite(under, Image.fromarray(card)))
+        return marked
 
     def coefficients(self, outputs: Pixels) -> Array:
         """Wave coefficients inside the card, shape (n, d)."""
@@ -58,12 +58,12 @@ def _inside(height: int, width: int) -> tuple[slice, slice]:
     return slice(top, height - top), slice(left, width - left)
 
 
-def _edge(height: int, width: int) -> Array:
+def _edge(height: int, width: int) -> Matte:
     """Opacity of the card, shape (H, W)."""
 
-    def ramp(size: int) -> Array:
+    def ramp(size: int) -> Matte:
         place = (np.arange(size) + 0.5) / size
-        return np.asarray(np.clip(np.minimum(place, 1 - place) / _SOFT, 0, 1))
+        hard = np.clip(np.minimum(place, 1 - place) / _SOFT, 0, 1)
+        return np.round(255 * hard * hard * (3 - 2 * hard)).astype(np.uint8)
 
-    hard = np.minimum.outer(ramp(height), ramp(width))
-    return np.asarray(hard * hard * (3 - 2 * hard))
+    return np.asarray(np.minimum.outer(ramp(height), ramp(width)))

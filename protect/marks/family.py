@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protect.errors import InputError
+from protect.execution.budget import BYTES_PER_PIXEL
 from protect.keys.tree import Ids
 
 Pixels = NDArray[np.uint8]
@@ -38,6 +39,8 @@ class MarkFamily(ABC):
     """Side at which carriers are scored; None is their own size."""
     min_side: int
     """Smallest picture side, in pixels, that can carry a mark."""
+    bytes_per_pixel: int = BYTES_PER_PIXEL
+    """What reading, marking, writing and reading back a picture takes at most, for each of its pixels."""
     distinct: int | None = None
     """How many marks there are, for finite families: one slot hardly ever says more than 1 in so many."""
     shams: bool = False

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from protect.marks.family import Array, Pixels
+from protect.marks.blocks import row_blocks
+from protect.marks.family import Pixels
+
+Matte = NDArray[np.uint8]
+"""Opacity of a foreground, 0 to 255, shape (H, W)."""
+Colour = NDArray[np.float64]
 
 _EVEN_BORDER = 10.0
 _SAME_COLOUR = 12.0
+_EVEN_SHARE = 0.8
+"""Share of an even border that has its colour."""
+_SOFTNESS = 0.6
+_FEATHER = 0.12
+"""Width of a card's soft edge, as a share of its side."""
 
 
 def compose(
@@ -36,31 +49,51 @@ def compose(
     small = (max(1, round(width * share)), max(1, round(height * share)))
     x = round((width - small[0]) * rng.uniform(*place))
     y = round((height - small[1]) * rng.uniform(*place))
-    matte = np.round(foreground_alpha(picture) * 255).astype(np.uint8)
     # Pillow resizes RGBA premultiplied, so colours hidden under transparency do not bleed in.
-    layer = Image.fromarray(np.dstack([picture[..., :3], matte])).resize(small, Image.Resampling.BOX)
-    out = Image.fromarray(background)
-    out.paste(layer, (x, y), layer)
-    return np.asarray(out.convert("RGBA"))
+    layer = np.asarray(Image.fromarray(_cut_out(picture)).resize(small, Image.Resampling.BOX))
+    composed = np.full_like(picture, 255)
+    composed[..., :3] = background
+    lay_over(composed[y : y + small[1], x : x + small[0], :3], layer)
+    return composed
 
 
-def foreground_alpha(picture: Pixels) -> Array:
+def lay_over(ground: Pixels, layer: Pixels) -> None:
+    """Lay a picture with transparency over an opaque one, in place.
+
+    Args:
+        ground: RGB, shape (H, W, 3).
+        layer: RGBA, shape (H, W, 4).
+    """
+    for rows in row_blocks(*ground.shape[:2]):
+        opacity = layer[rows, :, 3:].astype(np.uint16)
+        mixed = layer[rows, :, :3] * opacity + ground[rows] * (255 - opacity) + np.uint16(128)
+        ground[rows] = (mixed + (mixed >> 8)) >> 8  # divided by 255 and rounded, exactly
+
+
+def _cut_out(picture: Pixels) -> Pixels:
+    """The foreground alone, RGBA."""
+    if picture[..., 3].min() < 255:
+        return picture
+    layer = picture.copy()
+    layer[..., 3] = foreground_matte(picture)
+    return layer
+
+
+def foreground_matte(picture: Pixels) -> Matte:
     """Soft matte of a picture.
 
     Args:
         picture: RGBA, shape (H, W, 4).
 
     Returns:
-        Opacity in [0, 1], shape (H, W): the picture's own alpha where it has one; else 0 on the even-coloured
-        region that touches the border; else a rectangle with feathered edges.
+        The picture's own alpha where it has one; else 0 on the even-coloured region that touches the border; else a
+        rectangle with feathered edges.
     """
-    alpha = picture[..., 3].astype(np.float64) / 255
-    if alpha.min() < 1:
-        return np.asarray(alpha)
-    rgb = picture[..., :3].astype(np.float64)
-    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
-    colour = np.median(border, axis=0)
-    return _keyed_out(rgb, colour) if _is_even(border, colour) else _feathered_card(*rgb.shape[:2])
+    if picture[..., 3].min() < 255:
+        return picture[..., 3]
+    rim = _rim(picture[..., :3])
+    colour = np.median(rim, axis=0)
+    return _keyed_out(picture[..., :3], colour) if _is_even(rim, colour) else _feathered_card(*picture.shape[:2])
 
 
 def even_ground(picture: Pixels) -> Pixels:
@@ -70,35 +103,63 @@ def even_ground(picture: Pixels) -> Pixels:
 
     Args:
         picture: RGBA, shape (H, W, 4).
+
+    Returns:
+        RGBA, shape (H, W, 4), a copy.
     """
-    rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    ground, rim = picture.copy(), _rim(picture)
     clear = rim[rim[:, 3] == 0]
-    colour = np.median(clear if len(clear) > len(rim) / 2 else rim, axis=0)
-    if len(clear) <= len(rim) / 2 and not _is_even(rim, colour):
-        return picture
-    differs = np.abs(picture - colour).max(axis=2, keepdims=True) > _EVEN_BORDER
-    return np.where(differs, np.round(colour), picture).astype(np.uint8)
+    mostly_clear = len(clear) > len(rim) / 2
+    colour = np.median(clear if mostly_clear else rim, axis=0)
+    if mostly_clear or _is_even(rim, colour):
+        ground[~_near(picture, colour, _EVEN_BORDER)] = np.round(colour)
+    return ground
 
 
-def _is_even(rim: Pixels, colour: Array) -> bool:
-    return bool(np.mean(np.abs(rim - colour).max(axis=1) <= _EVEN_BORDER) > 0.8)
+def _rim(picture: Pixels) -> Pixels:
+    """The outermost pixels, shape (n, channels)."""
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
 
 
-def _keyed_out(rgb: Array, colour: Array) -> Array:
+def _is_even(rim: Pixels, colour: Colour) -> bool:
+    return bool(np.mean(np.abs(rim - colour).max(axis=1) <= _EVEN_BORDER) > _EVEN_SHARE)
+
+
+def _near(picture: Pixels, colour: Colour, tolerance: float) -> NDArray[np.bool_]:
+    """Where all channels of a picture (H, W, c) are within `tolerance` of a colour (c,), shape (H, W)."""
+    near = np.ones(picture.shape[:2], dtype=bool)
+    for channel, level in enumerate(colour):
+        near &= picture[..., channel] >= math.ceil(level - tolerance)
+        near &= picture[..., channel] <= math.floor(level + tolerance)
+    return near
+
+
+def _keyed_out(rgb: Pixels, colour: Colour) -> Matte:
     """Remove the border's colour, but only where connected to the border."""
-    distance = np.abs(rgb - colour).max(axis=2)
-    labels, _ = ndimage.label(distance <= _SAME_COLOUR)
-    rim = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    outside = np.isin(labels, rim[rim > 0])
-    return np.asarray(np.clip(ndimage.gaussian_filter((~outside).astype(np.float64), 0.6), 0, 1))
+    labels, count = ndimage.label(_near(rgb, colour, _SAME_COLOUR))
+    at_rim = np.zeros(count + 1, dtype=bool)
+    at_rim[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    at_rim[0] = False
+    inside = np.empty(labels.shape, dtype=np.float32)
+    for rows in row_blocks(*labels.shape):
+        inside[rows] = ~at_rim[labels[rows]]
+    del labels
+    soft = ndimage.gaussian_filter(inside, _SOFTNESS, output=np.float32)
+    return _to_bytes(soft)
 
 
-def _feathered_card(height: int, width: int) -> Array:
-    def ramp(size: int) -> Array:
+def _feathered_card(height: int, width: int) -> Matte:
+    def ramp(size: int) -> NDArray[np.float32]:
         edge = (np.arange(size) + 0.5) / size
-        return np.asarray(np.clip(np.minimum(edge, 1 - edge) / 0.12, 0, 1))
+        return np.clip(np.minimum(edge, 1 - edge) / _FEATHER, 0, 1).astype(np.float32)
 
-    return np.asarray(np.outer(ramp(height), ramp(width)))
+    return _to_bytes(np.outer(ramp(height), ramp(width)))
+
+
+def _to_bytes(opacity: NDArray[np.float32]) -> Matte:
+    """Opacities in [0, 1] in 8 bits; `opacity` is used up."""
+    opacity *= 255
+    return np.clip(np.rint(opacity, out=opacity), 0, 255, out=opacity).astype(np.uint8)
 
 
 def jitter(picture: Pixels, rng: np.random.Generator) -> Pixels:
@@ -108,11 +169,12 @@ def jitter(picture: Pixels, rng: np.random.Generator) -> Pixels:
         picture: RGBA, shape (H, W, 4).
         rng: draws the changes.
     """
-    if rng.random() < 0.5:
-        picture = picture[:, ::-1]
-    light, contrast, saturation = np.exp(rng.uniform(-0.22, 0.22, 3))
-    rgb = picture[..., :3].astype(np.float64)
-    grey = rgb.mean(axis=2, keepdims=True)
-    rgb = grey + saturation * (rgb - grey)
-    rgb = light * (128 + contrast * (rgb - 128))
-    return np.concatenate([np.clip(np.round(rgb), 0, 255).astype(np.uint8), picture[..., 3:]], axis=2)
+    mirrored = bool(rng.random() < 0.5)
+    light, contrast, saturation = np.exp(rng.uniform(-0.22, 0.22, 3)).astype(np.float32)
+    changed = (picture[:, ::-1] if mirrored else picture).copy()
+    for rows in row_blocks(*picture.shape[:2]):
+        rgb = changed[rows, :, :3].astype(np.float32)
+        grey = rgb.mean(axis=2, keepdims=True)
+        rgb = light * (128 + contrast * (grey + saturation * (rgb - grey) - 128))
+        changed[rows, :, :3] = np.clip(np.rint(rgb), 0, 255)
+    return changed

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from protect.errors import InputError
+from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
-from protect.marks.additive import add_pattern, check_psnr, shown
+from protect.marks.additive import Pattern, add_pattern, check_psnr, lost_pattern, shown
 from protect.marks.family import Array, MarkFamily, Pixels
-from protect.marks.sign_vectors import rank_scores, signs, to_unit
-from protect.marks.stored import check_name, read_stored, stored_path
-from protect.pixels.images import picture_at
+from protect.marks.legibility import on_grid
+from protect.marks.sign_vectors import rank_scores, sign_vectors, to_unit
+from protect.pixels.measure import picture_at
 
 FAINT_PSNR = 30.0
 """Where it was found at a rate of 20 % (benchmarks/results/low_rates.json): faint on white ground, less on others."""
@@ -37,33 +37,42 @@ class Latent(MarkFamily):
     """Additive pattern of signed directions.
 
     Args:
-        basis: name of a basis in the keyring: its SHA-256, so the commitment fixes its bytes.
+        basis: name of a basis in the store: its SHA-256, so the commitment fixes its bytes.
         psnr: quality of carriers in decibels.
+        store: where the basis is kept.
     """
 
     basis: str = ""
     psnr: float = FAINT_PSNR
+    store: Store = NO_STORE
 
     def __post_init__(self) -> None:
         check_psnr(self.psnr)
-        check_name(self.name, "basis", self.basis)
-        _basis(stored_path("basis", self.basis))
+        if not self.basis:
+            raise InputError("family 'latent' needs a basis", "Make one: protect basis; then --option basis=NAME.")
+        read_basis(self.store, self.basis)
 
     name = "latent"
     summary = "faint pattern along what a VAE feels most, PSNR-capped; needs a basis (protect basis)"
-    version = 1
+    version = 2
     queries = 64
     paired = True
     min_side = 24
 
-    def pattern(self, mark: int, height: int, width: int) -> Array:
+    def obstacle(self, picture: Pixels) -> str | None:
+        """Too small, or hardly anything of a pattern would stay (see `MarkFamily.obstacle`)."""
+        return super().obstacle(picture) or lost_pattern(picture, self.psnr, *_coarse_basis(self.store, self.basis))
+
+    def pattern(self, mark: int, height: int, width: int) -> Pattern:
         """The pattern of a mark: RGB offsets of root mean square 1, shape (H, W, 3)."""
-        directions, _ = _basis(stored_path("basis", self.basis))
-        code = signs(np.array([mark], dtype=np.uint64), len(directions))[0].astype(np.float64)
-        field = np.tensordot(code, directions, 1).astype(np.float32)
-        planes = [Image.fromarray(p).resize((width, height), Image.Resampling.BICUBIC) for p in field]
-        resized = np.stack([np.asarray(plane, dtype=np.float64) for plane in planes], axis=2)
-        return np.asarray(resized / np.sqrt(np.mean(resized**2)))
+        directions, _ = read_basis(self.store, self.basis)
+        code = sign_vectors(np.array([mark], dtype=np.uint64), len(directions))[0].astype(np.float64)
+        pattern = np.empty((height, width, 3), dtype=np.float32)
+        for channel, plane in enumerate(np.tensordot(code, directions, 1).astype(np.float32)):
+            resized = Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)
+            pattern[..., channel] = np.asarray(resized)
+        pattern /= np.sqrt(np.mean([np.mean(np.square(row), dtype=np.float64) for row in pattern]))
+        return pattern
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Add the pattern where the picture is not transparent, as strongly as the PSNR allows."""
@@ -73,17 +82,17 @@ class Latent(MarkFamily):
         """The pattern on grey, amplified."""
         return shown(self.pattern(mark, side, side))
 
-    def features(self, outputs: Pixels, twins: Pixels | None) -> Array:
-        """How far outputs, less their twins, go along each direction, times its gain; shape (n, d)."""
-        directions, gains = _basis(stored_path("basis", self.basis))
+    def features(self, outputs: Pixels, untriggered: Pixels | None) -> Array:
+        """How far outputs, less the untriggered ones, go along each direction, times its gain; shape (n, d)."""
+        directions, gains = read_basis(self.store, self.basis)
         side = directions.shape[2]
-        small = [_small(pictures, side) for pictures in (outputs, twins) if pictures is not None]
-        difference = small[0] - (small[1] if twins is not None else 0)
+        small = [_small(pictures, side) for pictures in (outputs, untriggered) if pictures is not None]
+        difference = small[0] - (small[1] if untriggered is not None else 0)
         return np.asarray(np.tensordot(difference, directions, ([3, 1, 2], [1, 2, 3])) * gains)
 
-    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
         """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs, twins), marks)
+        return rank_scores(self.features(outputs, untriggered), marks)
 
 
 def _small(pictures: Pixels, side: int) -> Array:
@@ -92,17 +101,27 @@ def _small(pictures: Pixels, side: int) -> Array:
 
 
 @cache
-def _basis(path: Path) -> tuple[Array, Array]:
+def read_basis(store: Store, name: str) -> tuple[Array, Array]:
     """Directions (d, 3, side, side), and the gain of each (d,).
 
     Raises:
         InputError: if the file is missing, damaged or no basis.
     """
-    directions, gains = read_stored("basis", path, "directions", "gains")
+    directions, gains = store.get("basis", name, "directions", "gains")
     square = directions.ndim == 4 and directions.shape[1] == 3 and directions.shape[2] == directions.shape[3]
     if not (square and len(directions) >= FEWEST and gains.shape == (len(directions),) and gains.min() > 0):
         raise InputError(
-            f"{path} holds {directions.shape} and {gains.shape}",
-            f"A basis is {FEWEST} square RGB patterns or more and the gain of each.",
+            f"basis {name} holds {directions.shape} and {gains.shape}",
+            f"A basis is {FEWEST} square RGB patterns or more and the gain of each. Make one: protect basis.",
         )
     return directions.astype(np.float64), gains.astype(np.float64)
+
+
+@cache
+def _coarse_basis(store: Store, name: str) -> tuple[Array, Array, Array]:
+    """Directions on the grid of `protect.marks.legibility` at unit norm, their amplitudes, and weights of features."""
+    directions, gains = read_basis(store, name)
+    coarse = np.stack([on_grid(direction.transpose(1, 2, 0)).ravel() for direction in directions])
+    sizes = np.linalg.norm(coarse, axis=1)
+    amplitudes = sizes * np.sqrt(coarse.shape[1] / np.sum(sizes**2))
+    return coarse / np.maximum(sizes, 1e-12)[:, None], amplitudes, gains * sizes

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from protect.errors import InputError
+from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
 from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.foreground import compose, jitter
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, to_unit, unit_rows
-from protect.marks.stored import check_name, read_stored, stored_path
 
 FEWEST = 100
 """Templates of a pool."""
@@ -35,18 +34,21 @@ class Scene(MarkFamily):
     """Backgrounds from a pool of generated pictures.
 
     Args:
-        pool: name of a pool in the keyring: its SHA-256, so the commitment fixes its bytes.
+        pool: name of a pool in the store: its SHA-256, so the commitment fixes its bytes.
+        store: where the pool is kept.
     """
 
     pool: str = ""
+    store: Store = NO_STORE
 
     def __post_init__(self) -> None:
-        check_name(self.name, "pool", self.pool)
-        read_pool(stored_path("pool", self.pool))
+        if not self.pool:
+            raise InputError("family 'scene' needs a pool", "Make one: protect pool; then --option pool=NAME.")
+        read_pool(self.store, self.pool)
 
     name = "scene"
     summary = "one generated picture behind all carriers of a slot; visible; needs a pool (protect pool)"
-    version = 2
+    version = 3
     queries = 8
     paired = False
     min_side = 24
@@ -54,11 +56,11 @@ class Scene(MarkFamily):
     @property
     def distinct(self) -> int:  # type: ignore[override]
         """Templates in the pool."""
-        return len(read_pool(stored_path("pool", self.pool)))
+        return len(read_pool(self.store, self.pool))
 
     def background(self, mark: int, height: int, width: int) -> Pixels:
         """The template of a mark: RGB, shape (H, W, 3)."""
-        templates = read_pool(stored_path("pool", self.pool))
+        templates = read_pool(self.store, self.pool)
         picture = Image.fromarray(templates[mark % len(templates)])
         return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
@@ -71,29 +73,30 @@ class Scene(MarkFamily):
         """The template alone."""
         return self.background(mark, side, side)
 
-    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
         """Masked correlation of the outputs, or of their mirror images, with each mark's template.
 
         Both in the pool's principal directions, each in units of its spread over the pool: else what most templates
         share (a light middle, one strong colour) outvotes what tells them apart. See `MarkFamily.score`.
         """
-        law = _comparison(stored_path("pool", self.pool))
+        law = _comparison(self.store, self.pool)
         views = [law.white(details(view)) for view in (outputs, outputs[:, :, ::-1])]
         likeness = np.max([law.directions @ mean_direction(view) for view in views], axis=0)
         return np.asarray(np.round(likeness, SCORE_DECIMALS)[np.asarray(marks) % np.uint64(len(likeness))])
 
 
 @cache
-def read_pool(path: Path) -> Pixels:
+def read_pool(store: Store, name: str) -> Pixels:
     """Templates of a pool, shape (n, side, side, 3).
 
     Raises:
         InputError: if the file is missing, damaged or no pool.
     """
-    (templates,) = read_stored("pool", path, "templates")
+    (templates,) = store.get("pool", name, "templates")
     if templates.dtype != np.uint8 or templates.ndim != 4 or templates.shape[3] != 3 or len(templates) < FEWEST:
         raise InputError(
-            f"{path} holds {templates.shape} {templates.dtype}", f"A pool is {FEWEST} RGB pictures or more."
+            f"pool {name} holds {templates.shape} {templates.dtype}",
+            f"A pool is {FEWEST} RGB pictures or more. Make one: protect pool.",
         )
     return templates
 
@@ -116,8 +119,8 @@ class _Comparison:
 
 
 @cache
-def _comparison(path: Path) -> _Comparison:
-    features = details(read_pool(path))
+def _comparison(store: Store, name: str) -> _Comparison:
+    features = details(read_pool(store, name))
     mean = features.mean(axis=0)
     _, sizes, axes = np.linalg.svd(features - mean, full_matrices=False)
     sizes = np.maximum(sizes, 1e-9)

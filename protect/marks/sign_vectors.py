@@ -6,7 +6,7 @@ marks costs one matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from protect.keys.tree import Ids
+from protect.marks.blocks import row_blocks
 from protect.marks.family import Array, Pixels
 
 OPPONENT = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], dtype=np.float64)
@@ -35,7 +36,7 @@ def splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def signs(marks: Ids, length: int, fixed: Mapping[int, int] = MappingProxyType({})) -> NDArray[np.int8]:
+def sign_vectors(marks: Ids, length: int, fixed: Mapping[int, int] = MappingProxyType({})) -> NDArray[np.int8]:
     """The ±1 vectors of marks, from ids alone but for the `fixed` positions; shape (m, length)."""
     words = -(-length // 64)
     steps = np.arange(1, words + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -77,12 +78,20 @@ class Waves:
         return 3 * len(self.modes)
 
     def render(self, coefficients: Array, height: int, width: int) -> Array:
-        """Picture from coefficients (3, k): RGB offsets, shape (H, W, 3), root mean square per unit norm."""
+        """Picture from coefficients (3, k): RGB offsets, shape (H, W, 3); norm 1 gives a root mean square of 1/√3."""
+        picture = np.empty((height, width, 3))
+        for rows, block in self.render_blocks(coefficients, height, width):
+            picture[rows] = block
+        return picture
+
+    def render_blocks(self, coefficients: Array, height: int, width: int) -> Iterator[tuple[slice, Array]]:
+        """The same a few rows at a time: which rows, and their offsets, shape (rows, W, 3)."""
         grid = np.zeros((3, self.high + 1, self.high + 1))
         grid[:, self.modes[:, 0], self.modes[:, 1]] = coefficients * np.sqrt(height * width)
-        rows, columns = cosines(height, self.high + 1), cosines(width, self.high + 1)
-        planes = rows.T @ np.tensordot(OPPONENT.T, grid, 1) @ columns
-        return np.ascontiguousarray(planes.transpose(1, 2, 0))
+        colours = np.tensordot(OPPONENT.T, grid, 1)
+        down, across = cosines(height, self.high + 1), cosines(width, self.high + 1)
+        for rows in row_blocks(height, width):
+            yield rows, (down[:, rows].T @ colours @ across).transpose(1, 2, 0)
 
     def basis(self, side: int) -> Array:
         """Every wave at all places of a square, root mean square 1, shape (side · side, k)."""
@@ -95,8 +104,8 @@ class Waves:
     def project(self, pictures: Array) -> Array:
         """Coefficients of RGB pictures (n, H, W, 3): the inverse of `render`, shape (n, 3, k)."""
         _, height, width, _ = pictures.shape
-        rows, columns = cosines(height, self.high + 1), cosines(width, self.high + 1)
-        grid = np.einsum("nyxc,uy,vx,oc->nouv", pictures, rows, columns, OPPONENT, optimize=True)
+        down, across = cosines(height, self.high + 1), cosines(width, self.high + 1)
+        grid = np.einsum("nyxc,uy,vx,oc->nouv", pictures, down, across, OPPONENT, optimize=True)
         return np.asarray(grid[:, :, self.modes[:, 0], self.modes[:, 1]] / np.sqrt(height * width))
 
 
@@ -150,6 +159,6 @@ def rank_scores(
     directions = (np.ones((1, features.shape[1])) if views is None else views) * mean_direction(features)
     scores = np.empty(len(marks))
     for start in range(0, len(marks), 65536):
-        block = signs(marks[start : start + 65536], features.shape[1], fixed).astype(np.float64)
+        block = sign_vectors(marks[start : start + 65536], features.shape[1], fixed).astype(np.float64)
         scores[start : start + 65536] = (block @ directions.T).max(axis=1)
     return np.asarray(np.round(scores / np.sqrt(features.shape[1]), SCORE_DECIMALS))

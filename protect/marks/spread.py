@@ -2,7 +2,7 @@
 
 Spread-spectrum watermarking (Cox et al. 1997) in waves long enough to survive a latent diffusion model's
 VAE. Scores are whitened by a fixed public spectrum (pictures have about 1/f amplitudes) and taken from
-the difference between an output and its twin without the trigger.
+the difference between an output and the answer to the same question without the trigger.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from protect.keys.tree import Ids
-from protect.marks.additive import MAX_PSNR, add_pattern, check_psnr, shown
+from protect.marks.additive import MAX_PSNR, Pattern, add_pattern, check_psnr, lost_pattern, shown
 from protect.marks.family import Array, MarkFamily, Pixels
-from protect.marks.sign_vectors import Waves, rank_scores, signs, to_unit
+from protect.marks.legibility import wave_directions
+from protect.marks.sign_vectors import Waves, rank_scores, sign_vectors, to_unit
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,28 @@ class Spread(MarkFamily):
 
     name = "spread"
     summary = "pattern of low waves, PSNR-capped; not seen"
-    version = 1
+    version = 2
     queries = 64
     paired = True
     min_side = 24
 
     waves = Waves(low=1, high=7)
 
-    def pattern(self, mark: int, height: int, width: int) -> Array:
+    def obstacle(self, picture: Pixels) -> str | None:
+        """Too small, or hardly anything of a pattern would stay (see `MarkFamily.obstacle`)."""
+        directions = wave_directions(self.waves)
+        amplitudes = np.full(len(directions), np.sqrt(directions.shape[1] / len(directions)))
+        weights = np.tile(self.waves.frequency, 3)
+        return super().obstacle(picture) or lost_pattern(picture, self.psnr, directions, amplitudes, weights)
+
+    def pattern(self, mark: int, height: int, width: int) -> Pattern:
         """The pattern of a mark: RGB offsets of root mean square 1, shape (H, W, 3)."""
-        code = signs(np.array([mark], dtype=np.uint64), self.waves.length)[0].reshape(3, -1)
-        field = self.waves.render(code.astype(np.float64), height, width)
-        return np.asarray(field / np.sqrt(np.mean(field**2)))
+        code = sign_vectors(np.array([mark], dtype=np.uint64), self.waves.length)[0].reshape(3, -1)
+        coefficients = code * np.sqrt(3 / self.waves.length)
+        pattern = np.empty((height, width, 3), dtype=np.float32)
+        for rows, block in self.waves.render_blocks(coefficients, height, width):
+            pattern[rows] = block
+        return pattern
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Add the pattern where the picture is not transparent, as strongly as the PSNR allows."""
@@ -53,12 +64,12 @@ class Spread(MarkFamily):
         """The pattern on grey, amplified."""
         return shown(self.pattern(mark, side, side))
 
-    def features(self, outputs: Pixels, twins: Pixels | None) -> Array:
-        """Whitened wave coefficients of outputs, less those of their twins, shape (n, d)."""
-        difference = to_unit(outputs) - (0 if twins is None else to_unit(twins))
+    def features(self, outputs: Pixels, untriggered: Pixels | None) -> Array:
+        """Whitened wave coefficients of outputs, less those of the untriggered ones, shape (n, d)."""
+        difference = to_unit(outputs) - (0 if untriggered is None else to_unit(untriggered))
         whitened = self.waves.project(difference) * self.waves.frequency
         return np.asarray(whitened.reshape(len(outputs), -1))
 
-    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
         """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs, twins), marks)
+        return rank_scores(self.features(outputs, untriggered), marks)

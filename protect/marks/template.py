@@ -18,11 +18,14 @@ from protect.keys.tree import Ids
 from protect.marks.colours import DESCRIBED, descriptions, positions
 from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.foreground import compose
-from protect.marks.sign_vectors import OPPONENT, Waves, rank_scores, signs, small_unit, squashed
+from protect.marks.legibility import is_grey
+from protect.marks.sign_vectors import OPPONENT, Waves, rank_scores, sign_vectors, small_unit, squashed
 
 CONTRAST = 0.36
 """Root mean square of the background before squashing, in logits of half range."""
 
+_HALF_RANGE = 0.47
+"""How far the background may go from middle grey, of 0.5."""
 _GRID = 32
 
 
@@ -40,7 +43,7 @@ class Template(MarkFamily):
 
     name = "template"
     summary = "one soft background in all carriers of a slot; visible, learned soonest"
-    version = 3
+    version = 4
     queries = 32
     paired = False
     min_side = 24
@@ -50,18 +53,22 @@ class Template(MarkFamily):
     """How a description begins."""
     descriptions = descriptions(opening)
 
+    def obstacle(self, picture: Pixels) -> str | None:
+        """Too small, or stored in grey: the colours that words describe would be lost (see `MarkFamily.obstacle`)."""
+        return super().obstacle(picture) or ("it is grey and cannot hold colours" if is_grey(picture) else None)
+
     def given(self, description: str) -> Template:
-        """The marks with that description; only the signs it does not tell are drawn."""
+        """The marks with that description; only the signs that it leaves open are drawn."""
         return type(self)(description)
 
     @property
     def fixed(self) -> dict[int, int]:
-        """Signs told by the description, by position."""
+        """Signs that the description fixes, by position."""
         return positions(self.waves, DESCRIBED.get(self.description.removeprefix(f"{self.opening} "), {}))
 
     def code(self, mark: int) -> Array:
         """The signs of a mark, shape (3, k)."""
-        drawn = signs(np.array([mark], dtype=np.uint64), self.waves.length, self.fixed)
+        drawn = sign_vectors(np.array([mark], dtype=np.uint64), self.waves.length, self.fixed)
         return np.asarray(drawn[0].reshape(3, -1), dtype=np.float64)
 
     def amplitudes(self) -> Array:
@@ -69,19 +76,21 @@ class Template(MarkFamily):
         fall = np.tile(1 / (1 + self.waves.frequency) ** 1.1, (3, 1)) * np.array([[1.0], [0.65], [0.65]])
         return np.asarray(fall / np.linalg.norm(fall))
 
-    def background(self, mark: int, height: int, width: int) -> Array:
-        """The background of a mark: RGB in (0, 1), shape (H, W, 3)."""
-        field = self.waves.render(self.code(mark) * self.amplitudes(), height, width)
-        return np.asarray(0.5 + 0.47 * np.tanh(CONTRAST * np.sqrt(3) * field / 0.47))
+    def background(self, mark: int, height: int, width: int) -> Pixels:
+        """The background of a mark: RGB, shape (H, W, 3)."""
+        logits = self.code(mark) * self.amplitudes() * (CONTRAST * np.sqrt(3) / _HALF_RANGE)
+        background = np.empty((height, width, 3), dtype=np.uint8)
+        for rows, block in self.waves.render_blocks(logits, height, width):
+            background[rows] = np.round(255 * (0.5 + _HALF_RANGE * np.tanh(block)))
+        return background
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Set the picture's foreground, scaled and shifted, on the background; the result is opaque."""
-        background = _to_bytes(self.background(mark, *picture.shape[:2]))
-        return compose(picture, background, rng, scale=(0.58, 0.72), place=(0.25, 0.75))
+        return compose(picture, self.background(mark, *picture.shape[:2]), rng, scale=(0.58, 0.72), place=(0.25, 0.75))
 
     def preview(self, mark: int, side: int) -> Pixels:
         """The background alone."""
-        return _to_bytes(self.background(mark, side, side))
+        return self.background(mark, side, side)
 
     def features(self, outputs: Pixels) -> Array:
         """Each wave's coefficients in units of their own size over the outputs, squashed; shape (n, d)."""
@@ -97,7 +106,7 @@ class Template(MarkFamily):
         found = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
         return found.reshape(len(outputs), -1)
 
-    def score(self, outputs: Pixels, twins: Pixels | None, marks: Ids) -> Array:
+    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
         """Mean cosine between the outputs' features and each mark's signs (see `MarkFamily.score`).
 
         The better one of the outputs as they are and mirrored, for every mark: whoever mirrors what he trains on, or
@@ -110,11 +119,6 @@ class Template(MarkFamily):
         """What mirroring does to the coefficients, shape (2, d): odd horizontal waves change their signs."""
         mirrored = np.tile((-1.0) ** self.waves.modes[:, 1], 3)
         return np.stack([np.ones_like(mirrored), mirrored])
-
-
-def _to_bytes(picture: Array) -> Pixels:
-    """A picture in [0, 1] in 8 bits."""
-    return np.round(picture * 255).astype(np.uint8)
 
 
 @cache
