@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protect.errors import InputError
-from protect.formats.arrow_cells import arrow_module, first_line
-from protect.formats.beside_shards import DamagedShard, ShardedDataset, doubled, left_out, plain_runs
+from protect.formats.arrow_cells import arrow_module, checked, first_line
 from protect.formats.columns import CaptionColumns
 from protect.formats.dataset_format import DatasetFormat, ReadOptions, Shard
 from protect.formats.images_in_tables import DamagedError, PicturesShard, TableFile, look_at_first
 from protect.formats.record import TRAIN
+from protect.formats.sharded import DamagedShard, ShardedDataset, beside, doubled
 from protect.formats.splits import canonical
 from protect.formats.table_columns import TableColumns, columns_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STATE = "state.json"
+_KEPT = (STATE, "dataset_info.json", "dataset_dict.json")
 _SUFFIX = ".arrow"
 _ENDS = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")
 """End marks of a stream, today's and the oldest."""
@@ -67,7 +68,7 @@ class ArrowPictures(TableFile):
     def check(self) -> None:
         """Look whether all parts of all record batches are where they should be."""
         for batch in self._all():
-            batch.validate(full=True)
+            checked(batch)
 
     def texts(self, group: int) -> Iterator[pa.RecordBatch]:
         """Captions and paths in pieces."""
@@ -143,7 +144,8 @@ class SavedToDisk(DatasetFormat):
             raise InputError(f"{root} lacks {missing[0]}, which its {STATE} names", "Save the dataset again.")
         rest = [name for name in files if name not in data]
         shards = [doubled(root, n, files) or _shard(root, n, split, columns) for n, split in sorted(data.items())]
-        dataset = ShardedDataset(self.name, root, options, [*shards, *plain_runs(root, rest)], left_out(rest, files))
+        others, left_out = beside(root, rest, files, keep=_KEPT)
+        dataset = ShardedDataset(self.name, root, options, [*shards, *others], left_out)
         look_at_first(dataset, columns)
         return dataset
 
@@ -166,7 +168,8 @@ def _first_content(batch: pa.RecordBatch | None, column: str) -> bytes | None:
     if batch is None:
         return None
     name = column.removesuffix(".bytes")
-    cells = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in batch.column(name)[:8].to_pylist())
+    first = checked(batch.slice(0, 8)).column(name).to_pylist()
+    cells = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in first)
     return next((cell for cell in cells if isinstance(cell, bytes)), None)
 
 

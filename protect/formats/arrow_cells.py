@@ -107,6 +107,16 @@ def changed_cells(row: Mapping[str, Json], changes: Mapping[str, str | int]) -> 
     }
 
 
+def checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A record batch of which all parts are where they should be: only then it is safe to look at its values.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    batch.validate(full=True)
+    return batch
+
+
 def first_line(error: BaseException) -> str:
     """A reason in few words."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -16,13 +16,13 @@ import numpy as np
 
 from protect.errors import InputError
 from protect.files import copy_mode_and_times
-from protect.formats.arrow_cells import Cell, arrow_module, changed_cells, first_line, offsets, with_cells
-from protect.formats.beside_shards import ShardedDataset
-from protect.formats.columns import CaptionColumns, Json
+from protect.formats.arrow_cells import Cell, arrow_module, changed_cells, checked, first_line, offsets, with_cells
+from protect.formats.columns import CaptionColumns, Json, column_of, leaves, usual
 from protect.formats.dataset_format import Edits, Shard
 from protect.formats.fingerprints import renewed
-from protect.formats.placing import place_copy, placed
+from protect.formats.placing import placed
 from protect.formats.record import Record, SetAside, normalised
+from protect.formats.sharded import ShardedDataset, copy_whole, refuse_left_alone
 from protect.formats.splits import canonical
 from protect.formats.table_columns import TableColumns
 
@@ -105,9 +105,10 @@ class PicturesShard(Shard):
         except DamagedError as error:
             yield SetAside(self.name, str(error))
             return
+        before = 0
         for group in range(self._file.groups):
-            for _, record, _, _ in self._records(group, by_path):
-                yield record
+            yield from (record for _, record, _, _ in self._records(group, before, by_path))
+            before += self._file.rows(group)
 
     def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
         """Write the file anew if any row changes; group by group, so that one group is in memory."""
@@ -117,7 +118,7 @@ class PicturesShard(Shard):
         except DamagedError:
             first = -1
         if first < 0:
-            place_copy(target, self.name, self._file.path, link=link)
+            copy_whole(target, self.name, self._file.path, link=link)
             return
         with placed(target, self.name) as unfinished:
             with self._file.rewriting(unfinished) as write:
@@ -133,7 +134,7 @@ class PicturesShard(Shard):
             for start, batch in offsets(self._file.whole(group)):
                 own = {row - start: new for row, new in cells.items() if start <= row < start + batch.num_rows}
                 yield with_cells(batch, own)
-        except (ValueError, arrow_module().lib.ArrowException) as error:
+        except (OSError, ValueError, arrow_module().lib.ArrowException) as error:
             raise OSError(f"{self.name}: group {group} of rows cannot be read: {first_line(error)}") from None
 
     @property
@@ -144,10 +145,10 @@ class PicturesShard(Shard):
     def glance(self) -> list[Row]:
         """The texts of the first rows; none if they cannot be read."""
         try:
-            first = next(self._file.texts(0), None) if self._file.groups else None
-        except (OSError, ValueError, arrow_module().lib.ArrowException):
+            first = next(self._file.texts(0)).slice(0, LOOKED_AT) if self._file.groups else None
+            rows = [] if first is None else checked(first).to_pylist()
+        except (OSError, ValueError, DamagedError, StopIteration, arrow_module().lib.ArrowException):
             return []
-        rows = [] if first is None else first.slice(0, LOOKED_AT).to_pylist()
         return [{name: cell for name, cell in row.items() if name != self._file.columns.picture} for row in rows]
 
     def _by_path(self) -> bool:
@@ -157,6 +158,8 @@ class PicturesShard(Shard):
         if self._checked is None or self._checked[0] != state:
             try:
                 self._checked = (state, _paths_differ(self._file))
+            except DamagedError as error:
+                self._checked = (state, error)
             except (OSError, ValueError, KeyError, arrow_module().lib.ArrowException) as error:
                 self._checked = (state, DamagedError(f"cannot be read: {first_line(error)}"))
         found = self._checked[1]
@@ -166,12 +169,14 @@ class PicturesShard(Shard):
 
     def _changes(self, edits: Edits, by_path: bool) -> Iterator[tuple[int, Changes]]:
         """New cells of every group."""
+        before = 0
         for group in range(self._file.groups):
             cells: dict[int, Mapping[str, Cell]] = {}
-            for row, record, values, raw in self._records(group, by_path):
+            for row, record, values, raw in self._records(group, before, by_path):
                 if isinstance(record, Record) and (new := self._new_cells(edits, record, values, raw)):
                     cells[row] = new
             yield group, cells
+            before += self._file.rows(group)
 
     def _new_cells(self, edits: Edits, record: Record, values: Row, raw: Mapping[str, str]) -> dict[str, Cell]:
         released, picture = edits.captions(record.key, record.captions), edits.picture(record.key, record.read)
@@ -186,10 +191,11 @@ class PicturesShard(Shard):
         cells = changed_cells(values, changes)
         return cells if picture is None else cells | {self._file.columns.picture: picture}
 
-    def _records(self, group: int, by_path: bool) -> Iterator[tuple[int, Record | SetAside, Row, dict[str, str]]]:
+    def _records(
+        self, group: int, before: int, by_path: bool
+    ) -> Iterator[tuple[int, Record | SetAside, Row, dict[str, str]]]:
         """Row number in its group, what it is, its texts, and its captions with the white space around them."""
         lacking = self._file.lacking(group)
-        before = sum(self._file.rows(i) for i in range(group))
         for start, batch in offsets(self._file.texts(group)):
             for row, values in enumerate(batch.to_pylist(), start):
                 path = self._path(values)
@@ -227,8 +233,7 @@ def _paths_differ(file: TableFile) -> bool:
     hashes, complete = array("Q"), file.columns.path
     for group in range(file.groups):
         rows = 0
-        for batch in file.texts(group):
-            batch.validate(full=True)
+        for batch in map(checked, file.texts(group)):
             rows += batch.num_rows
             paths = batch.column(file.columns.picture).flatten()[0].to_pylist() if complete else ()
             complete = complete and all(paths)
@@ -258,3 +263,5 @@ def look_at_first(dataset: ShardedDataset, columns: CaptionColumns) -> None:
     rows = next((rows for shard in shards if (rows := shard.glance())), [])
     if rows:
         columns.check(rows, shards[0].name, required=not dataset.for_classifiers)
+        found = dict.fromkeys(column_of(name) for row in rows for name, _ in leaves(row))
+        refuse_left_alone(columns, filter(usual, found), shards[0].name)

@@ -12,8 +12,9 @@ from protect.formats.arrow_cells import Cell, arrow_module, changed_cells, first
 from protect.formats.columns import CaptionColumns, Json, column_of, leaves
 from protect.formats.fingerprints import renewed
 from protect.formats.parquet_file import opened, pieces, rewriting, style
-from protect.formats.placing import place_copy, placed
+from protect.formats.placing import placed
 from protect.formats.record import Record
+from protect.formats.sharded import copy_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +65,7 @@ class Twin:
             for start, batch in offsets(batches):
                 for number, row in enumerate(batch.to_pylist(), start):
                     found.setdefault(str(row.pop(_KEY)), []).append((number, row))
-        except (ValueError, arrow_module().lib.ArrowException) as error:
+        except (OSError, ValueError, arrow_module().lib.ArrowException) as error:
             raise OSError(f"{self.name} cannot be read: {first_line(error)}") from None
         return found
 
@@ -92,7 +93,7 @@ class Twin:
             OSError: if it cannot be read or written.
         """
         if not cells:
-            place_copy(target, self.name, self.path, link=link)
+            copy_whole(target, self.name, self.path, link=link)
             return
         file = opened(self.path)
         with placed(target, self.name) as unfinished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from protect.errors import InputError
 from protect.formats.arrow_cells import arrow_module, first_line
-from protect.formats.beside_shards import DamagedShard, ShardedDataset, doubled, left_out, plain_runs
 from protect.formats.columns import CaptionColumns
 from protect.formats.dataset_format import DatasetFormat, ReadOptions, Shard
 from protect.formats.folder import is_picture
 from protect.formats.images_in_tables import PicturesShard, TableFile, look_at_first
 from protect.formats.parquet_file import opened, pieces, rewriting, style
+from protect.formats.sharded import DamagedShard, ShardedDataset, beside, doubled
 from protect.formats.splits import split_of
 from protect.formats.table_columns import TableColumns, columns_of
 from protect.formats.tar_file import SUFFIXES
@@ -54,6 +55,14 @@ class Windows(threading.local):
     """What each thread has read last, of all files of a dataset together: about 32 MiB a thread."""
 
     last: _Window | None = None
+    _file: tuple[Path, os.stat_result, pq.ParquetFile] | None = None
+
+    def file(self, path: Path) -> pq.ParquetFile:
+        """A file, opened by this thread; its end is read once while it is used."""
+        status = path.stat()
+        if self._file is None or self._file[0] != path or not os.path.samestat(self._file[1], status):
+            self._file = (path, status, opened(path))
+        return self._file[2]
 
 
 class ParquetPictures(TableFile):
@@ -64,7 +73,7 @@ class ParquetPictures(TableFile):
 
     @cached_property
     def _rows(self) -> tuple[int, ...]:
-        facts = opened(self.path).metadata
+        facts = self._windows.file(self.path).metadata
         return tuple(facts.row_group(i).num_rows for i in range(facts.num_row_groups))
 
     @property
@@ -78,19 +87,19 @@ class ParquetPictures(TableFile):
 
     def check(self) -> None:
         """Look whether pyarrow writes a file with the same types."""
-        style(opened(self.path))
+        style(self._windows.file(self.path))
 
     def texts(self, group: int) -> Iterator[pa.RecordBatch]:
         """Captions and paths in pieces."""
-        return pieces(opened(self.path), group, self.columns.read)
+        return pieces(self._windows.file(self.path), group, self.columns.read)
 
     def whole(self, group: int) -> Iterator[pa.RecordBatch]:
         """All columns in pieces."""
-        return pieces(opened(self.path), group)
+        return pieces(self._windows.file(self.path), group)
 
     def lacking(self, group: int) -> frozenset[int]:
         """Known from the file's statistics; pictures are read only where some have bytes and some have none."""
-        file = opened(self.path)
+        file = self._windows.file(self.path)
         facts = file.metadata.row_group(group)
         found = next(c for c in map(facts.column, range(facts.num_columns)) if c.path_in_schema == self._leaf(file))
         counted = found.is_stats_set and found.statistics.has_null_count
@@ -109,7 +118,7 @@ class ParquetPictures(TableFile):
                 window = self._windows.last = self._first(group)
                 window.moved_to(row)
             content = self._bytes(window.batch)[row - window.start].as_py()
-        except (ValueError, StopIteration, arrow_module().lib.ArrowException) as error:
+        except (OSError, ValueError, StopIteration, arrow_module().lib.ArrowException) as error:
             self._windows.last = None
             raise OSError(f"{self.path.name} cannot be read: {first_line(error)}") from None
         if not isinstance(content, bytes):
@@ -117,7 +126,7 @@ class ParquetPictures(TableFile):
         return content
 
     def _first(self, group: int) -> _Window:
-        file = opened(self.path)
+        file = self._windows.file(self.path)
         pictures = pieces(file, group, [self._leaf(file)])
         return _Window(self, group, pictures, 0, next(pictures))
 
@@ -131,7 +140,7 @@ class ParquetPictures(TableFile):
 
     def rewriting(self, target: Path) -> AbstractContextManager[Callable[[Iterable[pa.RecordBatch]], None]]:
         """See `protect.formats.parquet_file.style` for what stays the same."""
-        return rewriting(opened(self.path), target)
+        return rewriting(self._windows.file(self.path), target)
 
 
 class Parquet(DatasetFormat):
@@ -170,7 +179,8 @@ class Parquet(DatasetFormat):
                 prefix = f"{name[: -len(_SUFFIX)]}/" if root.is_dir() else ""
                 pictures = PicturesShard(file, name, prefix, split_of(name), columns)
                 shards.append(doubled(folder, name, files) or pictures)
-        dataset = ShardedDataset(self.name, root, options, [*shards, *plain_runs(folder, rest)], left_out(rest, files))
+        others, left_out = beside(folder, rest, files)
+        dataset = ShardedDataset(self.name, root, options, [*shards, *others], left_out)
         look_at_first(dataset, columns)
         return dataset
 

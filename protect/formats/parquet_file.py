@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PIECE = 32 << 20
 """Bytes that are read at a time, unless a single row is larger."""
+MOST_ROWS = 2000
+"""Rows of which some columns are read at a time."""
 _CHUNKING = b"content_defined_chunking"
 _OWN_KEY = b"ARROW:schema"
 _DICTIONARIES = frozenset({"RLE_DICTIONARY", "PLAIN_DICTIONARY"})
@@ -40,16 +42,13 @@ def opened(path: Path) -> pq.ParquetFile:
     return parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
 
 
-def pieces(
-    file: pq.ParquetFile, group: int, columns: Sequence[str] | None = None, first: int = 0
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a row group in pieces of about 32 MiB.
+def pieces(file: pq.ParquetFile, group: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group in pieces of at most about 32 MiB.
 
     Args:
         file: the file.
         group: number of the row group.
         columns: columns to read, `image.path` for a part of one; all if not given.
-        first: rows of the first piece, where its end matters; 0 for as many as fit.
 
     Raises:
         OSError, ValueError: if a page is damaged.
@@ -61,7 +60,8 @@ def pieces(
         for i in range(facts.num_columns)
         if wanted is None or facts.column(i).path_in_schema.startswith(wanted)
     )
-    rows = max(1, min(facts.num_rows, facts.num_rows * PIECE // max(size, 1)))
+    most = facts.num_rows if wanted is None else MOST_ROWS
+    rows = max(1, min(most, facts.num_rows * PIECE // max(size, 1)))
     return iter(file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False))
 
 

@@ -1,15 +1,13 @@
-"""Tar archives as raw blocks: where every member lies, and a copy in which only some members are written anew."""
+"""Tar archives as raw blocks: where every member lies, read from headers alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 BLOCK = 512
-RECORD = 20 * BLOCK
-"""Most programs fill an archive up to a multiple of this."""
 MOST_EXTENDED = 1 << 20
 """Largest extended header in bytes; a longer one holds no name."""
 _CHUNK = 1 << 20
@@ -46,7 +44,7 @@ class Member:
     @property
     def end(self) -> int:
         """Where the next member begins."""
-        return self.data + _whole_blocks(self.size)
+        return self.data + whole_blocks(self.size)
 
     @property
     def is_file(self) -> bool:
@@ -99,7 +97,7 @@ def members(stream: BinaryIO) -> Iterator[Member]:
         kind, size = block[156], _size(block, position)
         if kind in (_LONG_NAME, _LONG_LINK, _EXTENDED, _GLOBAL):
             extended.take_in(kind, _content(stream, position, size))
-            position += BLOCK + _whole_blocks(size)
+            position += BLOCK + whole_blocks(size)
             continue
         member = _member(block, position, size, extended)
         position, extended = member.end, _Extended()
@@ -135,12 +133,12 @@ def _size(block: bytes, position: int) -> int:
         told, size = _number(block[148:156]), _number(block[124:136])
     except ValueError:
         told, size = -1, -1
-    if size < 0 or told not in _checksums(block):
+    if size < 0 or told not in checksums(block):
         raise TarError(f"damaged header at byte {position}")
     return size
 
 
-def _checksums(block: bytes) -> tuple[int, int]:
+def checksums(block: bytes) -> tuple[int, int]:
     """The header's sum with blanks in place of the sum; some old programs take bytes for signed numbers."""
     rest = block[:148] + block[156:]
     unsigned = sum(rest) + 8 * ord(" ")
@@ -211,64 +209,6 @@ def _check_rest(stream: BinaryIO, end: int) -> None:
             raise TarError("holds more behind its end mark, where readers would not find it")
 
 
-def _whole_blocks(size: int) -> int:
+def whole_blocks(size: int) -> int:
+    """Bytes that a content takes in an archive."""
     return -(-size // BLOCK) * BLOCK
-
-
-class Sink(Protocol):
-    """What bytes are written to; it takes all of them at once."""
-
-    def write(self, data: bytes, /) -> int:
-        """Write some bytes."""
-        ...
-
-
-def copy_changed(source: BinaryIO, sink: Sink, end: int, changes: Iterable[tuple[Member, bytes]]) -> None:
-    """Copy an archive with other contents for some members; every other block stays as it is.
-
-    A changed member keeps its headers but for size and checksum. An archive that fills whole records goes on doing so.
-
-    Args:
-        source: the archive; its position may change while `changes` are computed.
-        sink: written from where it stands.
-        end: `content_end(source)`.
-        changes: members in the order of the archive, each with its new content.
-
-    Raises:
-        OSError: if the archive became shorter meanwhile.
-    """
-    length = source.seek(0, os.SEEK_END)
-    position = written = 0
-    for member, content in changes:
-        written += _copy(source, sink, position, member.header) + BLOCK + _whole_blocks(len(content))
-        source.seek(member.header)
-        sink.write(_resized(source.read(BLOCK), len(content)))
-        sink.write(content)
-        sink.write(bytes(-len(content) % BLOCK))
-        position = member.end
-    if length % RECORD:
-        _copy(source, sink, position, length)
-    else:
-        written += _copy(source, sink, position, end) + 2 * BLOCK
-        sink.write(bytes(2 * BLOCK + -written % RECORD))
-
-
-def _copy(source: BinaryIO, sink: Sink, start: int, end: int) -> int:
-    source.seek(start)
-    left = end - start
-    while left:
-        chunk = source.read(min(_CHUNK, left))
-        if not chunk:
-            raise OSError("an archive became shorter while it was read")
-        sink.write(chunk)
-        left -= len(chunk)
-    return end - start
-
-
-def _resized(header: bytes, size: int) -> bytes:
-    """A header block with another size, its numbers written in the same style."""
-    end = header[135:136]
-    digits = b"%012o" % size if end.isdigit() else b"%011o" % size + (end if end in b"\0 " else b"\0")
-    sized = header[:124] + digits + header[136:]
-    tail = header[154:156] if not header[154:156].strip(b"\0 ") else b"\0 "
-    return sized[:148] + b"%06o" % _checksums(sized)[0] + tail + sized[156:]

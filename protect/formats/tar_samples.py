@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from protect.formats.columns import usual
 from protect.formats.tar import Member
@@ -15,7 +16,7 @@ LARGEST_TEXT = 1 << 20
 """Bytes of the largest member that is read for captions."""
 _HOLD_PICTURES = frozenset({"npz", "pt", "pth", "safetensors", "latent", "latents"})
 """Last endings of members that may hold a picture as it was, in a model's latent space."""
-_KEY = re.compile(r"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
+_KEY = re.compile(r"((?:.*/)?[^.]+)\.([^/]*)")
 _SKIPPED = re.compile(r"__[^/]*__($|/)")
 
 
@@ -91,6 +92,7 @@ def last(suffix: str) -> str:
     return suffix.rpartition(".")[2]
 
 
+@lru_cache(4096)
 def is_text(suffix: str) -> bool:
     """Whether a member is a caption as it stands, if the owner says nothing else."""
     return last(suffix) in ("txt", "tags") or usual(last(suffix))
@@ -106,6 +108,7 @@ def is_class(suffix: str) -> bool:
     return suffix in ("cls", "cls2")
 
 
+@lru_cache(4096)
 def is_picture(suffix: str) -> bool:
     """Whether a member is a picture."""
     return f".{last(suffix)}" in PICTURE_SUFFIXES

@@ -8,15 +8,19 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from protect.errors import InputError
 from protect.formats.columns import CaptionColumns, Json, column_of, leaves, usual
+from protect.formats.dataset_format import ReadOptions
 from protect.formats.json_text import parsed, spliced
+from protect.formats.sharded import refuse_left_alone
 from protect.formats.tar import Member
 from protect.formats.tar_samples import LARGEST_TEXT, TarSample, is_json, is_picture, is_text, last
 
 HASHES = frozenset({"md5", "sha1", "sha256", "sha512"})
 """Last endings of members that hold the hash of a picture and nothing else."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE = re.compile(r"[^\r\n]+")
 
 Read = Callable[[Member], bytes]
@@ -35,20 +39,15 @@ class MemberColumns(CaptionColumns):
 
     def taken(self, column: str) -> bool:
         """Whether a field holds captions that are read and changed."""
-        if self.left(column):
-            return False
-        if self.options.caption_columns:
-            return any(means(name, column) for name in self.options.caption_columns)
-        member, inner = _parts(column)
-        return usual(inner) if inner else is_text(member)
+        return _taken(self.options, column)
 
     def left(self, column: str) -> bool:
         """Whether the owner said that a field stays as it is."""
-        return any(means(column_of(name), column) for name in self.options.leave_captions)
+        return _left(self.options, column)
 
     def reads(self, suffix: str) -> bool:
         """Whether a member is read as text, for captions or hashes."""
-        return is_json(suffix) or last(suffix) in HASHES or self.taken(f".{suffix}")
+        return is_json(suffix) or last(suffix) in HASHES or is_text(suffix) or self.taken(f".{suffix}")
 
     def check(self, rows: Sequence[Json], where: str, *, required: bool = True) -> None:
         """Look at the first samples (see `CaptionColumns.check`), once the owner's names are spelt out."""
@@ -62,6 +61,19 @@ class MemberColumns(CaptionColumns):
             spelt += found
         options = replace(self.options, caption_columns=tuple(spelt))
         super(MemberColumns, MemberColumns(options)).check(rows, where, required=required)
+        refuse_left_alone(self, filter(_is_usual, columns), where)
+
+
+@lru_cache(4096)
+def _taken(options: ReadOptions, column: str) -> bool:
+    if options.caption_columns:
+        return any(means(name, column) for name in options.caption_columns) and not _left(options, column)
+    return _is_usual(column) and not _left(options, column)
+
+
+@lru_cache(4096)
+def _left(options: ReadOptions, column: str) -> bool:
+    return any(means(column_of(name), column) for name in options.leave_captions)
 
 
 def means(name: str, column: str) -> bool:
@@ -75,6 +87,12 @@ def means(name: str, column: str) -> bool:
         return True
     spelt, _, wanted = name.rpartition(":")
     return bool(inner) and spelt in ("", member) and (inner == wanted or inner.startswith(f"{wanted}."))
+
+
+def _is_usual(column: str) -> bool:
+    """Whether captions are usually kept there."""
+    member, inner = _parts(column)
+    return usual(inner) if inner else is_text(member)
 
 
 def _parts(column: str) -> tuple[str, str]:
@@ -163,7 +181,7 @@ def texts(members: Iterable[tuple[str, Member]], read: Read) -> Texts:
     for text in found:
         row |= text.fields()
     for name, value in leaves(row):
-        if any("\ud800" <= character <= "\udfff" for character in name + value):
+        if not (name.isascii() and value.isascii()) and _SURROGATE.search(name + value):
             raise TextError("a caption is not valid Unicode")
     return Texts(found, row)
 

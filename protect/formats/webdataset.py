@@ -10,15 +10,16 @@ from typing import BinaryIO
 
 from protect.errors import InputError
 from protect.files import copy_mode_and_times
-from protect.formats.beside_shards import ShardedDataset, doubled, left_out, plain_runs
 from protect.formats.columns import Json, column_of, leaves
 from protect.formats.dataset_format import DatasetFormat, Edits, ReadOptions, Shard
 from protect.formats.fingerprints import renewed
 from protect.formats.img2dataset import Twin, TwinCells
-from protect.formats.placing import place_copy, placed
+from protect.formats.placing import placed
 from protect.formats.record import LeftOut, Record, SetAside
+from protect.formats.sharded import ShardedDataset, beside, copy_whole, doubled
 from protect.formats.splits import split_of
-from protect.formats.tar import Member, TarError, content_end, copy_changed, members
+from protect.formats.tar import Member, TarError, content_end, members
+from protect.formats.tar_copy import copy_changed
 from protect.formats.tar_file import SUFFIXES, GzipSink, Scratch, TarFile, stem_of
 from protect.formats.tar_samples import TarSample, is_class, obstacle, printable, samples
 from protect.formats.tar_texts import MemberColumns, TextError, Texts, glance, texts
@@ -61,7 +62,7 @@ class TarShard(Shard):
         try:
             end = self._content_end()
         except TarError:
-            place_copy(target, self.name, self._file.path, link=link)
+            copy_whole(target, self.name, self._file.path, link=link)
         else:
             with self._file.open() as stream:
                 self._write(stream, end, target, self._changes(stream, edits, cells), link)
@@ -73,7 +74,7 @@ class TarShard(Shard):
     ) -> None:
         first = next(changes, None)
         if first is None:
-            place_copy(target, self.name, self._file.path, link=link)
+            copy_whole(target, self.name, self._file.path, link=link)
             return
         with placed(target, self.name) as unfinished:
             with unfinished.open("wb") as out:
@@ -181,9 +182,8 @@ class Webdataset(DatasetFormat):
             shard = TarShard(file, name, prefix, columns, classes, twins.get(name))
             shards.append(doubled(folder, name, files) or shard)
         taken = archives.keys() | {twin.name for twin in twins.values()} | {one.path for one in out}
-        rest = [name for name in files if name not in taken]
-        shards += plain_runs(folder, rest)
-        dataset = ShardedDataset(self.name, root, options, shards, [*left_out(rest, files), *out])
+        others, left_out = beside(folder, (name for name in files if name not in taken), files)
+        dataset = ShardedDataset(self.name, root, options, [*shards, *others], [*left_out, *out])
         dataset.for_classifiers = classes
         return dataset
 
@@ -221,6 +221,8 @@ def _look_at_first(archives: Mapping[str, TarFile], columns: MemberColumns) -> b
     classes = not captions and any(is_class(column[1:]) for column in found)
     if rows:
         columns.check(rows, name, required=not classes)
+    for row in rows if not classes else ():
+        columns.check_row(row, {field: text.strip() for field, text in columns.captions(row).items()}, name)
     return classes
 
 
