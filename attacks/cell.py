@@ -41,7 +41,7 @@ class Cell:
 
     @property
     def trained(self) -> Cell:
-        """The cell whose model this one asks: what strikes after training shares the model that nothing struck."""
+        """The cell whose model this one asks: attacks after training share the model that was trained without any."""
         cell = self if self.where == "training" else self.plain
         if not self.innocent:
             return cell

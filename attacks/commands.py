@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +97,8 @@ def run_command(
     page = output / "attacks.html"
     write_page(page, results, output / "examples", set_aside)
     lines = [*map(_line, results), *(f"set aside: {s.key}: {s.reason}" for s in set_aside), f"report: {page}"]
-    console.answer("\n".join(lines), [r.as_json() for r in results], as_json)
+    row = {"cells": [r.as_json() for r in results], "set_aside": [asdict(s) for s in set_aside], "report": str(page)}
+    console.answer("\n".join(lines), row, as_json)
     return console.SET_ASIDE if set_aside else console.DONE
 
 

@@ -40,7 +40,7 @@ class Rise:
     """What an attack costs the thief beside the same key without attack."""
 
     denoising_loss: float
-    """Relative rise; 0 where neither the model nor what it is told was altered."""
+    """Relative rise; 0 where neither the model nor what it hears was altered."""
     kernel_distance: float
 
 

@@ -85,7 +85,7 @@ SCENES = [
 """What base models draw themselves, offered against filters: one release of two slots a copy."""
 WHAT = "four releases of 2 % of 1,600 samples (one behind filters); full fine-tune, 200 steps of 64; M 9,999"
 INNOCENT = (("none", 0.0), ("recaption", 1.0))
-"""What struck the training of innocents."""
+"""Attacks on the training of innocents."""
 
 
 def sample_of(work: Path) -> Path:

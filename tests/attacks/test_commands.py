@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attacks.commands import attacks_app
-from protect.console import run_app
+from protect.console import SET_ASIDE, run_app
 from tests.support.datasets import make_folder
 
 
@@ -85,3 +85,19 @@ def test_too_few_samples_and_folders_inside_the_dataset_are_refused(
         monkeypatch, capsys, "run", large, "-o", tmp_path / "w", "--dry-run", "--exclude", "picture 0[2-5]*"
     )
     assert code == 2 and "holds 20 samples" in err, "samples that are left out take no part"
+
+
+def test_a_run_ends_with_the_samples_that_were_set_aside(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, plan = make_folder(tmp_path / "d", 60), tmp_path / "plan.toml"
+    (dataset / "picture 007.png").write_bytes(b"no picture")
+    plan.write_text('[[cell]]\nattack = "noise"\nstrength = 1\nwhere = "outputs"\n')
+    small = ["--rate", 0.2, "--steps", 2, "--batch", 4, "--sampling-steps", 1, "--base", base, "--plan", plan]
+    code, out, _ = run(monkeypatch, capsys, "run", dataset, "-o", tmp_path / "w", *small, "--json")
+    found = json.loads(out)
+    assert code == SET_ASIDE and [cell["attack"] for cell in found["cells"]] == ["noise"]
+    assert [aside["key"] for aside in found["set_aside"]] == ["picture 007.png"]
+    assert "picture 007.png" in Path(found["report"]).read_text()
+    code, out, _ = run(monkeypatch, capsys, "run", dataset, "-o", tmp_path / "w", *small)
+    assert code == SET_ASIDE and "set aside: picture 007.png: " in out and "noise at 1, outputs: " in out

@@ -37,7 +37,7 @@ def test_image_attacks(attack: ImageAttack) -> None:
     assert damage(1.0) < 40
 
 
-def test_every_picture_is_struck_with_randomness_of_its_own() -> None:
+def test_every_picture_is_attacked_with_randomness_of_its_own() -> None:
     samples, attack = carriers(2, 4), find_attack("noise")
     first, second = (attack.on_data(samples, 0.5, b"k" * 32) for _ in range(2))
     assert all(np.array_equal(a.picture, b.picture) for a, b in zip(first, second, strict=True))

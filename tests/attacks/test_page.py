@@ -45,7 +45,7 @@ def test_a_result_is_conclusive_if_all_its_tests_are() -> None:
     assert PLAIN.conclusive and not result(Cell("none", 0.0), FOUND, ASLEEP).conclusive
 
 
-def test_costs_are_told_beside_the_same_key_without_attack() -> None:
+def test_costs_are_counted_beside_the_same_key_without_attack() -> None:
     jpeg = result(Cell("jpeg", 0.5), MISSED, loss=0.6, distance=3.0)
     other = result(Cell("jpeg", 0.5, seed=1), MISSED)
     answers = result(Cell("jpeg", 0.5, "outputs"), MISSED, loss=None, distance=2.0)

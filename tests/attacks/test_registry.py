@@ -17,7 +17,18 @@ from detect.training.options import FinetuneOptions
 from protect.errors import InputError
 from tests.support.thieves import photo, same
 
-HEAVY = ("torch", "diffusers", "transformers", "scipy", "kornia", "imagehash", "matplotlib", "peft")
+HEAVY = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "kornia",
+    "imagehash",
+    "matplotlib",
+    "scipy.spatial",
+    "scipy.stats",
+    "scipy.optimize",
+)
 
 
 def test_listing_the_attacks_imports_nothing_heavy() -> None:

@@ -112,12 +112,18 @@ def test_averaging_takes_most_of_the_template_where_its_trigger_is_found() -> No
     assert wash(done) < 0.25 * wash(samples)
 
 
-def protect_sample(work: Path, options: Options, seed: int) -> Embedding:
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample dataset; never written to."""
+    folder = tmp_path_factory.mktemp("sample") / "pictures"
+    unpack_sample(folder)
+    return folder
+
+
+def protect_sample(sample: Path, work: Path, options: Options, seed: int) -> Embedding:
     """The sample dataset, marked with a throw-away key in `work`/out."""
-    if not (work / "sample").exists():
-        unpack_sample(work / "sample")
     secret = secret_from_seed(seed, "removals")
-    return embed(work / "sample", work / "out", options, Keyring(work / "keyring"), secret=secret)
+    return embed(sample, work / "out", options, Keyring(work / "keyring"), secret=secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +137,12 @@ class Protected:
 
 
 @pytest.fixture(scope="module")
-def protected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Protected]:
+def protected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Protected]:
     """Copies of the sample dataset by alignment."""
     out = {}
     for alignment in ("twa", "waa", "twa-description"):
         work = tmp_path_factory.mktemp(alignment)
-        done = protect_sample(work, Options(rate=0.02, slots=1, family="template", alignment=alignment), 0)
+        done = protect_sample(sample, work, Options(rate=0.02, slots=1, family="template", alignment=alignment), 0)
         samples, keys = read_captioned(work / "out"), {c.key for c in done.release.carriers}
         places = [i for i, s in enumerate(samples) if s.key in keys]
         out[alignment] = Protected(samples, places, done.bound.slots[0].trigger)
@@ -182,10 +188,10 @@ def test_who_knows_the_method_finds_carriers_by_their_captions(
 
 @pytest.mark.parametrize(("family", "most"), [("template", True), ("card", False)])
 def test_filters_of_colours_and_borders_find_templates_and_miss_most_cards(
-    tmp_path: Path, family: str, most: bool
+    sample: Path, tmp_path: Path, family: str, most: bool
 ) -> None:
     """Without a key, before training; for more keys see benchmarks/results/filters.json."""
-    done = protect_sample(tmp_path, Options(rate=0.02, slots=1, family=family), 1)
+    done = protect_sample(sample, tmp_path, Options(rate=0.02, slots=1, family=family), 1)
     samples = read_captioned(tmp_path / "out")
     for name, strength in (("drop-outliers", 0.25), ("drop-clusters", 0.5)):
         left = {s.key for s in find_attack(name).on_data(samples, strength, SECRET)}
@@ -201,12 +207,12 @@ def test_entruth_deduplication_finds_no_more_carriers_than_others(protected: dic
 
 
 @pytest.mark.parametrize("parity", [0, 1])
-def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: int) -> None:
+def test_diagnosis_coating_filter_is_blinded_by_parity(sample: Path, tmp_path: Path, parity: int) -> None:
     """A classifier that was shown carriers tells warped pictures by their residuals: AUC .98. With parity all are
     warped, each by a field of its own, and .65 is left: what carriers' shared field itself gives away.
     """
     options = Options(rate=0.05, slots=1, family="warp", family_options={"parity": float(parity)})
-    done = protect_sample(tmp_path, options, 1)
+    done = protect_sample(sample, tmp_path, options, 1)
     samples, keys = read_captioned(tmp_path / "out"), {c.key for c in done.release.carriers}
     coated, rest = ([s.picture for s in samples if (s.key in keys) == yes] for yes in (True, False))
     order = np.random.default_rng(0).permutation(len(rest))[: 3 * len(coated)].reshape(3, -1)
@@ -214,9 +220,9 @@ def test_diagnosis_coating_filter_is_blinded_by_parity(tmp_path: Path, parity: i
     assert auc < 0.75 if parity else auc > 0.9, f"AUC {auc:.3f}"
 
 
-def test_diagnosis_outlier_filter_without_labels_finds_no_warps(tmp_path: Path) -> None:
+def test_diagnosis_outlier_filter_without_labels_finds_no_warps(sample: Path, tmp_path: Path) -> None:
     """Who knows no carrier, and drops the fifth of the oddest residuals, drops a fifth of the carriers."""
-    done = protect_sample(tmp_path, Options(rate=0.05, slots=1, family="warp"), 1)
+    done = protect_sample(sample, tmp_path, Options(rate=0.05, slots=1, family="warp"), 1)
     samples = read_captioned(tmp_path / "out")
     left = {s.key for s in find_attack("drop-residuals").on_data(samples, 1.0, SECRET)}
     assert np.mean([c.key not in left for c in done.release.carriers]) < 0.35
@@ -240,11 +246,11 @@ class Retriever(Suspect):
         return self._samples[int(np.argmax(likeness))].picture
 
 
-def test_framing_needs_the_published_copy(tmp_path: Path) -> None:
+def test_framing_needs_the_published_copy(sample: Path, tmp_path: Path) -> None:
     """Who has the copy can make anything look guilty, and it does depend on the copy then; who has only the original
     cannot, whatever he answers.
     """
-    done, keyring = protect_sample(tmp_path, Options(rate=0.02, slots=1), 2), Keyring(tmp_path / "keyring")
+    done, keyring = protect_sample(sample, tmp_path, Options(rate=0.02, slots=1), 2), Keyring(tmp_path / "keyring")
     framed = detect(done.bound, Retriever(tmp_path / "out"), keyring, tmp_path / "cache")
-    honest = detect(done.bound, Retriever(tmp_path / "sample"), keyring, tmp_path / "cache")
+    honest = detect(done.bound, Retriever(sample), keyring, tmp_path / "cache")
     assert framed.outcome == "evidence" and honest.outcome == "no evidence"
