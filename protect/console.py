@@ -27,6 +27,10 @@ NOT_ENOUGH = INCONCLUSIVE
 """A plan that falls short is no mistake of usage and no success."""
 
 
+_FIRST_SAID = 1_000
+"""Things done before a stage of unknown length is mentioned in a log."""
+
+
 class Reporter:
     """Progress bars by stage; call it with (stage, done, total)."""
 
@@ -37,8 +41,8 @@ class Reporter:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Move the bar of `stage`."""
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._tasks[stage], completed=done, total=total)
+            self._tasks[stage] = self._progress.add_task(stage, total=total or None)
+        self._progress.update(self._tasks[stage], completed=done, total=total or None)
 
 
 @contextmanager
@@ -60,17 +64,17 @@ def progress() -> Iterator[Reporter]:
 
 
 class _PlainReporter(Reporter):
-    """Lines for logs: the start and each further quarter of a stage."""
+    """Lines for logs: the start and each further quarter of a stage, or each doubling where the total is not known."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(progress)
         self._said: dict[str, int] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        quarter = 4 * done // max(total, 1)
-        if self._said.get(stage, -1) < quarter:
-            self._said[stage] = quarter
-            _say(sys.stderr, f"{stage}: {done}/{total}")
+        step = 4 * done // total if total else done.bit_length()
+        if self._said.get(stage, -1) < step and (total or done >= _FIRST_SAID):
+            self._said[stage] = step
+            _say(sys.stderr, f"{stage}: {done}/{total}" if total else f"{stage}: {done}")
 
 
 def answer(text: str, data: Any, as_json: bool, output: Path | None = None) -> None:
