@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
@@ -33,8 +33,7 @@ class CsvTable(CaptionTable):
         header: list[str] | None = None
         changed = False
         with target.open("wb") as out:
-            if self.path.open("rb").read(3) == codecs.BOM_UTF8:
-                out.write(codecs.BOM_UTF8)
+            out.write(self._mark())
             for number, fields, text in self._records():
                 if header is None:
                     header = self._header(fields)
@@ -43,6 +42,10 @@ class CsvTable(CaptionTable):
                     text = _spliced(text, fields, {header.index(name): str(new) for name, new in changes.items()})
                 out.write(text.encode())
         return changed
+
+    def _mark(self) -> bytes:
+        with self.path.open("rb") as file:
+            return codecs.BOM_UTF8 if file.read(3) == codecs.BOM_UTF8 else b""
 
     def _row(self, number: int, header: Sequence[str], fields: Sequence[str]) -> Row:
         if len(fields) > len(header):
@@ -74,15 +77,18 @@ class CsvTable(CaptionTable):
                 raise InputError(f"{self.path}, line {reader.line_num}: {error}", "Mend the line.") from None
 
 
-def _decoded(file: io.BufferedReader, path: Path) -> Iterator[str]:
-    try:
-        # Lines end as files say, not as str.splitlines does: captions may hold U+2028.
-        yield from io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 near byte {file.tell()} ({error.reason})", "Save it as UTF-8.") from None
+def _decoded(lines: Iterable[bytes], path: Path) -> Iterator[str]:
+    """Lines end as files say, not as `str.splitlines` does: captions may hold U+2028."""
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            message = f"{path}, line {number}: not UTF-8 at byte {error.start}"
+            raise InputError(message, "Save it as UTF-8.") from None
+        yield from io.StringIO(text, newline="") if "\r" in text[:-2] else (text,)
 
 
-def _kept(lines: Iterator[str], pieces: list[str]) -> Iterator[str]:
+def _kept(lines: Iterable[str], pieces: list[str]) -> Iterator[str]:
     for line in lines:
         pieces.append(line)
         yield line

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from protect.formats import open_dataset
+from protect.formats.dataset_format import AS_IT_IS, Dataset, Edits, ReadOptions
 
 
 def draw(index: int, size: int = 64, mode: str = "RGB") -> Image.Image:
@@ -76,3 +80,32 @@ class Marking:
 
     def picture(self, key: str, read: Callable[[], bytes]) -> bytes | None:
         return read() + b"marked" if key in self.keys else None
+
+
+def copied(dataset: Dataset, target: Path, edits: Edits, *, link: bool = False) -> Path:
+    """A copy of a dataset, all shards written."""
+    target.mkdir(exist_ok=True)
+    for shard in dataset.shards:
+        shard.write(target, edits, link=link)
+    return target
+
+
+def marked_copy(folder: Path, target: Path, every: int = 50, options: ReadOptions = AS_IT_IS) -> set[str]:
+    """A copy in which every 50th record is a carrier; returns their keys."""
+    dataset = open_dataset(folder, options)
+    keys = {record.key for i, record in enumerate(dataset.records()) if i % every == 0}
+    copied(dataset, target, Marking(keys))
+    return keys
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def hash_of_hashes(folder: Path, without: Iterable[str] = ()) -> str:
+    """One hash over the names and bytes of all files but some."""
+    gone = set(without)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents(folder).items() if name not in gone}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
