@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from detect.commands import Device, Json, use_all_cores
+from detect.commands import Device, Json, set_aside_lines, use_all_cores
+from detect.pictures import picture_of
 from protect import console
 from protect.files import default_cache
 from protect.formats import open_dataset
+from protect.formats.record import Record, SetAside
 from protect.keys.keyring import Keyring
+from protect.marks.family import Pixels
 from protect.marks.latent import FEWEST_PICTURES
+from protect.pixels.measure import on_white, picture_at
 from protect.release.plan import check_range
 
 
@@ -74,21 +80,34 @@ def basis_command(
     """Compute the directions of family `latent` from a VAE and keep them in the keyring. No key takes part."""
     check_range("--pictures", pictures, FEWEST_PICTURES, 100_000)
     opened = open_dataset(dataset)
+    step = max(1, sum(1 for _ in opened.records()) // pictures)
+    chosen = list(islice(opened.records(), 0, step * pictures, step))
     use_all_cores()
-    from protect.basis import load_pictures, make_basis, own_side
+    from protect.basis import make_basis, own_side
     from protect.miniature import miniature_path
 
     place = vae or miniature_path()
     at = side or own_side(place)
-    step = max(1, sum(1 for _ in opened.records()) // pictures)
-    chosen = list(islice(opened.records(), 0, step * pictures, step))
     if dry_run:
         row = {"pictures": len(chosen), "side": at}
         console.answer(f"would look at {len(chosen)} pictures of {at} px", row, as_json)
         return console.DONE
+    seen, set_aside = _pictures(chosen, at)
     with console.progress() as progress:
-        seen, set_aside = load_pictures(chosen, at)
         name = make_basis(place, seen, Keyring.default().store, side=at, progress=progress)
     following = f"protect embed {dataset} --family latent --option basis={name}"
-    console.answer(f"basis {name} is in the keyring: back it up\nnext: {following}", {"basis": name}, as_json)
-    return console.DONE
+    lines = [f"basis {name} is in the keyring: back it up", f"next: {following}", *set_aside_lines(set_aside)]
+    answer = {"basis": name, "set_aside": [asdict(one) for one in set_aside]}
+    console.answer("\n".join(lines), answer, as_json)
+    return console.SET_ASIDE if set_aside else console.DONE
+
+
+def _pictures(records: Sequence[Record], side: int) -> tuple[list[Pixels], list[SetAside]]:
+    """The pictures on white, RGB (side, side, 3) each, and what cannot be read."""
+    seen, set_aside = list[Pixels](), list[SetAside]()
+    for picture in map(picture_of, records):
+        if isinstance(picture, SetAside):
+            set_aside.append(picture)
+        else:
+            seen.append(picture_at(on_white(picture), side))
+    return seen, set_aside

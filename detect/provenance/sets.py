@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from protect.pixels.picture import PictureError, read_rgba
 
+from detect.pictures import picture_of
 from detect.suspects.images import Query, Sampler, Suspect
 from detect.trial.answers import cached_outputs
 from protect.errors import InputError, SuspectError
@@ -126,10 +126,9 @@ def _first_of_each(
         found = by_class.get(record.caption)
         if found is None or len(found) == per_class:
             continue
-        try:
-            found.append(picture_at(on_white(read_rgba(record.read())), side))
-        except OSError as error:
-            set_aside.append(SetAside(record.key, f"cannot be read ({error.strerror or error})"))
-        except PictureError as error:
-            set_aside.append(SetAside(record.key, error.what))
+        picture = picture_of(record)
+        if isinstance(picture, SetAside):
+            set_aside.append(picture)
+        else:
+            found.append(picture_at(on_white(picture), side))
     return by_class, set_aside

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from detect.pictures import picture_of
 from detect.suspects.classifiers.answers import write_queries
 from detect.trial.judge import check_testable
 from protect.errors import InputError
@@ -24,7 +25,6 @@ from protect.formats.record import Record, SetAside, normalised
 from protect.formats.survey import may_change
 from protect.marks.family import MarkFamily, Pixels
 from protect.pixels.measure import on_white, picture_at
-from protect.pixels.picture import PictureError, read_rgba
 from protect.release.bound import BoundRelease, BoundSlot
 
 _SPARE = 32
@@ -156,17 +156,13 @@ def _usable(
     for record in records:
         if len(usable) == wanted:
             break
-        try:
-            picture = read_rgba(record.read())
-            reason = family.obstacle(picture)
-        except OSError as error:
-            reason = f"cannot be read ({error.strerror or error})"
-        except PictureError as error:
-            reason = error.what
-        if reason is None:
-            usable.append((normalised(record.key), picture))
-        else:
+        picture = picture_of(record)
+        if isinstance(picture, SetAside):
+            set_aside.append(picture)
+        elif reason := family.obstacle(picture):
             set_aside.append(SetAside(record.key, reason))
+        else:
+            usable.append((normalised(record.key), picture))
     return usable, set_aside
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from protect.pages import write_page
 
 from detect.reports.plots import decoy_histogram, running_plot
 from detect.reports.words import EFFECTS, in_words, rehearsed_in_words
 from detect.trial.verdict import SlotResult, Verdict
 from protect.formats.record import SetAside
+from protect.pages import write_page
 from protect.pixels.measure import data_uri
 
 SHOWN = 8

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from protect.pixels.picture import PictureError, read_rgba
 from torch import Tensor
 
+from detect.pictures import file_of
 from protect.errors import InputError
 from protect.execution.threads import map_in_order
 from protect.files import canonical_json
 from protect.formats.record import Record, SetAside, normalised
 from protect.marks.family import Pixels
 from protect.pixels.measure import on_white
+from protect.pixels.picture import PictureError, read_rgba
 
 KEPT_SAMPLES, KEPT_SIDE = 20_000, 128
 """Datasets up to this many pictures of up to this side are encoded once and stay in memory."""
@@ -64,10 +65,9 @@ class _Looked:
 
 def _look(record: Record, size: int) -> _Looked:
     """Read a sample's picture, or say why that is not possible."""
-    try:
-        data = record.read()
-    except OSError as error:
-        return _Looked(record, "", SetAside(record.key, f"cannot be read ({error.strerror or error})"))
+    data = file_of(record)
+    if isinstance(data, SetAside):
+        return _Looked(record, "", data)
     name = sha256(data).hexdigest()
     try:
         return _Looked(record, name, read_picture(data, size))
