@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -11,15 +10,11 @@ from typing import Annotated
 import typer
 
 from detect.commands import Device, Json, set_aside_lines, use_all_cores
-from detect.pictures import picture_of
 from protect import console
 from protect.files import default_cache
 from protect.formats import open_dataset
-from protect.formats.record import Record, SetAside
 from protect.keys.keyring import Keyring
-from protect.marks.family import Pixels
 from protect.marks.latent import FEWEST_PICTURES
-from protect.pixels.measure import on_white, picture_at
 from protect.release.plan import check_range
 
 
@@ -83,6 +78,7 @@ def basis_command(
     step = max(1, sum(1 for _ in opened.records()) // pictures)
     chosen = list(islice(opened.records(), 0, step * pictures, step))
     use_all_cores()
+    from detect.pictures import squares_of
     from protect.basis import make_basis, own_side
     from protect.miniature import miniature_path
 
@@ -92,7 +88,7 @@ def basis_command(
         row = {"pictures": len(chosen), "side": at}
         console.answer(f"would look at {len(chosen)} pictures of {at} px", row, as_json)
         return console.DONE
-    seen, set_aside = _pictures(chosen, at)
+    seen, set_aside = squares_of(chosen, at)
     with console.progress() as progress:
         name = make_basis(place, seen, Keyring.default().store, side=at, progress=progress)
     following = f"protect embed {dataset} --family latent --option basis={name}"
@@ -100,14 +96,3 @@ def basis_command(
     answer = {"basis": name, "set_aside": [asdict(one) for one in set_aside]}
     console.answer("\n".join(lines), answer, as_json)
     return console.SET_ASIDE if set_aside else console.DONE
-
-
-def _pictures(records: Sequence[Record], side: int) -> tuple[list[Pixels], list[SetAside]]:
-    """The pictures on white, RGB (side, side, 3) each, and what cannot be read."""
-    seen, set_aside = list[Pixels](), list[SetAside]()
-    for picture in map(picture_of, records):
-        if isinstance(picture, SetAside):
-            set_aside.append(picture)
-        else:
-            seen.append(picture_at(on_white(picture), side))
-    return seen, set_aside
