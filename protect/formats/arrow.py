@@ -155,7 +155,7 @@ def _shard(root: Path, name: str, split: str, columns: CaptionColumns) -> Shard:
     try:
         with arrow_module().ipc.open_stream(arrow_module().memory_map(str(path))) as reader:
             first = next(iter(reader), None)
-            found = columns_of(reader.schema, partial(_first_content, first), columns.options)
+            found = columns_of(reader.schema, partial(_first_contents, first), columns.options)
     except (OSError, ValueError, arrow_module().lib.ArrowException) as error:
         return DamagedShard(path, name, f"cannot be read: {first_line(error)}")
     if found is None:
@@ -163,14 +163,11 @@ def _shard(root: Path, name: str, split: str, columns: CaptionColumns) -> Shard:
     return PicturesShard(ArrowPictures(path, found), name, f"{name.removesuffix(_SUFFIX)}/", split, columns)
 
 
-def _first_content(batch: pa.RecordBatch | None, column: str) -> bytes | None:
-    """The first content among the first rows."""
-    if batch is None:
-        return None
-    name = column.removesuffix(".bytes")
-    first = checked(batch.slice(0, 8)).column(name).to_pylist()
-    cells = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in first)
-    return next((cell for cell in cells if isinstance(cell, bytes)), None)
+def _first_contents(batch: pa.RecordBatch | None, column: str) -> list[bytes]:
+    """What stands in the first rows of a column."""
+    first = checked(batch.slice(0, 8)).column(column.removesuffix(".bytes")).to_pylist() if batch else []
+    contents = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in first)
+    return [content for content in contents if isinstance(content, bytes)]
 
 
 def _data_files(root: Path, name: str) -> dict[str, str]:

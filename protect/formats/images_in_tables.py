@@ -232,6 +232,7 @@ def _paths_differ(file: TableFile) -> bool:
     file.check()
     hashes, complete = array("Q"), file.columns.path
     for group in range(file.groups):
+        file.lacking(group)  # where that cannot be told, it is damaged
         rows = 0
         for batch in map(checked, file.texts(group)):
             rows += batch.num_rows

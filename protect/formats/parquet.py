@@ -17,7 +17,7 @@ from protect.formats.arrow_cells import arrow_module, first_line
 from protect.formats.columns import CaptionColumns
 from protect.formats.dataset_format import DatasetFormat, ReadOptions, Shard
 from protect.formats.folder import is_picture
-from protect.formats.images_in_tables import PicturesShard, TableFile, look_at_first
+from protect.formats.images_in_tables import DamagedError, PicturesShard, TableFile, look_at_first
 from protect.formats.parquet_file import opened, pieces, rewriting, style
 from protect.formats.sharded import DamagedShard, ShardedDataset, beside, doubled
 from protect.formats.splits import split_of
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _SUFFIX = ".parquet"
+_LOOKED_AT = 8
+"""Rows that are looked at to find the pictures."""
 _TRIED = 8
 """Files that are opened to learn whether a folder is of this format."""
 
@@ -70,6 +72,7 @@ class ParquetPictures(TableFile):
 
     def __init__(self, path: Path, columns: TableColumns, windows: Windows) -> None:
         self.path, self.columns, self._windows = path, columns, windows
+        self._lacking: dict[int, frozenset[int]] = {}
 
     @cached_property
     def _rows(self) -> tuple[int, ...]:
@@ -101,14 +104,18 @@ class ParquetPictures(TableFile):
         """Known from the file's statistics; pictures are read only where some have bytes and some have none."""
         file = self._windows.file(self.path)
         facts = file.metadata.row_group(group)
-        found = next(c for c in map(facts.column, range(facts.num_columns)) if c.path_in_schema == self._leaf(file))
+        leaf = self._leaf(file)
+        found = next((c for c in map(facts.column, range(facts.num_columns)) if c.path_in_schema == leaf), None)
+        if found is None:
+            raise DamagedError(f"row group {group} has no pictures")
         counted = found.is_stats_set and found.statistics.has_null_count
         if counted and found.statistics.null_count in (0, facts.num_rows):
             return frozenset(range(found.statistics.null_count))
-        rows = itertools.chain.from_iterable(
-            self._bytes(batch).is_null().to_pylist() for batch in pieces(file, group, [self._leaf(file)])
-        )
-        return frozenset(row for row, missing in enumerate(rows) if missing)
+        if group not in self._lacking:
+            missing = (self._bytes(batch).is_null().to_pylist() for batch in pieces(file, group, [leaf]))
+            rows = enumerate(itertools.chain.from_iterable(missing))
+            self._lacking[group] = frozenset(row for row, is_missing in rows if is_missing)
+        return self._lacking[group]
 
     def picture(self, group: int, row: int) -> bytes:
         """Reads on from where the thread's last picture was, or from the row group's first."""
@@ -147,7 +154,11 @@ class Parquet(DatasetFormat):
     """A folder of parquet files, or one file.
 
     pyarrow cannot copy row groups as they are: a file in which a sample changes is written anew. Its values, types,
-    metadata and row groups stay; see `protect.formats.parquet_file.style`. A file without changes is copied.
+    metadata and row groups stay; see `protect.formats.parquet_file.style` for what may differ. A file without changes
+    is copied. Writing takes up to four times the memory of the largest row group.
+
+    Damaged pages of pictures are not seen by a scan, which reads no picture: `Record.read` and `Shard.write` raise
+    OSError there. Where a file's own description of its columns is damaged, pyarrow may end the program.
     """
 
     name = "parquet"
@@ -194,16 +205,14 @@ def _columns(path: Path, options: ReadOptions) -> TableColumns | str | None:
     arrow = arrow_module()
     try:
         file = opened(path)
-        return columns_of(file.schema_arrow, lambda column: _first_content(file, column), options)
+        return columns_of(file.schema_arrow, lambda column: _first_contents(file, column), options)
     except (OSError, ValueError, arrow.lib.ArrowException) as error:
         return f"cannot be read: {first_line(error)}"
 
 
-def _first_content(file: pq.ParquetFile, column: str) -> bytes | None:
-    """The first content among the first rows."""
-    for batch in itertools.islice(file.iter_batches(1, columns=[column], use_threads=False), _TRIED):
-        cell = batch.column(0)[0].as_py()
-        content = cell.get("bytes") if isinstance(cell, dict) else cell
-        if isinstance(content, bytes):
-            return content
-    return None
+def _first_contents(file: pq.ParquetFile, column: str) -> list[bytes]:
+    """What stands in the first rows of a column."""
+    batches = itertools.islice(file.iter_batches(1, columns=[column], use_threads=False), _LOOKED_AT)
+    cells = (batch.column(0)[0].as_py() for batch in batches)
+    contents = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells)
+    return [content for content in contents if isinstance(content, bytes)]

@@ -54,14 +54,8 @@ def pieces(file: pq.ParquetFile, group: int, columns: Sequence[str] | None = Non
         OSError, ValueError: if a page is damaged.
     """
     facts = file.metadata.row_group(group)
-    wanted = None if columns is None else tuple(columns)
-    size = sum(
-        facts.column(i).total_uncompressed_size
-        for i in range(facts.num_columns)
-        if wanted is None or facts.column(i).path_in_schema.startswith(wanted)
-    )
-    most = facts.num_rows if wanted is None else MOST_ROWS
-    rows = max(1, min(most, facts.num_rows * PIECE // max(size, 1)))
+    most = facts.num_rows if columns is None else MOST_ROWS
+    rows = max(1, min(most, facts.num_rows * PIECE // max(facts.total_byte_size, 1)))
     return iter(file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False))
 
 

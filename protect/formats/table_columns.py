@@ -20,8 +20,8 @@ _PICTURE_NAMES = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "web
 _CLASS_NAMES = ("class", "class_name", "category", "label", "labels", "cls", "fine_label")
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\xff\x0a", b"\0\0\0\x0cJXL")
 
-Sniff = Callable[[str], bytes | None]
-"""The first content in a column, or None if there is none."""
+Sniff = Callable[[str], Sequence[bytes]]
+"""The contents in the first rows of a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def columns_of(schema: pa.Schema, sniff: Sniff, options: ReadOptions) -> TableCo
 
 
 def _picture(schema: pa.Schema, sniff: Sniff, options: ReadOptions) -> str | None:
-    found: list[str] = [field.name for field in schema if holds_bytes(field.type) and _is_picture(field, sniff)]
+    features = _features(schema)
+    kinds = {field.name: str(features.get(field.name, {}).get("_type", "")) for field in schema}
+    found: list[str] = [f.name for f in schema if holds_bytes(f.type) and _is_picture(f, kinds[f.name], sniff)]
     if len(found) < 2:
         return found[0] if found else None
     chosen: str = min(found, key=lambda name: (_rank(name), found.index(name)))
@@ -91,13 +93,15 @@ def _rank(name: str) -> int:
     return _PICTURE_NAMES.index(name.lower()) if name.lower() in _PICTURE_NAMES else len(_PICTURE_NAMES)
 
 
-def _is_picture(field: pa.Field, sniff: Sniff) -> bool:
-    """Whether the first content looks like a picture. Where there is none, a struct with a path will do."""
+def _is_picture(field: pa.Field, kind: str, sniff: Sniff) -> bool:
+    """Whether a column holds pictures: `datasets` says so, or its name, or its first contents."""
+    if kind in ("Image", "Audio", "Video", "Pdf"):
+        return kind == "Image"
     struct = bool(arrow_module("pyarrow.types").is_struct(field.type))
-    start = sniff(f"{field.name}.bytes" if struct else field.name)
-    if start is None:
-        return struct and bool(field.type.get_field_index("path") >= 0)
-    return start.startswith(_STARTS) or start[4:8] == b"ftyp"
+    starts = sniff(f"{field.name}.bytes" if struct else field.name)
+    if not starts or _rank(field.name) < len(_PICTURE_NAMES):
+        return struct or bool(starts)
+    return any(start.startswith(_STARTS) or start[4:8] == b"ftyp" for start in starts)
 
 
 def _label(schema: pa.Schema, texts: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
