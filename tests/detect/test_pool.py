@@ -1,4 +1,4 @@
-"""`protect pool`, and pictures for `protect basis`: drawn by public seeds, kept in the store, resumed from the cache."""
+"""`protect pool` and pictures for `protect basis`: drawn by public seeds, kept in the store, resumed from the cache."""
 
 from __future__ import annotations
 
