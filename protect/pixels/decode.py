@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from protect.pixels import optional_formats
 from protect.pixels.error import PictureError, bomb, refuse_bomb
@@ -19,18 +19,28 @@ Pixels = NDArray[np.uint8]
 
 _UNSAFE = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "FPX", "MIC", "MPEG"})
 """Formats of Pillow that start other programs, or that only name a file without decoding it."""
+_SIGNATURES = (
+    ("JPEG", b"\xff\xd8\xff", 0),
+    ("PNG", b"\x89PNG\r\n", 0),
+    ("WebP", b"WEBP", 8),
+    ("GIF", b"GIF8", 0),
+    ("TIFF", b"II*\0", 0),
+    ("TIFF", b"MM\0*", 0),
+    ("AVIF or HEIC", b"ftyp", 4),
+)
+"""Formats by their first bytes, for files that Pillow does not recognise."""
 _STRIP_PIXELS = 1 << 20
 _DEEP_GREY = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[Image.Image]:
+def opened(data: bytes) -> Iterator[ImageFile.ImageFile]:
     """A picture whose header is read. Errors inside the block become `PictureError`: keep only decoding there.
 
     Raises:
         PictureError: if it is no picture, too large or cannot be decoded.
     """
-    with _silenced(), _plain_errors():
+    with _silenced(), _plain_errors(data):
         optional_formats.register(data)
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             refuse_bomb(image.width * image.height)
@@ -70,7 +80,7 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(data: bytes) -> Iterator[None]:
     """Decoders raise anything on damaged bytes, from KeyError to a panic of Rust, which is no `Exception`."""
     try:
         yield
@@ -79,12 +89,17 @@ def _plain_errors() -> Iterator[None]:
     except Image.DecompressionBombError:
         raise bomb() from None
     except UnidentifiedImageError:
-        raise PictureError("not a picture") from None
+        raise _unidentified(data) from None
     except MemoryError:
         raise PictureError("cannot be decoded (not enough memory)") from None
     except BaseException as error:
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise PictureError(f"cannot be decoded ({text})") from None
+
+
+def _unidentified(data: bytes) -> PictureError:
+    name = next((name for name, start, place in _SIGNATURES if data.startswith(start, place)), None)
+    return PictureError(f"cannot be decoded (damaged or unknown kind of {name})" if name else "not a picture")
 
 
 _lock = threading.Lock()

@@ -41,9 +41,11 @@ def obstacle(data: bytes) -> str | None:
     """
     try:
         with opened(data) as image:
-            reason = _unsupported(data, image)
+            size, reason = image.size, _unsupported(data, image)
             if reason is None:
                 image.load()
+                if image.size != size:
+                    reason = "cannot be decoded (its size is not what its header says)"
     except PictureError as error:
         return error.what
     return reason

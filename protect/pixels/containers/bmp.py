@@ -110,6 +110,8 @@ def _layout(data: bytes) -> _Layout:
     if depth == 8:
         colours = colours or 256
     layout = _Layout(start, header, width, abs(height), depth, compression, min(colours, 256), height < 0)
-    if width <= 0 or layout.end > len(data) or (depth == 8 and 14 + header + 4 * layout.colours > start):
+    masks = 12 if compression == _BIT_FIELDS and header == _INFO else 0
+    before = 14 + header + masks + (4 * layout.colours if depth == 8 else 0)
+    if width <= 0 or start < before or layout.end > len(data):
         raise PictureError("cannot be decoded (damaged BMP header)")
     return layout

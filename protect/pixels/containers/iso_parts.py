@@ -31,14 +31,15 @@ class Part:
     left: int
     height: int
     width: int
-    whole: bool = False
-    """Whether it shows the whole picture at this size: a thumbnail."""
+    whole: tuple[int, int] | None = None
+    """Height and width at which it shows the whole picture, if it is a thumbnail; the rest is cropped away."""
 
     def cut(self, pixels: Pixels) -> Image.Image:
         """What it shows of RGBA pixels as stored; beyond the picture's edge its last row and column go on."""
         if self.whole:
-            return Image.fromarray(shrunk(pixels, self.width, self.height))
-        part = pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+            part = shrunk(pixels, self.whole[1], self.whole[0])
+        else:
+            part = pixels[self.top : self.top + self.height, self.left : self.left + self.width]
         missing = ((0, self.height - part.shape[0]), (0, self.width - part.shape[1]), (0, 0))
         padded = np.pad(part, missing, mode="edge") if missing[0][1] or missing[1][1] else part
         return Image.fromarray(np.ascontiguousarray(padded)).convert("RGB")
@@ -73,7 +74,7 @@ def parts_of(file: ItemFile, codec: bytes) -> Iterator[Part]:
     for number in file.sources(b"thmb", file.primary):
         if file.items[number].kind != codec:
             raise PictureError("a thumbnail of another codec cannot be replaced")
-        yield Part(number, 0, 0, *stored_size(file, number), whole=True)
+        yield Part(number, 0, 0, *stored_size(file, number), whole=_shown_size(file, number))
 
 
 def alpha_items(file: ItemFile) -> list[int]:
@@ -128,6 +129,16 @@ def items_with_previews(file: ItemFile, pixels: Pixels) -> Iterator[tuple[int, b
         content = file.content(number) if item.kind == b"Exif" else b""
         if (changed := with_new_previews(content, pixels)) != content:
             yield number, changed
+
+
+def _shown_size(file: ItemFile, number: int) -> tuple[int, int]:
+    """Height and width of an item after cropping (`clap`), which encoders use to fill up their blocks."""
+    height, width = stored_size(file, number)
+    content = file.property_content(file.property_number(number, b"clap"))
+    if len(content) < 16:
+        return height, width
+    across, across_by, down, down_by = struct.unpack(">IIII", content[:16])
+    return min(height, down // max(1, down_by)) or height, min(width, across // max(1, across_by)) or width
 
 
 def _tiles(file: ItemFile, codec: bytes) -> Iterator[Part]:

@@ -33,6 +33,7 @@ from protect.pixels.quality import matching_quality
 
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _SAMPLED_TILES = 4
+_START = 60
 _TRIAL_QUALITY = 90
 _FAITHFUL = 28.0
 """Decibels that a trial must reach: below, colours went wrong."""
@@ -91,13 +92,13 @@ class ItemContainer(Container):
         """See `Container.rewrite`."""
         file = parse(data)
         before = self._decoded(data)
-        parts = [part for part in parts_of(file, self.codec) if not part.whole]
+        parts = [part for part in parts_of(file, self.codec) if part.whole is None]
         sampled = parts[:: -(-len(parts) // _SAMPLED_TILES)]
         cuts = [(part.cut(before), self._setting_of(file, part.item)) for part in sampled]
         quality = matching_quality(
             lambda q: sum(len(self._coded(cut, q, setting).content) for cut, setting in cuts),
             sum(len(file.content(part.item)) for part in sampled),
-            start=60,
+            start=_START,
         )
         return self._rewritten(file, before, pixels, quality)
 

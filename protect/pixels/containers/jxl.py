@@ -30,6 +30,7 @@ _OBSTACLES = {
 }
 _CODESTREAM = (b"jxlc", b"jxlp")
 _ONLY_PART = struct.pack(">I", 1 << 31)
+_LOSSY_AT_MOST = 99
 _FAITHFUL = 28.0
 """Decibels that a trial must reach: below, colours went wrong."""
 
@@ -67,8 +68,13 @@ class Jxl(Container):
             mode, before = image.mode, rgba(image)
         if not is_lossy_and_plain(data)[0]:
             return _with_codestream(data, _codestream(pixels, mode, lossless=True), pixels)
-        quality = matching_quality(lambda q: len(_codestream(before, mode, quality=q)), _codestream_size(data))
-        return _with_codestream(data, _codestream(pixels, mode, quality=quality), pixels)
+        quality = matching_quality(lambda q: len(_lossy(before, mode, q)), _codestream_size(data))
+        return _with_codestream(data, _lossy(pixels, mode, quality), pixels)
+
+
+def _lossy(pixels: Pixels, mode: str, quality: int) -> bytes:
+    """A lossy codestream; the encoder takes quality 100 for lossless and then refuses."""
+    return _codestream(pixels, mode, quality=min(quality, _LOSSY_AT_MOST))
 
 
 def _codestream(pixels: Pixels, mode: str, **options: int | bool) -> bytes:
