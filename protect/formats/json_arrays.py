@@ -22,7 +22,7 @@ def elements(data: bytes | mmap.mmap, *names: str) -> Iterator[tuple[str, int, i
         ValueError: if brackets do not match.
     """
     depth = start = at = 0
-    name = ""
+    name, wanted = "", False
     while found := _TOKEN.search(data, at):
         at = found.end()
         mark = data[found.start()]
@@ -30,13 +30,14 @@ def elements(data: bytes | mmap.mmap, *names: str) -> Iterator[tuple[str, int, i
             name = json.loads(found.group()) if depth == 1 else name
         elif mark in b"]}":
             depth -= 1
-            if depth == 2 and mark == ord("}") and name in names:
+            if depth == 2 and mark == ord("}") and wanted:
                 yield name, start, at
         elif depth == 2 and mark == ord("{") and (flat := _FLAT.match(data, found.start())):
             at = flat.end()  # most elements hold no others: one step instead of dozens
-            if name in names:
+            if wanted:
                 yield name, found.start(), at
         else:
+            wanted = mark == ord("[") and name in names if depth == 1 else wanted
             start = found.start() if depth == 2 else start
             depth += 1
     if depth:

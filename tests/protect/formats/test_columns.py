@@ -8,7 +8,7 @@ import pytest
 from protect.errors import InputError
 from protect.formats import open_dataset
 from protect.formats.columns import usual
-from protect.formats.dataset_format import ReadOptions
+from protect.formats.dataset_format import AS_IT_IS, ReadOptions
 from tests.support.datasets import Marking, copied, make_folder
 
 
@@ -19,14 +19,17 @@ def _rows(tmp_path: Path, *rows: dict[str, object]) -> Path:
     return folder
 
 
-def _captions(folder: Path, options: ReadOptions = ReadOptions()) -> list[dict[str, str]]:
+def _captions(folder: Path, options: ReadOptions = AS_IT_IS) -> list[dict[str, str]]:
     return [dict(record.captions) for record in open_dataset(folder, options).records()]
 
 
 @pytest.mark.parametrize(
     "name",
-    ["text", "Caption", "captions", "prompt", "description", "alt", "alt_text", "blip_caption", "caption_0", "caption1"]
-    + ["caption_llava", "recaption", "short-caption", "sentences.raw", "sentences", "long description", "image_text"],
+    [
+        *("text", "Caption", "captions", "prompt", "description", "alt", "alt_text", "blip_caption", "caption_0"),
+        *("caption1", "caption_llava", "recaption", "short-caption", "sentences.raw", "sentences", "image_text"),
+        "long description",
+    ],
 )
 def test_usual_names(name: str) -> None:
     assert usual(name)
@@ -34,8 +37,10 @@ def test_usual_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["title", "file_name", "label", "url", "negative_prompt", "caption_source", "caption_language", "text_length", "id"]
-    + ["license", "caption_model", "context", "texture", "prompt_id", "raw", "captioner"],
+    [
+        *("title", "file_name", "label", "url", "negative_prompt", "caption_source", "caption_language", "id"),
+        *("license", "caption_model", "context", "texture", "prompt_id", "raw", "captioner", "text_length"),
+    ],
 )
 def test_names_that_are_none(name: str) -> None:
     assert not usual(name)
@@ -57,7 +62,10 @@ def test_every_caption_of_a_row_is_a_field(tmp_path: Path) -> None:
 
 def test_caption_column_overrides(tmp_path: Path) -> None:
     folder = _rows(tmp_path, {"title": "a red boat", "text": "x"}, {"title": "a blue boat", "text": "y"})
-    assert _captions(folder, ReadOptions(caption_columns=("title",))) == [{"title": "a red boat"}, {"title": "a blue boat"}]
+    assert _captions(folder, ReadOptions(caption_columns=("title",))) == [
+        {"title": "a red boat"},
+        {"title": "a blue boat"},
+    ]
     both = ReadOptions(caption_columns=("title", "text"))
     assert _captions(folder, both)[0] == {"title": "a red boat", "text": "x"}
 

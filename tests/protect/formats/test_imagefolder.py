@@ -80,9 +80,11 @@ def test_other_lines_keep_their_bytes(tmp_path: Path) -> None:
     for layout in LAYOUTS[:2]:
         folder = _folder(tmp_path / layout / "d", 20, layout)
         marked_copy(folder, tmp_path / layout / "copy", every=20)
-        old, new = (path.joinpath(layout).read_bytes().splitlines(True) for path in (folder, tmp_path / layout / "copy"))
+        old, new = (
+            path.joinpath(layout).read_bytes().splitlines(True) for path in (folder, tmp_path / layout / "copy")
+        )
         assert len(old) == len(new) and sum(a != b for a, b in zip(old, new, strict=True)) == 1
-        assert all(b in (a, a.replace("box".encode(), b"zork box", 1)) for a, b in zip(old, new, strict=True))
+        assert all(b in (a, a.replace(b"box", b"zork box", 1)) for a, b in zip(old, new, strict=True))
 
 
 def test_parquet_keeps_its_form(tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "d", 40, "metadata.parquet")
     data = (folder / "metadata.parquet").read_bytes()
     (folder / "metadata.parquet").write_bytes(data[:-100])
-    with pytest.raises(InputError, match="metadata.parquet cannot be used"):
+    with pytest.raises(InputError, match=r"metadata.parquet cannot be used"):
         open_dataset(folder)
 
 
@@ -224,7 +226,7 @@ def test_two_tables_of_one_name_are_refused(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "d", 2)
     make_folder(tmp_path / "other", 2, "metadata.csv")
     shutil.copy(tmp_path / "other" / "metadata.csv", folder)
-    with pytest.raises(InputError, match="kept in metadata.csv and in metadata.jsonl"):
+    with pytest.raises(InputError, match=r"kept in metadata.csv and in metadata.jsonl"):
         open_dataset(folder)
 
 

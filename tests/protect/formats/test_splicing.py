@@ -135,7 +135,9 @@ def test_csv_fields_as_people_write_them(tmp_path: Path, old: str, wanted: str) 
 
 
 LINES = st.lists(
-    st.tuples(st.dictionaries(TEXT.filter(lambda t: t not in ("text", "captions")), JSON, max_size=2), TEXT, st.lists(TEXT)),
+    st.tuples(
+        st.dictionaries(TEXT.filter(lambda t: t not in ("text", "captions")), JSON, max_size=2), TEXT, st.lists(TEXT)
+    ),
     min_size=1,
     max_size=4,
 )
@@ -173,7 +175,9 @@ def _names(value: object) -> list[str]:
 
 
 SPACE = st.text(" \t\u3000", max_size=3)
-SIDECAR = st.lists(st.tuples(SPACE, st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), SPACE), max_size=5)
+SIDECAR = st.lists(
+    st.tuples(SPACE, st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), SPACE), max_size=5
+)
 
 
 @given(SIDECAR, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans())
