@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from protect.formats.record import Record, SetAside
 from protect.marks.family import Pixels
-from protect.pixels.measure import on_white, picture_at
 from protect.pixels.picture import PictureError, read_rgba
 
 
@@ -27,14 +24,3 @@ def picture_of(record: Record) -> Pixels | SetAside:
         return read_rgba(data)
     except PictureError as error:
         return SetAside(record.key, error.what)
-
-
-def squares_of(records: Iterable[Record], side: int) -> tuple[list[Pixels], list[SetAside]]:
-    """The pictures on white, RGB (side, side, 3) each, and what cannot be read."""
-    seen, set_aside = list[Pixels](), list[SetAside]()
-    for picture in map(picture_of, records):
-        if isinstance(picture, SetAside):
-            set_aside.append(picture)
-        else:
-            seen.append(picture_at(on_white(picture), side))
-    return seen, set_aside

@@ -78,8 +78,7 @@ def basis_command(
     step = max(1, sum(1 for _ in opened.records()) // pictures)
     chosen = list(islice(opened.records(), 0, step * pictures, step))
     use_all_cores()
-    from detect.pictures import squares_of
-    from protect.basis import make_basis, own_side
+    from protect.basis import load_pictures, make_basis, own_side
     from protect.miniature import miniature_path
 
     place = vae or miniature_path()
@@ -88,7 +87,7 @@ def basis_command(
         row = {"pictures": len(chosen), "side": at}
         console.answer(f"would look at {len(chosen)} pictures of {at} px", row, as_json)
         return console.DONE
-    seen, set_aside = squares_of(chosen, at)
+    seen, set_aside = load_pictures(chosen, at)  # filled as they are read
     with console.progress() as progress:
         name = make_basis(place, seen, Keyring.default().store, side=at, progress=progress)
     following = f"protect embed {dataset} --family latent --option basis={name}"

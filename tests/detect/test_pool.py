@@ -1,4 +1,4 @@
-"""`protect pool` and pictures for `protect basis`: drawn by public seeds, kept in the store, resumed from the cache."""
+"""`protect pool`: templates drawn by public seeds, kept in the store, resumed from the cache."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from detect import pool as module
-from detect.pictures import squares_of
 from detect.pool import check_pool, make_pool
 from detect.suspects.images import Suspect
 from protect.errors import InputError
-from protect.formats.record import Record
 from protect.keys.store import Store
 from protect.marks import make_family
-from tests.detect.conftest import record
 from tests.support.suspects import FakeSuspect, Flat
 
 PROMPTS = ["a box", "a kite"]
@@ -56,9 +53,3 @@ def test_options_that_make_no_sense_are_refused() -> None:
     for count, zoom, prompts in ((99, 1.0, PROMPTS), (100, 0.5, PROMPTS), (100, 1.0, [])):
         with pytest.raises(InputError):
             check_pool(prompts, count, zoom, 20, 3.0)
-
-
-def test_pictures_for_a_basis_are_squares_and_bad_ones_are_set_aside(samples: list[Record]) -> None:
-    seen, set_aside = squares_of([*samples, record("bad.png", b"no picture")], 24)
-    assert [picture.shape for picture in seen] == [(24, 24, 3)] * 10
-    assert [one.key for one in set_aside] == ["bad.png"]
