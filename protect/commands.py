@@ -31,7 +31,6 @@ protect_app = console.make_app("Plant marks in an image-caption dataset before y
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@protect_app.command("plan")
 def plan_command(
     dataset: Annotated[
         Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
@@ -118,7 +117,6 @@ def _plan_json(found: Forecast, carriers: int, slots: int, queries: int) -> dict
     }
 
 
-@protect_app.command("retire")
 def retire_command(
     release: Annotated[str, typer.Argument(help="Release id or name.")],
     as_json: Json = False,
@@ -135,7 +133,6 @@ def retire_command(
     return console.DONE
 
 
-@protect_app.command("ls")
 def ls_command(as_json: Json = False) -> int:
     """List the releases in the keyring, and the families and alignments to choose from."""
     keyring = Keyring.default()
@@ -216,9 +213,15 @@ def _alignment_row(name: str, about: str) -> dict[str, object]:
     return {"name": name, "summary": about, "measured": summary(runs)}
 
 
-protect_app.command("embed")(embed_command)
-protect_app.command("commit")(commit_command)
-protect_app.command("check")(check_command)
-protect_app.command("show")(show_command)
-protect_app.command("verify")(verify_command)
-protect_app.command("diff")(diff_command)
+for _name, _command in {
+    "embed": embed_command,
+    "plan": plan_command,
+    "check": check_command,
+    "commit": commit_command,
+    "show": show_command,
+    "verify": verify_command,
+    "diff": diff_command,
+    "ls": ls_command,
+    "retire": retire_command,
+}.items():
+    protect_app.command(_name)(_command)

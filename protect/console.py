@@ -114,7 +114,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     except TracemarkError as error:
         sys.exit(_refuse(str(error)))
     except UsageError as error:
-        if not error.format_message():  # a program or a command group alone: its help was printed
+        if type(error).__name__ == "NoArgsIsHelpError":  # a program or a command group alone: its message is the help
+            _say(sys.stdout, error.format_message())
             sys.exit(DONE)
         hint = error.ctx.command_path if error.ctx else name
         sys.exit(_refuse(f"{error.format_message()}\nSee: {hint} --help"))

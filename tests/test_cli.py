@@ -381,7 +381,11 @@ def test_readme_lists_exactly_the_commands_there_are() -> None:
 
 def test_every_option_in_the_readme_exists(run: Run) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = {"protect": ["embed", "verify", "demo"], "detect": ["run", "rehearse"], "attacks": ["run"]}
+    commands = {
+        "protect": ["embed", "commit", "plan", "show", "verify", "demo"],
+        "detect": ["run", "rehearse"],
+        "attacks": ["run"],
+    }
     inner = [("detect", "provenance", c) for c in ("run", "tags", "plan")]
     asked = [(script, c) for script, names in commands.items() for c in names] + inner
     helps = "".join(run(*words, "--help")[1] for words in asked)
