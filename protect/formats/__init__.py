@@ -54,10 +54,7 @@ def _loaded(names: Sequence[str]) -> list[DatasetFormat]:
     formats = []
     for name in names:
         module, _, cls = name.rpartition(".")
-        try:
-            formats.append(getattr(importlib.import_module(module), cls)())
-        except ImportError:  # being written
-            continue
+        formats.append(getattr(importlib.import_module(module), cls)())
     return formats
 
 

@@ -34,11 +34,16 @@ class CocoTable(CaptionTable):
     def __init__(self, root: Path, name: str, pictures: Names) -> None:
         super().__init__(root, name)
         self._pictures = pictures
+        self._last = ""
 
     def key(self, file_name: str) -> str:
         """Where the picture lies: in a folder beside the table, or beside the table's own folder."""
-        paths = (posixpath.normpath(posixpath.join(folder, file_name)) for folder in self._folders)
-        return next((path for path in paths if self._pictures.find(path) is not None), super().key(file_name))
+        for folder in (self._last, *self._folders):
+            path = posixpath.normpath(posixpath.join(folder, file_name))
+            if self._pictures.find(path) is not None:
+                self._last = folder
+                return path
+        return super().key(file_name)
 
     def rows(self) -> Iterator[Row]:
         """All images in order."""

@@ -53,7 +53,8 @@ def named_split(*names: str) -> str | None:
 def is_split_folder(name: str) -> bool:
     """Whether a folder's name speaks of a split and of nothing else.
 
-    >>> is_split_folder("train2017"), is_split_folder("train station")
-    (True, False)
+    >>> is_split_folder("train2017"), is_split_folder("train station"), is_split_folder("10")
+    (True, False, False)
     """
-    return all(word in _SPLITS for word in re.split(f"{_EDGE}+", name.lower()) if word)
+    words = [word for word in re.split(f"{_EDGE}+", name.lower()) if word]
+    return bool(words) and all(word in _SPLITS for word in words)

@@ -39,6 +39,13 @@ def test_splits_and_outer_folders_are_no_classes(tmp_path: Path, outer: str) -> 
     assert {r.caption for r in records} == {"class 0", "class 1"} and {r.split for r in records} == {"train"}
 
 
+def test_numbers_are_classes(tmp_path: Path) -> None:
+    for i in (0, 1, 10):
+        make_classes(tmp_path / "d" / f"{i}", 1, 2)
+        (tmp_path / "d" / f"{i}" / "class 0").rename(tmp_path / "d" / f"{i}" / "deep")
+    assert [r.caption for r in open_dataset(tmp_path / "d").records()] == ["0", "0", "1", "1", "10", "10"]
+
+
 def test_splits_side_by_side(tmp_path: Path) -> None:
     for split in ("train", "testing", "val"):
         make_classes(tmp_path / "d" / split, 2, 3)
