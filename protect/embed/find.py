@@ -25,12 +25,14 @@ def release_of(copy: Dataset, keyring: Keyring, wanted: str | None = None) -> Re
     """
     if wanted:
         return keyring.load(wanted)
-    held = keyring.releases()
+    held, problems = keyring.survey()
     counts = _carriers_held(copy, held)
     best = max(counts, default=0)
     found = [release for release, count in zip(held, counts, strict=True) if count == best > 0]
     if len(found) == 1:
         return found[0]
+    if problems and not found:
+        raise problems[0]
     names = ", ".join(f"{r.id} ({r.name})" for r in found or held) or "none"
     what = f"{len(found)} releases fit {copy.root} equally well" if found else f"no release fits {copy.root}"
     raise ReleaseError(what, f"{'They are' if found else 'Held'}: {names}. Name one: --release ID.")
