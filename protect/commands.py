@@ -5,6 +5,7 @@ None imports torch but `check`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -213,7 +214,7 @@ def _alignment_row(name: str, about: str) -> dict[str, object]:
     return {"name": name, "summary": about, "measured": summary(runs)}
 
 
-for _name, _command in {
+_COMMANDS: dict[str, Callable[..., int]] = {
     "embed": embed_command,
     "plan": plan_command,
     "check": check_command,
@@ -223,5 +224,7 @@ for _name, _command in {
     "diff": diff_command,
     "ls": ls_command,
     "retire": retire_command,
-}.items():
+}
+"""In the order of use."""
+for _name, _command in _COMMANDS.items():
     protect_app.command(_name)(_command)
