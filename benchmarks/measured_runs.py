@@ -13,30 +13,16 @@ from typing import Any
 
 from benchmarks.common import RESULTS
 from protect.files import pretty_json, write_atomic
-from protect.marks import family_class
-from protect.marks.family import FamilyOptions
-from protect.release.power import Run
+from protect.release.power import Run, strength_options
 
 REQUIRED = 1e3
 """A slot counts as found if its e-value alone suffices at alpha = 1e-3."""
-_NO_PLAN = {"basis", "pool"}
-"""Options that name what is kept in a store: every owner's is another."""
 
 
 def load(name: str) -> dict[str, Any]:
     """A committed result."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return found
-
-
-def other_options(family: str, options: FamilyOptions) -> FamilyOptions:
-    """The options that differ from the family's defaults."""
-    kind = family_class(family)
-    return {
-        name: value
-        for name, value in options.items()
-        if name not in _NO_PLAN and value != getattr(kind, name, None)
-    }
 
 
 def from_suspects() -> Iterator[Run]:
@@ -53,7 +39,7 @@ def from_families() -> Iterator[Run]:
     for name in ("families", "low_rates"):
         for row in load(name)["rows"]:
             method = row.get("method") or ("lora" if "visible" in row["suspect"] else "full")
-            options = other_options(row["family"], row["options"])
+            options = strength_options(row["family"], row["options"])
             found = row["e_value"] >= REQUIRED
             yield Run(row["family"], row["alignment"], method, row["sightings"], found, options)
 
@@ -80,7 +66,7 @@ def from_frontier() -> Iterator[Run]:
     """`spread`; where every picture is marked, answers without the trigger show the mark too."""
     for row in load("spread_frontier")["cells"]:
         if row["rate"] < 1:
-            options = other_options("spread", {"psnr": float(row["psnr"])})
+            options = strength_options("spread", {"psnr": float(row["psnr"])})
             yield Run("spread", "twa", "full", row["exposures"], row["e_value"] >= REQUIRED, options)
 
 
