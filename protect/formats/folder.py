@@ -68,11 +68,10 @@ class FileRun(Shard):
 
     def place(self, target: Path, path: str, data: bytes | None, *, link: bool) -> None:
         """One file with its content as released; None if it does not change."""
-        source = self.root / path
         if data is None:
-            place_copy(target, path, source, link=link)
+            place_copy(target, path, f"{self.root}/{path}", link=link)
         else:
-            place_bytes(target, path, data, source.stat())
+            place_bytes(target, path, data, (self.root / path).stat())
 
 
 RunKind = Callable[[Path, Names, range, str, int], FileRun]

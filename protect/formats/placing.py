@@ -27,7 +27,8 @@ def placed(target: Path, name: str) -> Iterator[Path]:
         InputError: if the name leads out of the folder.
         OSError: if it cannot be written.
     """
-    partial, final = _paths(target, name)
+    written, final = _paths(target, name)
+    partial = Path(written)
     partial.unlink(missing_ok=True)
     try:
         yield partial
@@ -37,14 +38,14 @@ def placed(target: Path, name: str) -> Iterator[Path]:
         raise
 
 
-def _paths(target: Path, name: str) -> tuple[Path, Path]:
-    """Where to write, and the name at the end."""
+def _paths(target: Path, name: str) -> tuple[str, str]:
+    """Where to write, and the name at the end. Path objects would cost as much as copying a small file."""
     folder, _, file = name.rpartition("/")
     if name.startswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):
         raise InputError(f"{name!r} leads out of the dataset", "Rename it.")
-    parent = Path(_folder_inside(target, folder))
+    parent = _folder_inside(target, folder)
     # Not the name with an ending: it may have the greatest length already.
-    return parent / f".{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}", parent / file
+    return f"{parent}/.{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}", f"{parent}/{file}"
 
 
 def _folder_inside(target: Path, folder: str) -> str:
@@ -62,7 +63,7 @@ def _folder_inside(target: Path, folder: str) -> str:
     return inside
 
 
-def place_copy(target: Path, name: str, source: Path, *, link: bool) -> None:
+def place_copy(target: Path, name: str, source: Path | str, *, link: bool) -> None:
     """Copy a file that does not change.
 
     One that is there already is replaced, even with the same size and time: it may be one that changed in an earlier
@@ -71,30 +72,26 @@ def place_copy(target: Path, name: str, source: Path, *, link: bool) -> None:
     if link:
         there = target / name
         if not there.is_file() or not there.samefile(source):
-            with placed(target, name) as partial:
-                copy_file(source.resolve(), partial, link=True)  # a link to a link would lead elsewhere
+            with placed(target, name) as unfinished:
+                copy_file(Path(source).resolve(), unfinished, link=True)  # a link to a link would lead elsewhere
         return
     partial, final = _paths(target, name)
     try:
-        try:
-            _copy(source, partial)
-        except FileExistsError:  # left by a killed run
-            partial.unlink()
-            _copy(source, partial)
-        partial.replace(final)
+        _copy(source, partial)
+        os.replace(partial, final)  # noqa: PTH105
     except BaseException:
-        partial.unlink(missing_ok=True)
+        Path(partial).unlink(missing_ok=True)
         raise
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path | str, target: str) -> None:
     """What `copy_file` does, in half of its time: with small files the calls weigh more than the bytes."""
     old = os.open(source, os.O_RDONLY)
     try:
         status = os.fstat(old)
-        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        new = _created(target)
         try:
-            while piece := os.read(old, _PIECE):
+            while piece := os.read(old, min(_PIECE, status.st_size + 1)):
                 while piece:
                     piece = piece[os.write(new, piece) :]
             os.fchmod(new, status.st_mode & 0o777 | 0o200)
@@ -103,6 +100,15 @@ def _copy(source: Path, target: Path) -> None:
             os.close(new)
     finally:
         os.close(old)
+
+
+def _created(path: str) -> int:
+    """A new file, opened; what a killed run left under its name is removed, never followed."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        Path(path).unlink()
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
 def place_bytes(target: Path, name: str, data: bytes, like: os.stat_result) -> None:
