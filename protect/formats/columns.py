@@ -80,14 +80,13 @@ class CaptionColumns:
         """Whether a column holds captions that are read and changed."""
         if column not in self._known:
             named = self.options.caption_columns
-            wanted = column in named or any(column.startswith(name + ".") for name in named)
-            self._known[column] = (wanted or (not named and usual(column))) and not self.left(column)
+            wanted = any(_is_called(column, name) for name in named) if named else usual(column)
+            self._known[column] = wanted and not self.left(column)
         return self._known[column]
 
     def left(self, column: str) -> bool:
-        """Whether the owner said that a column stays as it is."""
-        names = self.options.leave_captions
-        return any(column in (name, column_of(name)) or column.startswith(name + ".") for name in names)
+        """Whether the owner said that a column stays as it is. Who changes captions leaves single entries of a list."""
+        return any(_is_called(column, name) for name in self.options.leave_captions)
 
     def captions(self, row: Json) -> dict[str, str]:
         """All captions of a row by field, with the white space around them."""
@@ -108,7 +107,7 @@ class CaptionColumns:
         columns = dict.fromkeys(column_of(name) for row in rows for name, _ in leaves(row))
         listed = ", ".join(columns) or "none"
         for name in self.options.caption_columns:
-            if not any(column == name or column.startswith(name + ".") for column in columns):
+            if not any(_is_called(column, name) for column in columns):
                 raise InputError(f"{where} has no column {name!r}; its text columns: {listed}", "Use --caption-column.")
         if required and columns and not any(self.taken(column) for column in columns):
             raise InputError(
@@ -136,6 +135,11 @@ class CaptionColumns:
     def _like_captions(self, column: str, rows: Sequence[Json]) -> bool:
         texts = [text for row in rows for name, text in leaves(row) if column_of(name) == column and text.strip()]
         return len(texts) > 1 and len(set(texts)) > len(texts) / 2 and sum(map(_is_sentence, texts)) > len(texts) / 2
+
+
+def _is_called(column: str, name: str) -> bool:
+    """Whether a column is meant by a name: its own, or that of what it lies in, or its last part."""
+    return column == name or column.startswith(name + ".") or column.endswith("." + name)
 
 
 def _refusal(column: str, where: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from protect.formats.columns import usual
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
 from tests.support.datasets import Marking, copied, make_folder
 
+SENTENCES = [{"text": f"box {i}", "story": f"there was a box called {w} here"} for i, w in enumerate("abcd")]
+
 
 def _rows(tmp_path: Path, *rows: dict[str, object]) -> Path:
     folder = make_folder(tmp_path / "d", len(rows))
@@ -70,6 +72,22 @@ def test_caption_column_overrides(tmp_path: Path) -> None:
     assert _captions(folder, both)[0] == {"title": "a red boat", "text": "x"}
 
 
+@pytest.mark.parametrize("name", ["more.story", "more", "story"])
+def test_columns_inside_others_are_called_by_any_part(tmp_path: Path, name: str) -> None:
+    folder = _rows(tmp_path, *({"text": one["text"], "more": {"story": one["story"]}} for one in SENTENCES))
+    assert _captions(folder, ReadOptions(caption_columns=(name,)))[0] == {"more.story": SENTENCES[0]["story"]}
+    assert _captions(folder, ReadOptions(leave_captions=(name,)))[0] == {"text": "box 0"}
+
+
+def test_a_single_entry_that_is_left_is_a_field_all_the_same(tmp_path: Path) -> None:
+    """Who changes captions leaves it; left out here, its neighbours would be too."""
+    folder = _rows(tmp_path, {"captions": ["a", "b"]})
+    assert _captions(folder, ReadOptions(leave_captions=("captions[1]",)))[0] == {
+        "captions[0]": "a",
+        "captions[1]": "b",
+    }
+
+
 def test_a_column_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
     folder = _rows(tmp_path, {"title": "a", "n": 1, "more": {"words": "b"}})
     with pytest.raises(InputError) as refusal:
@@ -78,9 +96,6 @@ def test_a_column_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> Non
     assert str(refusal.value).count("\n") == 1
     with pytest.raises(InputError, match=r"no column has a usual name .*title, more.words\n.*--caption-column"):
         open_dataset(folder)
-
-
-SENTENCES = [{"text": f"box {i}", "story": f"there was a box called {w} here"} for i, w in enumerate("abcd")]
 
 
 def test_columns_that_look_like_captions_are_named(tmp_path: Path) -> None:
