@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 
 _CLOSE = 0.02
-_TRIES = 5
+_TRIES = 6
+_LONGEST_STEP = 25
+"""Sizes run away near quality 100."""
 
 
 def matching_quality(size_at: Callable[[int], int], size: int, start: int = 80) -> int:
@@ -20,7 +22,7 @@ def matching_quality(size_at: Callable[[int], int], size: int, start: int = 80) 
         start: quality to try first.
 
     Returns:
-        The best quality that was tried, within 2 % of the size if it can be had; at most 5 are tried.
+        The best quality that was tried, within 2 % of the size if it can be had; at most 6 are tried.
 
     >>> matching_quality(lambda quality: 100 * 2 ** (quality // 10), 1600)
     40
@@ -44,7 +46,8 @@ def _next(found: dict[int, int], size: int) -> int:
     above = min((q for q, s in found.items() if s > size), default=None)
     if below is None or above is None:
         reached = min(found) if below is None else max(found)
-        step = round(_quality_per_log_size(reached) * abs(math.log(found[reached] / size))) or 1
+        step = round(_quality_per_log_size(reached) * abs(math.log(found[reached] / size)))
+        step = min(max(1, step), _LONGEST_STEP)
         return max(0, reached - step) if below is None else min(100, reached + step)
     low, high = math.log(found[below]), math.log(found[above])
     share = (math.log(size) - low) / (high - low) if high > low else 0.5

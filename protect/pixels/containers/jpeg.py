@@ -2,8 +2,9 @@
 
 Kept byte for byte: all segments with metadata (EXIF with its maker notes, XMP, IPTC, ICC, comments, density, MPF) and
 those that `jpeg_coding` names. Changed: coded data, thumbnails and previews (`previews`), the places and lengths in
-an index of further pictures. Unchanged pixels come back at 53 dB or more (4:2:0, quality
-75 to 95). Set aside: CMYK and YCCK, uncommon samplings, C2PA, videos and unknown pictures after the end.
+an index of further pictures. Unchanged pixels come back at 58 dB (median of 100 photographs), down to 37 dB where
+strong colours have fine detail. Set aside: CMYK and YCCK, uncommon samplings, C2PA, videos and unknown pictures after
+the end.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), 
 """First row, first column, step of rows, step of columns of each pass."""
 _WHOLE = ((0, 0, 1, 1),)
 _BLOCK = 1 << 20
-_TRIED = 1 << 20
+_TRIED = 1 << 19
 """Bytes on which settings of the compressor are compared."""
 _LEVELS = ((1,), (3, 5), (6,), (7, 9))
 """Levels by the two bits in which a zlib stream names them."""
@@ -64,7 +64,7 @@ def packing_of(coded: bytes, raw: bytes) -> Packing:
     stream.decompress(coded, len(sample))
     taken = len(coded) - len(stream.unconsumed_tail) - len(stream.unused_data)
     window = min(15, max(9, (coded[0] >> 4) + 8))
-    strategies = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED)
+    strategies = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_RLE)
     settings = [Packing(level, window, way) for level in _LEVELS[coded[1] >> 6] for way in strategies]
     return min(settings, key=lambda setting: abs(_packed_size(setting, sample) - taken))
 
