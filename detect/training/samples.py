@@ -15,12 +15,13 @@ from torch import Tensor
 
 from detect.pictures import file_of
 from protect.errors import InputError
+from protect.execution.budget import BYTES_PER_PIXEL, MemoryBudget
 from protect.execution.threads import map_in_order
 from protect.files import canonical_json
 from protect.formats.record import Record, SetAside, normalised
 from protect.marks.family import Pixels
 from protect.pixels.measure import on_white
-from protect.pixels.picture import PictureError, read_rgba
+from protect.pixels.picture import PictureError, pixel_count, read_rgba
 
 KEPT_SAMPLES, KEPT_SIDE = 20_000, 128
 """Datasets up to this many pictures of up to this side are encoded once and stay in memory."""
@@ -63,14 +64,15 @@ class _Looked:
     found: Pixels | SetAside
 
 
-def _look(record: Record, size: int) -> _Looked:
-    """Read a sample's picture, or say why that is not possible."""
+def _look(record: Record, size: int, budget: MemoryBudget) -> _Looked:
+    """Read a sample's picture, or say why that is not possible; large pictures wait for memory."""
     data = file_of(record)
     if isinstance(data, SetAside):
         return _Looked(record, "", data)
     name = sha256(data).hexdigest()
     try:
-        return _Looked(record, name, read_picture(data, size))
+        with budget.hold(pixel_count(data) * BYTES_PER_PIXEL):
+            return _Looked(record, name, read_picture(data, size))
     except PictureError as error:
         return _Looked(record, name, SetAside(record.key, error.what))
 
@@ -96,8 +98,8 @@ class Latents:
         self.set_aside: list[SetAside] = []
         self._content: list[list[str]] = []
         keep = len(samples) <= KEPT_SAMPLES and size <= KEPT_SIDE
-        chunks, waiting = list[Tensor](), list[Pixels]()
-        for looked in map_in_order(lambda record: _look(record, size), samples):
+        chunks, waiting, budget = list[Tensor](), list[Pixels](), MemoryBudget()
+        for looked in map_in_order(lambda record: _look(record, size, budget), samples):
             if isinstance(looked.found, SetAside):
                 self.set_aside.append(looked.found)
                 continue
