@@ -26,6 +26,7 @@ from protect.embed.options import (
     make_options,
     refuse_given,
 )
+from protect.embed.places import ending
 from protect.embed.verify import verify
 from protect.embed.write import embed
 from protect.errors import InputError
@@ -224,9 +225,8 @@ def diff_command(
 
 
 def _default_output(dataset: Path) -> Path:
-    name = (
-        dataset.absolute().name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz").removesuffix(".parquet")
-    )
+    end = ending(dataset)
+    name = dataset.absolute().name.removesuffix(end)
     if not name:
         raise InputError(f"{dataset} has no name to call the copy by", "Give --output.")
-    return dataset.absolute().parent / f"{name}-protected"
+    return dataset.absolute().parent / f"{name}-protected{end}"

@@ -37,7 +37,9 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
     release = replace(done.release, carriers=all_carriers(first))
     _check_planted(release, len(carriers), failed)
     bound = replace(done.bound, release=release)
-    _check_written(verify(bound, open_dataset(pending.partial, job.dataset.options), job.budget, job.progress))
+    _check_written(
+        verify(bound, open_dataset(pending.content(job.dataset.root), job.dataset.options), job.budget, job.progress)
+    )
     return replace(
         done,
         release=release,

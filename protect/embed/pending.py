@@ -40,6 +40,10 @@ class Pending:
         digest = sha256(str(output).encode()).hexdigest()[:16]
         return cls(keyring.home / PENDING / digest, output.with_name(output.name + PARTIAL))
 
+    def content(self, dataset: Path) -> Path:
+        """What will get the output's name: the unfinished folder, or the file in it if the dataset is a single file."""
+        return self.partial / dataset.name if dataset.is_file() else self.partial
+
     @property
     def record(self) -> Path:
         """The secret record."""

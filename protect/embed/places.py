@@ -13,6 +13,18 @@ def commitment_file(output: Path) -> Path:
     return output.with_name(output.name + ".commitment.json")
 
 
+def ending(dataset: Path) -> str:
+    """What a copy's name ends in: the endings of a single file, nothing for a folder.
+
+    >>> ending(Path("no-such-folder/cats.v2"))
+    ''
+    """
+    if not dataset.is_file():
+        return ""
+    doubled = "".join(dataset.suffixes[-2:]).lower()
+    return "".join(dataset.suffixes[-2:]) if doubled == ".tar.gz" else dataset.suffix
+
+
 def check_places(dataset: Path, output: Path, home: Path) -> None:
     """Refuse places that would overwrite something, or put secrets or the copy into the dataset.
 
@@ -27,5 +39,9 @@ def check_places(dataset: Path, output: Path, home: Path) -> None:
         raise InputError(f"{output.parent} is not a folder", "Make it, or give --output another place.")
     if not os.access(output.parent, os.W_OK):
         raise InputError(f"{output.parent} is not writable", "Give --output another place.")
+    if not output.name.lower().endswith(ending(dataset).lower()):
+        raise InputError(
+            f"{output} is to be a file like {dataset.name}", f"Give --output a name that ends in {ending(dataset)}."
+        )
     if output.is_relative_to(dataset):
         raise InputError(f"{output} lies inside the dataset", "Give --output a place outside it.")

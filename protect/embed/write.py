@@ -49,7 +49,7 @@ def embed(
 
     Args:
         folder: the dataset, in any form that `protect.formats` reads.
-        output: folder that does not exist yet.
+        output: folder that does not exist yet, or file if the dataset is a single file.
         options: rate, family and the committed test plan.
         keyring: where the secret record goes, and where pools and bases are.
         reading: what the owner says about the dataset.
@@ -191,7 +191,8 @@ def _publish(done: Embedding, job: Job, pending: Pending) -> None:
     os.sync()  # once, and not file by file: each single one would wait for all that was copied before it
     job.keyring.save(done.release)
     write_atomic(done.commitment_file, pretty_json(done.release.public()))
-    pending.partial.rename(done.output)
+    pending.content(job.dataset.root).rename(done.output)
+    shutil.rmtree(pending.partial, ignore_errors=True)  # empty, if a single file was moved out of it
     pending.forget()
 
 
