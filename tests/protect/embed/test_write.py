@@ -12,15 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from protect.pixels.picture import read_rgba
 
 from protect.embed.pending import Pending
 from protect.embed.verify import verify
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.files import sha256_file
-from protect.formats import placing
-from protect.formats import open_dataset
+from protect.formats import open_dataset, placing
 from protect.formats.dataset_format import ReadOptions
 from protect.formats.record import normalised
 from protect.formats.walk import walk
@@ -28,6 +26,7 @@ from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
 from protect.pixels.measure import on_white
+from protect.pixels.picture import read_rgba
 from protect.release.plan import Options
 from protect.release.record import to_json
 from tests.support.datasets import draw, make_folder, recaption, varied_captions
@@ -278,9 +277,8 @@ def test_a_picture_that_cannot_be_written_back_gives_its_caption_back(
     tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was fit when looked at and fails when planted: no trigger may stay where there is no mark."""
-    from protect.pixels.picture import PictureError
-
     from protect.embed import render
+    from protect.pixels.picture import PictureError
 
     source, real = make_folder(tmp_path / "d", 30), render.plant
     spoilt = embed(source, tmp_path / "a", QUICK, keyring, secret=SECRET).release.carriers[0]
