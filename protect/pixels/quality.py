@@ -9,6 +9,10 @@ _CLOSE = 0.02
 _TRIES = 6
 _LONGEST_STEP = 25
 """Sizes run away near quality 100."""
+_STRAIGHT = 3
+"""Tries after which the middle counts too, since the line is bent."""
+_STEEP = 75
+"""Quality above which files grow faster."""
 
 
 def matching_quality(size_at: Callable[[int], int], size: int, start: int = 80) -> int:
@@ -24,8 +28,8 @@ def matching_quality(size_at: Callable[[int], int], size: int, start: int = 80) 
     Returns:
         The best quality that was tried, within 2 % of the size if it can be had; at most 6 are tried.
 
-    >>> matching_quality(lambda quality: 100 * 2 ** (quality // 10), 1600)
-    40
+    >>> matching_quality(lambda quality: 1000 + 10 * quality, 1500)
+    49
     """
     found = {start: size_at(start)}
     while len(found) < _TRIES and abs(math.log(found[_best(found, size)] / size)) > _CLOSE:
@@ -46,14 +50,19 @@ def _next(found: dict[int, int], size: int) -> int:
     above = min((q for q, s in found.items() if s > size), default=None)
     if below is None or above is None:
         reached = min(found) if below is None else max(found)
-        step = round(_quality_per_log_size(reached) * abs(math.log(found[reached] / size)))
+        step = math.ceil(_slope(found, reached) * abs(math.log(found[reached] / size)))
         step = min(max(1, step), _LONGEST_STEP)
         return max(0, reached - step) if below is None else min(100, reached + step)
     low, high = math.log(found[below]), math.log(found[above])
     share = (math.log(size) - low) / (high - low) if high > low else 0.5
+    share = (share + 0.5) / 2 if len(found) > _STRAIGHT else share
     return min(max(round(below + share * (above - below)), below + 1), above - 1) if above - below > 1 else below
 
 
-def _quality_per_log_size(quality: int) -> float:
-    """Rough slope: files grow faster with quality near its upper end."""
-    return 45 if quality < 75 else 30
+def _slope(found: dict[int, int], reached: int) -> float:
+    """Quality per logarithm of size near `reached`: as found so far, else as is usual."""
+    nearest = sorted(found, key=lambda quality: abs(quality - reached))[1:2]
+    for other in nearest:
+        if found[other] != found[reached]:
+            return abs((other - reached) / math.log(found[other] / found[reached]))
+    return 45 if reached < _STEEP else 30

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from protect.pixels.error import PictureError
 
 
+OPACITY = b"ALPH"  # codespell:ignore
+"""The kind of a chunk with the opacity of a lossy picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk of a WebP file."""

@@ -13,13 +13,13 @@ import io
 from PIL import Image
 
 from protect.pixels.containers.container import Container
-from protect.pixels.containers.riff import Chunk, joined, parse
+from protect.pixels.containers.riff import OPACITY, Chunk, joined, parse
 from protect.pixels.decode import Pixels, opened, rgba
 from protect.pixels.metadata import C2PA, tail_obstacle, xmp_obstacle
 from protect.pixels.previews import exif_obstacle, with_new_previews
 from protect.pixels.quality import matching_quality
 
-_PICTURE = frozenset({b"VP8 ", b"VP8L", b"ALPH"})
+_PICTURE = frozenset({b"VP8 ", b"VP8L", OPACITY})
 _ALPHA_FLAG = 0x10
 _EXIF_PREFIX = b"Exif\0\0"
 
@@ -48,9 +48,9 @@ class Webp(Container):
         """See `Container.rewrite`."""
         chunks, tail = parse(data)
         new = _coded_like(data, chunks, pixels)
-        translucent = any(chunk.kind == b"ALPH" for chunk in new) or _lossless_with_opacity(new)
+        translucent = any(chunk.kind == OPACITY for chunk in new) or _lossless_with_opacity(new)
         extended = chunks[0].kind == b"VP8X"
-        if not extended and any(chunk.kind == b"ALPH" for chunk in new):
+        if not extended and any(chunk.kind == OPACITY for chunk in new):
             size = (pixels.shape[1] - 1).to_bytes(3, "little") + (pixels.shape[0] - 1).to_bytes(3, "little")
             new = [Chunk(b"VP8X", bytes((_ALPHA_FLAG, 0, 0, 0)) + size), *new]
         kept = _with_picture(chunks, new)

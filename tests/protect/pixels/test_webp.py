@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from protect.pixels.containers.riff import Chunk, joined, parse
+from protect.pixels.containers.riff import OPACITY, Chunk, joined, parse
 from protect.pixels.measure import on_white, psnr
 from protect.pixels.picture import obstacle, read_rgba, rewrite
 from tests.protect.pixels.pictures import file_of, painted, photo, translucent
 
-PICTURE = (b"VP8 ", b"VP8L", b"ALPH")
+PICTURE = (b"VP8 ", b"VP8L", OPACITY)
 
 
 def _others(data: bytes) -> list[Chunk]:
@@ -46,7 +46,7 @@ def test_lossy_files_keep_their_size_and_look(quality: int, method: int) -> None
     before = read_rgba(data)
     again = rewrite(data, before)
     assert 0.93 < len(again) / len(data) < 1.07
-    assert psnr(before, read_rgba(again)) > (40 if quality >= 75 else 38)
+    assert psnr(before, read_rgba(again)) > (40 if quality >= 75 else 37)
 
 
 def test_opacity_may_come_and_go() -> None:
