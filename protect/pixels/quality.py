@@ -9,7 +9,7 @@ _CLOSE = 0.02
 _TRIES = 6
 _LONGEST_STEP = 25
 """Sizes run away near quality 100."""
-_STRAIGHT = 3
+_STRAIGHT = 4
 """Tries after which the middle counts too, since the line is bent."""
 _STEEP = 75
 """Quality above which files grow faster."""

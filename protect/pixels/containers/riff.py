@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from protect.pixels.error import PictureError
 
-
 OPACITY = b"ALPH"  # codespell:ignore
 """The kind of a chunk with the opacity of a lossy picture."""
 
