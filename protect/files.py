@@ -30,7 +30,8 @@ def new_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """
     system = path.is_absolute() and path.parts[1:2] in {("dev",), ("proc",)}
     path = path if system else path.resolve()
-    partial = path.with_name(f".{path.name}{PARTIAL}")
+    # Not the name with an ending: it may have the greatest length already.
+    partial = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:24]}{PARTIAL}")
     try:
         if path.exists() and (system or not path.is_file()):  # renaming over a device or a pipe would destroy it
             with path.open("wb") as stream:

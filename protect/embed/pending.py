@@ -13,7 +13,7 @@ from pathlib import Path
 
 from protect.errors import InputError
 from protect.files import PARTIAL, pretty_json, write_atomic
-from protect.formats.record import SetAside
+from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import PENDING, RELEASES, Keyring, read_secret
 from protect.release.record import Carrier, Release, from_json, known_fields, to_json
 
@@ -127,5 +127,6 @@ def _lock(descriptor: int, partial: Path) -> None:
 
 
 def all_carriers(done: Sequence[ShardDone]) -> tuple[Carrier, ...]:
-    """Carriers of all shards, by slot and key."""
-    return tuple(sorted((c for d in done for c in d.carriers), key=lambda c: (c.slot, c.key)))
+    """Carriers of all shards, by slot and key; one that two shards tell of (a table that holds hashes) counts once."""
+    found = {normalised(carrier.key): carrier for result in done for carrier in result.carriers}
+    return tuple(sorted(found.values(), key=lambda c: (c.slot, c.key)))

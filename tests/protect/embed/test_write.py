@@ -18,7 +18,8 @@ from protect.embed.verify import verify
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.files import sha256_file
-from protect.formats import open_dataset, placing
+from protect.formats import folder as folder_format
+from protect.formats import open_dataset
 from protect.formats.dataset_format import ReadOptions
 from protect.formats.record import normalised
 from protect.formats.walk import walk
@@ -245,19 +246,19 @@ def test_an_interrupted_run_refuses_other_options_and_changed_data(tmp_path: Pat
 
 
 def test_disk_full_keeps_the_work_for_later(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, real = make_folder(tmp_path / "d", 30), placing.copy_file
+    source, real = make_folder(tmp_path / "d", 30), folder_format.place_copy
 
-    def full(a: Path, b: Path, *, link: bool = False) -> None:
-        if a.name == "picture 020.png":
-            raise OSError(errno.ENOSPC, "No space left on device", str(b))
-        real(a, b, link=link)
+    def full(target: Path, name: str, original: Path | str, *, link: bool) -> None:
+        if name == "picture 020.png":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        real(target, name, original, link=link)
 
     few = replace(QUICK, rate=0.04)
-    monkeypatch.setattr(placing, "copy_file", full)
+    monkeypatch.setattr(folder_format, "place_copy", full)
     with pytest.raises(InputError, match="full") as refusal:
         embed(source, tmp_path / "out", few, keyring, secret=secret_from_seed(0, "test"))
     assert str(refusal.value).count("\n") == 1 and not (tmp_path / "out").exists()
-    monkeypatch.setattr(placing, "copy_file", real)
+    monkeypatch.setattr(folder_format, "place_copy", real)
     embed(source, tmp_path / "out", few, keyring, secret=secret_from_seed(0, "test"))
 
 
