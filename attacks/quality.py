@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from detect.suspects.images.pipeline import native_size
 from detect.training.trainer import prediction_target
 from protect.marks.family import Array, Pixels
+from protect.vae import as_tensor, encode
 
 _BATCH = 16
 _EARLY = 50
@@ -21,16 +22,11 @@ _TIMES = (0.1, 0.25, 0.4, 0.6, 0.8)
 """Shares of the way to noise at which losses are measured."""
 
 
-def as_tensor(pictures: Sequence[Pixels], device: Any) -> torch.Tensor:
-    """RGB pictures of one size (H, W, 3) as networks take them: float (n, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
-
-
 def _latents(pipeline: Any, pictures: Sequence[Pixels]) -> torch.Tensor:
     """Scaled latents of RGB pictures (H, W, 3) at the pipeline's own size."""
     side = native_size(pipeline) or min(pictures[0].shape[:2])
     fitted = [np.asarray(ImageOps.fit(Image.fromarray(p), (side, side))) for p in pictures]
-    latents = pipeline.vae.encode(as_tensor(fitted, pipeline.device)).latent_dist.mode()
+    latents = encode(pipeline.vae, as_tensor(np.stack(fitted)).to(pipeline.device))
     return torch.as_tensor(latents * pipeline.vae.config.scaling_factor)
 
 

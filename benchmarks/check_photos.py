@@ -13,8 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.common import Clock, write_result
-from protect.check import check
 from protect.check.page import write_page
+from protect.check.run import check
+from protect.formats import open_dataset
 from protect.keys.tree import secret_from_seed
 from protect.marks import families
 from protect.miniature import miniature_path
@@ -32,9 +33,10 @@ def main() -> None:
     secret = secret_from_seed(0, "check photos")
     # `scene` and `latent` need a pool and a basis of the owner's.
     names = [name for name in families() if name not in {"scene", "latent"}]
-    found = check(args.photos, names, {}, args.vae or miniature_path(), secret, pictures=args.pictures)
+    records = open_dataset(args.photos).records()
+    found = check(records, names, {}, args.vae or miniature_path(), secret, pictures=args.pictures)
     if args.page:
-        write_page(args.page, found, args.photos)
+        write_page(args.page, found, args.photos.name)
     rows = {
         c.family: {
             "verdict": c.verdict,
@@ -47,9 +49,10 @@ def main() -> None:
             "sham_auc": c.sham_auc,
             "survivals": [asdict(s) for s in c.survivals],
         }
-        for c in found
+        for c in found.families
     }
-    write_result("check_photos", {"vae": "given" if args.vae else "miniature", "families": rows}, clock())
+    vae = "given" if args.vae else "miniature"
+    write_result("check_photos", {"vae": vae, "set_aside": len(found.set_aside), "families": rows}, clock())
 
 
 if __name__ == "__main__":

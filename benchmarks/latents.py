@@ -26,7 +26,7 @@ from protect.marks import make_family
 from protect.marks.family import FamilyOptions, MarkFamily, Pixels
 from protect.miniature import miniature_path
 from protect.pixels.measure import picture_at
-from protect.vae import load_vae
+from protect.vae import as_tensor, encode, load_vae
 
 MARKS, CARRIERS, OUTPUTS, LEARNED = 6, 24, 32, 0.5
 FITTING_STEPS = 40
@@ -43,12 +43,11 @@ class Latents:
     def of(self, pictures: Pixels) -> torch.Tensor:
         """Latents of 8-bit pictures."""
         with torch.no_grad():
-            return self.of_tensor(torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1)
+            return self.of_tensor(as_tensor(pictures))
 
     def of_tensor(self, pixels: torch.Tensor) -> torch.Tensor:
         """Latents of pictures in [-1, 1]."""
-        latents: torch.Tensor = self._vae.encode(pixels).latent_dist.mode() / self._spread
-        return latents
+        return encode(self._vae, pixels) / self._spread
 
     def pictures(self, latents: torch.Tensor) -> Pixels:
         """What they decode to."""
@@ -77,7 +76,7 @@ def measure(
 def fitted(carriers: Pixels, psnr: float, latents: Latents) -> float:
     """Shift along a random field that gradient steps on each picture reach."""
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.from_numpy(carriers.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = as_tensor(carriers)
     before = latents.of_tensor(pixels)
     field = torch.randn(1, *before.shape[1:], generator=generator).sign()
     budget = 2 * 10 ** (-psnr / 20)

@@ -30,11 +30,12 @@ from detect.training.rehearse import protected_copy, train_suspect
 from detect.training.samples import read_picture
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
-from protect.check.run import ssim
+from protect.check.trial import ssim
 from protect.miniature import miniature_path
 from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
 from protect.sample import unpack_sample
+from protect.vae import as_tensor, encode
 
 EMBEDDING = replace(DEMO, alignment="twa")
 LORA_SEEDS, FULL_SEEDS = range(200, 204), range(204, 210)
@@ -103,8 +104,7 @@ def denoising_loss(suspect: Any, held: Path) -> float:
     generator = torch.Generator().manual_seed(0)
     records, _ = training_records(held)
     pixels = np.stack([read_picture(record.read(), 64) for record in records])
-    pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-    latents = pipe.vae.encode(pictures).latent_dist.mode() * pipe.vae.config.scaling_factor
+    latents = encode(pipe.vae, as_tensor(pixels)) * pipe.vae.config.scaling_factor
     ids = pipe.tokenizer(
         [record.caption for record in records],
         padding="max_length",

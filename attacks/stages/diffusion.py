@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from attacks.quality import as_tensor
 from attacks.stages.attack import Resources
 from detect.suspects.images.pipeline import load_pipeline, native_size
 from detect.suspects.images.silence import silenced_libraries
 from protect.errors import InputError
 from protect.marks.family import Pixels
+from protect.vae import as_tensor, encode
 
 _MULTIPLE = 16
 """Sides of pictures are made multiples of this many pixels; twice the usual factor of a VAE."""
@@ -54,9 +54,9 @@ def round_trips(picture: Pixels, strength: float, rng: np.random.Generator, reso
     if strength == 0:
         return picture
     vae = _pipeline(resources.base, resources.device).vae
-    scaled = as_tensor([np.asarray(_fitting(picture, _MULTIPLE))], vae.device)
+    scaled = as_tensor(np.asarray(_fitting(picture, _MULTIPLE))[None]).to(vae.device)
     for _ in range(max(1, round(4 * strength))):
-        scaled = vae.decode(vae.encode(scaled).latent_dist.mode()).sample.clamp(-1, 1)
+        scaled = vae.decode(encode(vae, scaled)).sample.clamp(-1, 1)
     done = (scaled[0].permute(1, 2, 0).cpu().numpy() + 1) * 127.5
     return _as_before(Image.fromarray(np.round(done).astype(np.uint8)), picture)
 
