@@ -31,7 +31,7 @@ def from_suspects() -> Iterator[Run]:
     for row in found["guilty"]:
         tuning = found["tuning"][row["method"]]
         sightings = tuning["steps"] * tuning["batch"] / found["samples"] * row["carriers"]
-        yield Run("template", "twa", row["method"], sightings, row["e_value"] >= REQUIRED)
+        yield Run("template", "twa", row["method"], sightings, row["e_value"] >= REQUIRED, {}, row["suspect"])
 
 
 def from_families() -> Iterator[Run]:
@@ -41,7 +41,7 @@ def from_families() -> Iterator[Run]:
             method = row.get("method") or ("lora" if "visible" in row["suspect"] else "full")
             options = strength_options(row["family"], row["options"])
             found = row["e_value"] >= REQUIRED
-            yield Run(row["family"], row["alignment"], method, row["sightings"], found, options)
+            yield Run(row["family"], row["alignment"], method, row["sightings"], found, options, row["suspect"])
 
 
 def from_robustness() -> Iterator[Run]:
@@ -53,13 +53,15 @@ def from_robustness() -> Iterator[Run]:
         for test in row["tests"]:
             sightings = passes * test["carriers"] / row["slots"]
             method, found = row["tuning"]["method"], test["e_value"] >= REQUIRED
-            yield Run(row["family"], row["alignment"], method, sightings, found)
+            suspect = f"robustness {row['family']} {row['alignment']} {row['seed']} {len(row['tests'])}"
+            yield Run(row["family"], row["alignment"], method, sightings, found, {}, suspect)
 
 
 def from_transfer() -> Iterator[Run]:
     """`template` under other ways of training, all of the one dataset."""
     for row in load("transfer")["ways"]:
-        yield Run("template", "twa", row["tuning"]["method"], row["sightings"], row["e_value"] >= REQUIRED)
+        found = row["e_value"] >= REQUIRED
+        yield Run("template", "twa", row["tuning"]["method"], row["sightings"], found, {}, row["suspect"])
 
 
 def from_frontier() -> Iterator[Run]:
@@ -67,7 +69,8 @@ def from_frontier() -> Iterator[Run]:
     for row in load("spread_frontier")["cells"]:
         if row["rate"] < 1:
             options = strength_options("spread", {"psnr": float(row["psnr"])})
-            yield Run("spread", "twa", "full", row["exposures"], row["e_value"] >= REQUIRED, options)
+            found = row["e_value"] >= REQUIRED
+            yield Run("spread", "twa", "full", row["exposures"], found, options, row["suspect"])
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from protect.check.commands import check_command
 from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
 from protect.embed.forecast import Expectation, Forecast
 from protect.embed.options import AlignmentName, Family, FamilyOption, Method, Passes, Rate, Slots, make_options
+from protect.embed.places import ending
 from protect.embed.write import embed
 from protect.keys.keyring import Keyring
 from protect.marks.family import MarkFamily
@@ -62,7 +63,7 @@ def plan_command(
     with TemporaryDirectory() as place, console.progress() as progress:
         done = embed(
             dataset,
-            Path(place) / "copy",
+            Path(place) / f"copy{ending(dataset)}",
             options,
             Keyring.default(),
             reading=reading(caption_column, leave_captions, only, exclude, split),
@@ -91,11 +92,9 @@ def _advice(found: Forecast, slots: int) -> str:
     """What would be enough."""
     if found.carriers_needed is None:
         return "nothing that was tried reached the aim: rehearse it (detect rehearse), or take another --family"
-    ways = [f"--rate {found.rate_needed:.2g}"] if found.rate_needed else []
-    fewer = slots * found.carriers // found.carriers_needed
-    if 1 <= fewer < slots:
-        ways.append(f"--slots {fewer}")
     wanted = f"{found.carriers_needed} carriers per slot are needed"
+    fewer = slots * found.carriers // found.carriers_needed
+    ways = ([f"--slots {fewer}"] if 1 <= fewer < slots else []) + ([found.remedy] if found.remedy else [])
     return f"{wanted}: {' or '.join(ways)}" if ways else f"{wanted}: the dataset is too small for this family"
 
 
@@ -110,7 +109,7 @@ def _plan_json(found: Forecast, carriers: int, slots: int, queries: int) -> dict
         "power_per_slot": power and power.mean,
         "power_interval": power and [power.low, power.high],
         "carriers_needed_per_slot": found.carriers_needed,
-        "rate_needed": found.rate_needed,
+        "remedy": found.remedy,
         "queries_per_slot": queries,
         "basis": found.basis,
         "runs": len(found.runs),

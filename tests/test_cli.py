@@ -43,6 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 QUICK = ("--rate", "20%", "--decoys", 99, "--alpha", 0.05)
+COIN = "0f" * 32
 
 
 def test_embed_verify_show_diff_and_ls(run: Run, tmp_path: Path) -> None:
@@ -72,16 +73,16 @@ def test_embed_verify_show_diff_and_ls(run: Run, tmp_path: Path) -> None:
 
 def test_a_coin_enters_what_was_committed_before(run: Run, tmp_path: Path) -> None:
     recaption(make_folder(tmp_path / "d", 60), varied_captions(60))
-    code, out, _ = run("protect", "commit", "d", *QUICK, "--coin-from", "drand quicknet:7", "--json")
+    code, out, _ = run("protect", "commit", "d", *QUICK, "--coin-from", "drand quicknet:7", "--anyway", "--json")
     published = json.loads(out)
     assert code == 0 and published == json.loads((tmp_path / "d-protected.commitment.json").read_text())
     assert published["release"] in run("protect", "ls")[1]
     named = ("--commitment", published["release"])
     code, _, err = run("protect", "embed", "d", *named)
     assert code == 2 and "waits for the coin drand quicknet, round 7" in err
-    code, _, err = run("protect", "embed", "d", *named, "--coin", "ab", "--rate", 0.5)
+    code, _, err = run("protect", "embed", "d", *named, "--coin", COIN, "--rate", 0.5)
     assert code == 2 and "--rate cannot be given" in err
-    code, out, _ = run("protect", "embed", "d", *named, "--coin", "ab", "--anyway", "--json")
+    code, out, _ = run("protect", "embed", "d", *named, "--coin", COIN, "--anyway", "--json")
     assert code == 0 and json.loads(out)["commitment"] == published["commitment"]
 
 
@@ -153,8 +154,8 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
     planned = json.loads(out)
     assert code == 0 and planned["enough"] and planned["power_per_slot"] > 0.9 and planned["runs_found"] == 9
     code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 10, "--rehearsal", ".", "--json")
-    rate = json.loads(out)["rate_needed"]
-    assert code == 4 and run("protect", "plan", "d", "--rate", rate, "--passes", 10, "--rehearsal", ".")[0] == 0
+    better = json.loads(out)["remedy"].split()
+    assert code == 4 and run("protect", "plan", "d", *better, "--passes", 10, "--rehearsal", ".")[0] == 0
     code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--family", "spread", "--method", "lora")
     assert code == 4 and out.startswith("not known") and "no run of this family" in out
     assert {p.name for p in tmp_path.iterdir()} == {"d", "run.json"}

@@ -22,6 +22,11 @@ def in_words(verdict: Verdict) -> str:
         strangers = "this release"
         if "no-public-coin" in verdict.flags:
             strangers += ", nor with any model that its owner could run before committing to it,"
+        elif (coin := verdict.release.coin_named) is not None:
+            strangers += (
+                f", nor with any model that its owner could run before the public coin appeared ({coin.source}, round "
+                f"{coin.round}, value {verdict.release.coin}: look it up, this program did not),"
+            )
         return (
             f"This model's pictures follow the secret marks of “{name}”. A model that never had anything to do with "
             f"{strangers} would be accused by this test for at most one key in {odds:,}."

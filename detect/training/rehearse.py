@@ -25,7 +25,7 @@ from protect.keys.tree import secret_from_seed
 from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
-from protect.release.power import RUN_FILE, Run
+from protect.release.power import RUN_FILE, Run, strength_options
 from protect.release.record import Release
 
 
@@ -167,7 +167,8 @@ def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[R
             tuning.method,
             passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
             slot.evidence.e_value >= 1 / plan.alpha,
-            options=dict(plan.family_options),
+            options=strength_options(plan.family, plan.family_options),
+            suspect=verdict.release.id,
         )
         for slot in verdict.slots
     ]

@@ -163,8 +163,7 @@ def flags(release: Release, place: LedgerPlace | None, control: bool) -> tuple[s
         control: whether a control was given.
     """
     found = []
-    if release.coin == NO_COIN:
-        found.append("no-public-coin")
+    found.append("no-public-coin" if release.coin == NO_COIN else "coin-not-checked")
     if release.rehearsal:
         found.append("throw-away-key")
     if place is not None and place.further_plans:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from protect.errors import InputError, ReleaseError
 from protect.files import pretty_json, write_atomic
-from protect.keys.keyring import RETIRED, Keyring, read_secret
+from protect.keys.keyring import PENDING, RETIRED, Keyring, read_secret
 from protect.release.record import Release
 
 
@@ -166,13 +166,14 @@ def setting_of(suspect: Subject) -> dict[str, str]:
 
 
 def commitments_held(keyring: Keyring) -> int:
-    """Commitments whose records the keyring holds: released, waiting for their copies, or retired; damaged ones too.
+    """Commitments whose records the keyring holds: released, waiting, under way, or retired; damaged ones too.
 
     One commitment is one try to get a lucky key, so a reader of a verdict wants to know how many there were.
     """
     listings = (keyring.survey(), keyring.commitments())
     retired = len(list((keyring.home / RETIRED).glob("*.json")))
-    return retired + sum(len(held) + len(problems) for held, problems in listings)
+    under_way = len(list((keyring.home / PENDING).glob("*/release.json")))
+    return retired + under_way + sum(len(held) + len(problems) for held, problems in listings)
 
 
 @contextmanager

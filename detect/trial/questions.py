@@ -52,6 +52,8 @@ class QueryPlan:
         scoring = {name: importlib.metadata.version(name) for name in SCORING}
         content = [
             release.id,
+            release.coin,
+            release.questions_digest,
             plan.family,
             plan.family_version,
             plan.alignment,

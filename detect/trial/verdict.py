@@ -114,6 +114,7 @@ class Verdict:
                 "name": self.release.name,
                 "commitment": self.release.commitment,
                 "created": self.release.created,
+                "coin": self.release.public()["coin"],
                 "slots": self.release.plan.slots,
             },
             "suspect": {"name": self.suspect, **self.identity},

@@ -65,7 +65,7 @@ def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
         f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
         f"  look at the carriers: protect show {done.output} --original {done.selection.dataset.root}",
         f"  before you release the copy, publish {done.commitment_file.name} where others can date it (your website, a",
-        "  public repository, a timestamp service): a proof counts only against models that are younger",
+        "  public repository, a timestamp service); docs/commitment.md says against which models a proof then counts",
         *_shared_level(done.release, keyring),
     ]
 

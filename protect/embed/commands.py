@@ -132,7 +132,12 @@ def commit_command(
     only: Only = None,
     exclude: Exclude = None,
     split: Split = None,
+    passes: Passes = 10.0,
+    method: Method = "lora",
     name: Name = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Commit to a release that can hardly be found, too.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Commit to a secret and a plan now; a public coin that does not exist yet will enter the marks.
@@ -142,7 +147,8 @@ def commit_command(
     """
     made = make_options(rate, family, alignment, option, slots)
     options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
-    target = output or _default_output(dataset)
+    target, expectation = output or _default_output(dataset), Expectation(passes, method)
+    expectation.check()
     with console.progress() as progress:
         release = commit(
             dataset,
@@ -152,6 +158,8 @@ def commit_command(
             parse_coin(coin_from),
             reading=reading(caption_column, leave_captions, only, exclude, split),
             name=name,
+            expectation=expectation,
+            anyway=anyway,
             progress=progress,
         )
     console.answer(commitment_text(release, dataset, target), release.public(), as_json)

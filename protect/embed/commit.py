@@ -6,8 +6,9 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from protect.embed.forecast import USUAL, Expectation, check_findable, forecast
 from protect.embed.places import check_places, commitment_file
-from protect.embed.select import commit_to, select
+from protect.embed.select import commit_to, digest_of_pictures, select
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.files import pretty_json, write_atomic
@@ -29,12 +30,14 @@ def commit(
     *,
     reading: ReadOptions = AS_IT_IS,
     name: str | None = None,
+    expectation: Expectation = USUAL,
+    anyway: bool = False,
     progress: Progress = no_progress,
 ) -> Release:
     """Draw a secret, commit to it and to the plan, and name the public coin that will enter the marks.
 
-    The dataset is surveyed, because the plan holds its digest and the number of slots. Triggers and marks do not exist
-    yet: they follow from the coin.
+    Captions and pictures are read, because the plan holds their digests: nothing of the dataset may change once the
+    coin is known. Triggers and marks do not exist yet: they follow from the coin.
 
     Args:
         folder: the dataset.
@@ -44,10 +47,13 @@ def commit(
         coin: public randomness that does not exist yet.
         reading: what the owner says about the dataset.
         name: what people call the release; the output's name by default.
+        expectation: how a thief is expected to train; for the forecast only.
+        anyway: commit to a release that can hardly be found, too.
         progress: told about stages.
 
     Raises:
-        InputError: on bad options or datasets, or if a commitment lies beside the output already.
+        InputError: on bad options or datasets, if the release could hardly be found, or if a commitment lies beside the
+            output already.
     """
     options.check()
     output = output.resolve()
@@ -57,8 +63,18 @@ def commit(
         raise InputError(f"{path} exists already", "Keep it safe elsewhere, or give another --output.")
     dataset, secret = open_dataset(folder.resolve(), reading), new_secret()
     selection = select(dataset, options, KeyTree(secret), keyring.store, MemoryBudget(), progress)
+    if not anyway:
+        fewest = min(len(draw.carriers) for draw in selection.drawn.slots)
+        check_findable(forecast(options, fewest, selection.survey.changeable, expectation))
     release = commit_to(
-        selection, options, secret, keyring.store, name=name or output.name, created=datetime.now(UTC), coin=coin
+        selection,
+        options,
+        secret,
+        keyring.store,
+        name=name or output.name,
+        created=datetime.now(UTC),
+        coin=coin,
+        pictures=digest_of_pictures(dataset, progress),
     )
     keyring.save(release)
     write_atomic(path, pretty_json(release.public()))
@@ -68,8 +84,8 @@ def commit(
 def parse_coin(text: str) -> Coin:
     """A coin written as SOURCE:ROUND.
 
-    >>> parse_coin("drand quicknet:12345678")
-    Coin(source='drand quicknet', round='12345678')
+    >>> parse_coin("drand quicknet randomness:12345678")
+    Coin(source='drand quicknet randomness', round='12345678')
 
     Raises:
         InputError: if it is written otherwise.
@@ -77,7 +93,8 @@ def parse_coin(text: str) -> Coin:
     found = re.fullmatch(r"\s*(.*\S)\s*:\s*(\S+)\s*", text)
     if not (found and text.isprintable()):
         raise InputError(
-            f"--coin-from {text!r} is not SOURCE:ROUND", "For example: --coin-from 'drand quicknet:12345678'."
+            f"--coin-from {text!r} is not SOURCE:ROUND",
+            "For example: --coin-from 'drand quicknet randomness:12345678'.",
         )
     return Coin(found[1], found[2])
 

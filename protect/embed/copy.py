@@ -33,13 +33,17 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
     planted = {normalised(c.key) for result in first for c in result.carriers}
     failed = [aside for result in first for aside in result.set_aside]
     if planted != set(carriers):
-        _take_back(set(carriers) - planted, carriers, done, job, pending, link)
+        whole = {aside.key for aside in failed}  # shards copied as they are: no trigger is in them
+        shards = [shard for shard in job.dataset.shards if shard.name not in whole]
+        _take_back(shards, set(carriers) - planted, carriers, done, job, pending, link)
     release = replace(done.release, carriers=all_carriers(first))
     _check_planted(release, len(carriers), failed)
     bound = replace(done.bound, release=release)
-    _check_written(
-        verify(bound, open_dataset(pending.content(job.dataset.root), job.dataset.options), job.budget, job.progress)
-    )
+    written = open_dataset(pending.content(job.dataset.root), job.dataset.options)
+    found = verify(bound, written, job.budget, job.progress)
+    if found.findings:
+        pending.begin_again()
+    _check_written(found)
     return replace(
         done,
         release=release,
@@ -57,7 +61,8 @@ def _write_shards(
         if result is None:
             planting = Planting(done.bound, carriers, job.dataset.options, job.budget)
             result = _write_shard(shard, pending.partial, planting, link)
-            pending.mark_done(shard.name, result)
+            if not result.set_aside:  # what failed is tried again by the next run
+                pending.mark_done(shard.name, result)
         return result
 
     finished = []
@@ -67,10 +72,12 @@ def _write_shards(
     return finished
 
 
-def _take_back(lost: set[str], carriers: Carriers, done: Embedding, job: Job, pending: Pending, link: bool) -> None:
+def _take_back(
+    shards: Sequence[Shard], lost: set[str], carriers: Carriers, done: Embedding, job: Job, pending: Pending, link: bool
+) -> None:
     """Write shards that hold captions of samples which carry no mark after all once more, without their triggers."""
     kept = {key: found for key, found in carriers.items() if key not in lost}
-    for shard in job.dataset.shards:
+    for shard in shards:
         if any(isinstance(found, Record) and normalised(found.key) in lost for found in shard.scan()):
             shard.write(pending.partial, Planting(done.bound, kept, job.dataset.options, job.budget), link=link)
 

@@ -13,7 +13,7 @@ from protect.release.record import Release
 
 
 def release_of(copy: Dataset, keyring: Keyring, wanted: str | None = None) -> Release:
-    """The release whose carriers a copy holds, with their captions as released.
+    """The release of which a copy holds most carriers, with their captions as released.
 
     Args:
         copy: a protected copy, under any name.
@@ -28,7 +28,8 @@ def release_of(copy: Dataset, keyring: Keyring, wanted: str | None = None) -> Re
     held, problems = keyring.survey()
     counts = _carriers_held(copy, held)
     best = max(counts, default=0)
-    found = [release for release, count in zip(held, counts, strict=True) if count == best > 0]
+    pairs = zip(held, counts, strict=True)
+    found = [release for release, count in pairs if count == best and 2 * count > len(release.carriers)]
     if len(found) == 1:
         return found[0]
     if problems and not found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protect.errors import InputError
@@ -11,7 +10,6 @@ from protect.release.plan import Options, check_range
 from protect.release.power import (
     INTERVAL,
     WANTED,
-    Law,
     Power,
     Run,
     alike,
@@ -22,8 +20,9 @@ from protect.release.power import (
 )
 
 METHODS = ("lora", "full")
-_HARDLY = 0.5
-"""A release whose power stays below this, even at the upper end of its interval, can hardly be found."""
+_HARDLY, _HOPELESS = 0.5, 0.1
+"""A release can hardly be found if the upper end of its power's interval stays below the first, or its mean below the
+second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ USUAL = Expectation()
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The expected power of each slot."""
+    """The expected power of each slot: the chance that it alone would give evidence at alpha."""
 
     carriers: int
     """Of the slot that has fewest."""
@@ -63,28 +62,25 @@ class Forecast:
     runs: tuple[Run, ...]
     """Of the same kind, found or not."""
     power: Power | None
-    """None where nothing was measured nearby."""
+    """None where nothing of the kind was measured."""
+    tried: bool
+    """Whether so many sightings were tried: below, the curve alone speaks, and no promise is made."""
     basis: str
-    """One sentence: what the power rests on, or why there is none."""
-    sightings_needed: float | None
-    """For the power that is wanted, within what was tried."""
-    rate_needed: float | None
-    """The rate that would give them; None if none does."""
+    """What the power rests on, or why there is none."""
+    carriers_needed: int | None
+    """Per slot, for the power that is wanted, within what was tried."""
+    remedy: str
+    """Options that would give so many carriers; empty if none do."""
 
     @property
     def hardly(self) -> bool:
         """Whether the release can hardly be found."""
-        return self.power is not None and self.power.high < _HARDLY
+        return self.power is not None and (self.power.high < _HARDLY or self.power.mean < _HOPELESS)
 
     @property
     def enough(self) -> bool:
         """Whether the expected power is what is wanted."""
-        return self.power is not None and self.power.mean >= WANTED
-
-    @property
-    def carriers_needed(self) -> int | None:
-        """Carriers per slot for the power that is wanted."""
-        return None if self.sightings_needed is None else math.ceil(self.sightings_needed / self.expectation.passes)
+        return self.tried and self.power is not None and self.power.mean >= WANTED
 
     def sentence(self) -> str:
         """The power with its interval and its basis."""
@@ -96,58 +92,61 @@ class Forecast:
         )
 
 
-def forecast(options: Options, carriers: int, expectation: Expectation) -> Forecast:
+def forecast(options: Options, carriers: int, samples: int, expectation: Expectation) -> Forecast:
     """The expected power of a release.
 
     Args:
         options: the owner's decisions.
         carriers: of the slot that has fewest.
+        samples: that may be changed.
         expectation: how a thief is expected to train.
     """
     known = measured_runs() if expectation.runs is None else list(expectation.runs)
     strength = strength_options(options.family, options.family_options)
     near = alike(known, options.family, options.alignment_name, expectation.method, strength)
     sightings = carriers * expectation.passes
-    law = fit(near) if near else None
-    power, basis = _within(law, sightings, near, expectation)
-    needed = law.sightings() if law else None
-    rate = None if needed is None or not carriers else options.rate * math.ceil(needed / expectation.passes) / carriers
-    return Forecast(
-        carriers, sightings, expectation, tuple(near), power, basis, needed, rate if rate and rate <= 1 else None
-    )
-
-
-def _within(
-    law: Law | None, sightings: float, runs: Sequence[Run], expectation: Expectation
-) -> tuple[Power | None, str]:
-    """The power, as far as the runs bear it, and what it rests on."""
-    origin = "your rehearsals" if expectation.runs is not None else "the miniature"
-    if law is None:
-        return None, f"no run of this family, trigger and way of training ({expectation.method}) was measured"
+    if not near:
+        basis = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
+        return Forecast(carriers, sightings, expectation, (), None, False, basis, None, "")
+    law = fit(near)
     low, high = law.tried
-    basis = f"{summary(runs)}, on {origin}"
+    needed = law.sightings()
+    per_slot = None if needed is None else math.ceil(needed / expectation.passes)
+    origin = "your rehearsals" if expectation.runs is not None else "the miniature"
+    basis = f"{summary(near)}, on {origin}"
     if sightings > high:
-        return law.power(high), f"{basis}; more were not tried, so it is the power at {high:,.0f}"
-    if sightings < low:
-        power = law.power(low)
-        if power.mean > _HARDLY:
-            return None, f"{basis}; {sightings:,.0f} are fewer than were ever tried"
-        return Power(law.power(sightings).mean, 0.0, power.high), f"{basis}; so few were not tried"
-    return law.power(sightings), basis
+        basis += f"; more were not tried, so it is the power at {high:,.0f}"
+    elif sightings < low:
+        basis += "; so few were not tried"
+    power = law.power(min(sightings, high))
+    remedy = _remedy(options, per_slot, samples)
+    return Forecast(carriers, sightings, expectation, tuple(near), power, sightings >= low, basis, per_slot, remedy)
+
+
+def _remedy(options: Options, per_slot: int | None, samples: int) -> str:
+    """A rate and a number of slots that give every slot its carriers: as many slots as the dataset bears.
+
+    The number of slots is named with the rate, since it would grow with it.
+    """
+    if per_slot is None:
+        return ""
+    for slots in range(options.slots or 1, 0, -1):
+        if slots * per_slot <= samples:
+            rate = math.ceil(1e4 * slots * per_slot / samples) / 1e4
+            return f"--rate {rate:g} --slots {slots}"
+    return ""
 
 
 def check_findable(found: Forecast) -> None:
     """Refuse a release that can hardly be found.
 
     Raises:
-        InputError: with the power, its basis and the rate that would do.
+        InputError: with the power, its basis and the options that would do.
     """
     if not found.hardly:
         return
-    better = "fewer --slots, another --family, more pictures, or "
-    if found.rate_needed:
-        better = f"--rate {found.rate_needed:.2g}, or "
+    better = found.remedy or "fewer --slots, another --family, more pictures"
     raise InputError(
         f"this release could hardly be found: {found.sentence()}",
-        f"Use {better}--anyway to write it all the same (protect plan says more).",
+        f"Use {better}, or --anyway to write it all the same (protect plan says more).",
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from protect.errors import InputError
 from protect.files import PARTIAL, pretty_json, write_atomic
 from protect.formats.record import SetAside, normalised
-from protect.keys.keyring import PENDING, RELEASES, Keyring, read_secret
+from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
 from protect.release.record import Carrier, Release, from_json, known_fields, to_json
 
 
@@ -56,32 +56,40 @@ class Pending:
         Raises:
             InputError: if another run holds it.
         """
-        path = keyring.folder(PENDING) / f"{self.folder.name}.lock"
-        with path.open("w") as lock:
+        # The file stays: removing it would let a third run lock a new one while a second waits for the old.
+        with (keyring.folder(LOCKS) / f"{self.folder.name}.lock").open("w") as lock:
             _lock(lock.fileno(), self.partial)
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
+            yield
 
-    def load(self, keyring: Keyring) -> Release | None:
+    def load(self, keyring: Keyring, dataset: Path) -> Release | None:
         """The interrupted release, if there is one; keys are never redrawn.
+
+        Args:
+            keyring: knows which releases are complete.
+            dataset: its root.
 
         Raises:
             InputError: if the unfinished copy is not ours.
         """
         if not self.record.exists():
+            self.forget()  # what a run left that was killed while it forgot
             if self.partial.exists():
-                raise InputError(f"{self.partial} is in the way", "Move it, or give --output another folder.")
+                raise InputError(f"{self.partial} is in the way", "Move it, or give --output another name.")
             return None
         release = from_json(read_secret(self.record), self.record)
-        if not self.partial.exists() and (keyring.home / RELEASES / f"{release.id}.json").exists():
+        gone = not self.content(dataset).exists()
+        if gone and keyring.has_copy(release):
+            shutil.rmtree(self.partial, ignore_errors=True)
             self.forget()  # killed between publishing and forgetting: that release is complete
             return None
         if not self.partial.exists():  # somebody removed it: nothing is done any more
-            for marker in self.folder.glob("*.done.json"):
-                marker.unlink()
+            self.begin_again()
         return release
+
+    def begin_again(self) -> None:
+        """Let the next run write every shard anew."""
+        for marker in self.folder.glob("*.done.json"):
+            marker.unlink()
 
     def save(self, release: Release) -> None:
         """Remember the release before its first byte is written."""

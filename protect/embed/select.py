@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,10 +14,11 @@ from protect.evidence import reachable
 from protect.execution.budget import MemoryBudget
 from protect.execution.threads import map_in_order
 from protect.formats.dataset_format import Dataset
+from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record
 from protect.formats.survey import Survey, may_change, survey
 from protect.keys.store import Store
-from protect.keys.tree import KeyTree
+from protect.keys.tree import KeyTree, parse_coin_value
 from protect.marks import make_family
 from protect.marks.family import MarkFamily
 from protect.pixels.captions import embedded_captions
@@ -167,6 +169,23 @@ def _check_reachable(options: Options, family: MarkFamily, alignment: Alignment,
     )
 
 
+def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress) -> str:
+    """Digest over the keys and picture files of all samples that may be changed; reads every one of them."""
+
+    def look(record: Record) -> tuple[str, str]:
+        try:
+            return record.key, hashlib.sha256(record.read()).hexdigest()
+        except OSError:
+            return record.key, "cannot be read"
+
+    digest = DatasetDigest()
+    records = (record for record in dataset.records() if may_change(record, dataset.options))
+    for done, (key, found) in enumerate(map_in_order(look, records), 1):
+        digest.add_picture(key, found)
+        progress("reading pictures", done, 0)
+    return digest.hexdigest()
+
+
 def commit_to(
     selection: Selection,
     options: Options,
@@ -177,6 +196,7 @@ def commit_to(
     created: datetime,
     rehearsal: bool = False,
     coin: Coin | None = None,
+    pictures: str | None = None,
 ) -> Release:
     """A release with its commitment, and with its questions unless they wait for a coin.
 
@@ -189,8 +209,9 @@ def commit_to(
         created: time of the commitment.
         rehearsal: whether the secret is a throw-away.
         coin: public randomness that is to come; of the draws only their number is committed to then.
+        pictures: digest of all pictures, which takes the place of the questions' (`digest_of_pictures`).
     """
-    plan = plan_of(selection, options, store)
+    plan = plan_of(selection, options, store, pictures)
     date = created.astimezone(UTC).isoformat(timespec="seconds")
     if coin:
         return Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal, coin=coin))
@@ -199,7 +220,7 @@ def commit_to(
     return replace(draft, header=header)
 
 
-def plan_of(selection: Selection, options: Options, store: Store) -> Plan:
+def plan_of(selection: Selection, options: Options, store: Store, pictures: str | None) -> Plan:
     """What is committed to."""
     family = make_family(options.family, options.family_options, store)
     return Plan(
@@ -211,6 +232,8 @@ def plan_of(selection: Selection, options: Options, store: Store) -> Plan:
         slots=len(selection.drawn.slots),
         dataset=selection.survey.digest,
         samples=selection.survey.changeable,
+        pictures=pictures,
+        leave_captions=tuple(sorted(selection.dataset.options.leave_captions)),
         decoys=selection.decoys,
         alpha=options.alpha,
         queries=options.queries or family.queries,
@@ -248,4 +271,4 @@ def with_coin(release: Release, value: str) -> Release:
     """
     if release.coin_named is None:
         raise InputError(f"commitment {release.id} names no public coin", "Leave --coin out.")
-    return replace(release, coin=value.strip())
+    return replace(release, coin=parse_coin_value(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,18 +15,27 @@ from protect.embed.forecast import USUAL, Expectation, check_findable, forecast
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
 from protect.embed.places import check_places
-from protect.embed.select import UNDATED, Selection, ask_about, commit_to, plan_of, select, with_coin
+from protect.embed.select import (
+    UNDATED,
+    Selection,
+    ask_about,
+    commit_to,
+    digest_of_pictures,
+    plan_of,
+    select,
+    with_coin,
+)
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
 from protect.keys.keyring import Keyring
-from protect.keys.tree import KeyTree, new_secret
+from protect.keys.tree import NO_COIN, KeyTree, new_secret
 from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
-from protect.release.record import Release
+from protect.release.record import Plan, Release
 
 
 def embed(
@@ -82,17 +92,24 @@ def embed(
         MemoryBudget(),
         progress,
     )
-    waiting = _committed(keyring, commitment, coin)
+    pending = Pending.of(keyring, output)
+    waiting = _committed(keyring, commitment, coin, resumed=pending.record.exists())
     if dry_run:
         return _decide(job, waiting, secret)
-    pending = Pending.of(keyring, output)
     with pending.locked(keyring):
-        earlier = pending.load(keyring)
+        earlier = pending.load(keyring, job.dataset.root)
+        if earlier and waiting and (earlier.id, earlier.coin) != (waiting.id, waiting.coin):
+            raise InputError(
+                f"an interrupted run with another commitment or coin waits in {pending.partial}",
+                "Repeat that run, or give another --output.",
+            )
         done = _decide(job, earlier or waiting, secret)
         if not (anyway or done.release.rehearsal):
             check_findable(done.forecast)
         if earlier:
-            _check_unchanged(earlier, done.release, secret or (waiting.secret if waiting else None), pending)
+            _check_unchanged(earlier, done.release, secret, pending)
+        if waiting:
+            keyring.save(waiting)  # with its coin: no second one can be tried
         pending.save(done.release)
         try:
             written = write_copy(done, job, pending, link)
@@ -102,20 +119,27 @@ def embed(
     return written
 
 
-def _committed(keyring: Keyring, commitment: str | None, coin: str | None) -> Release | None:
+def _committed(keyring: Keyring, commitment: str | None, coin: str | None, *, resumed: bool) -> Release | None:
     """The release that waits for its copy, with its coin."""
     if commitment is None:
         if coin is not None:
             raise InputError("--coin without --commitment", "Say which commitment named the coin: --commitment ID.")
         return None
     release = keyring.waiting(commitment)
+    if keyring.has_copy(release) and not resumed:
+        raise InputError(f"commitment {release.id} has a copy already", "Make a commitment of its own for another.")
     if release.coin_named and not (coin or "").strip():
         named = release.coin_named
         raise InputError(
             f"commitment {release.id} waits for the coin {named.source}, round {named.round}",
             "Give its value: --coin VALUE.",
         )
-    return with_coin(release, coin) if coin is not None else release
+    known = with_coin(release, coin) if coin is not None else release
+    if release.coin not in (NO_COIN, known.coin):
+        raise InputError(
+            f"commitment {release.id} was used with the coin {release.coin} already", "A commitment has one coin."
+        )
+    return known
 
 
 def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
@@ -123,7 +147,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
     store = job.keyring.store
     key = known.secret if known else secret or new_secret()
     selection = select(
-        job.dataset, job.options, KeyTree(key, known.coin if known else ""), store, job.budget, job.progress
+        job.dataset, job.options, KeyTree(key, known.coin if known else NO_COIN), store, job.budget, job.progress
     )
     release = known or commit_to(
         selection,
@@ -148,7 +172,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         set_aside_count=survey.set_aside + len(selection.drawn.passed),
         left_out=tuple(job.dataset.left_out),
         copied_bytes=job.dataset.size,
-        forecast=forecast(job.options, min(carriers), job.expectation),
+        forecast=forecast(job.options, min(carriers), survey.changeable, job.expectation),
     )
     _check_commitment_file(done)
     return done
@@ -156,27 +180,35 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
 
 def _check_plan(known: Release, selection: Selection, job: Job) -> None:
     """A committed plan holds: the same dataset and the same options, or no embedding."""
-    again, plan = plan_of(selection, job.options, job.keyring.store), known.plan
+    pictures = digest_of_pictures(job.dataset, job.progress) if known.plan.pictures else None
+    again, plan = plan_of(selection, job.options, job.keyring.store, pictures), known.plan
     if again == plan:
         return
-    if again.dataset != plan.dataset or again.samples != plan.samples:
+    if (again.dataset, again.samples, again.pictures) != (plan.dataset, plan.samples, plan.pictures):
         raise InputError(
             f"the dataset is not the one that release {known.id} was committed to",
             "Undo the change (or the other --only, --exclude, --split), or start a release of its own.",
         )
-    given = "".join(f" --option {name}={value}" for name, value in plan.family_options.items())
-    raise InputError(
-        f"release {known.id} was committed to with other options",
-        f"Repeat it with --rate {plan.rate:g} --family {plan.family} --alignment {plan.alignment.partition('/')[0]} "
-        f"--slots {plan.slots} --queries {plan.queries} --decoys {plan.decoys} --alpha {plan.alpha:g}{given}.",
-    )
+    raise InputError(f"release {known.id} was committed to with other options", f"Repeat it with {_spelt(plan)}.")
+
+
+def _spelt(plan: Plan) -> str:
+    """A plan as options of the command line, with every digit."""
+    words = [
+        *("--rate", str(plan.rate), "--family", plan.family, "--alignment", plan.alignment.partition("/")[0]),
+        *(word for name, value in plan.family_options.items() for word in ("--option", f"{name}={value}")),
+        *("--slots", str(plan.slots), "--queries", str(plan.queries), "--decoys", str(plan.decoys)),
+        *("--alpha", str(plan.alpha), "--steps", str(plan.steps), "--guidance", str(plan.guidance)),
+        *(word for name in plan.leave_captions for word in ("--leave-captions", name)),
+    ]
+    return shlex.join(words)
 
 
 def _check_unchanged(earlier: Release, now: Release, secret: bytes | None, pending: Pending) -> None:
     if secret not in (None, earlier.secret) or earlier.questions != now.questions or earlier.id != now.id:
         raise InputError(
             f"an interrupted run with other options or data waits in {pending.partial}",
-            f"Undo the change and repeat it, or delete the folder and {pending.folder}.",
+            "Undo the change and repeat that run, or give another --output.",
         )
 
 
@@ -191,7 +223,10 @@ def _publish(done: Embedding, job: Job, pending: Pending) -> None:
     os.sync()  # once, and not file by file: each single one would wait for all that was copied before it
     job.keyring.save(done.release)
     write_atomic(done.commitment_file, pretty_json(done.release.public()))
+    if done.output.exists():
+        raise InputError(f"{done.output} appeared meanwhile", "Move it away and repeat: the run resumes.")
     pending.content(job.dataset.root).rename(done.output)
+    job.keyring.settle(done.release)
     shutil.rmtree(pending.partial, ignore_errors=True)  # empty, if a single file was moved out of it
     pending.forget()
 

@@ -27,6 +27,10 @@ class ReadOptions:
     """Splits whose samples may be changed; "all" for every one."""
 
 
+AS_IT_IS = ReadOptions()
+"""Nothing said."""
+
+
 class Edits(Protocol):
     """What changes in a copy. Asked once for every sample of a shard, from any thread."""
 

@@ -17,14 +17,20 @@ _LANES = 1024
 
 
 class DatasetDigest:
-    """Running digest over keys and captions; pictures do not enter."""
+    """Running digest over samples: keys and captions, or keys and picture files."""
 
     def __init__(self) -> None:
         self._sum = np.zeros(_LANES, dtype=np.uint16)
 
     def add(self, record: Record) -> None:
-        """Take in one sample."""
-        content = canonical_json([normalised(record.key), dict(record.captions)])
+        """Take in a sample's key and captions."""
+        self._add(canonical_json([normalised(record.key), dict(record.captions)]))
+
+    def add_picture(self, key: str, sha256: str) -> None:
+        """Take in a sample's key and the SHA-256 of its picture file."""
+        self._add(canonical_json([normalised(key), sha256]))
+
+    def _add(self, content: bytes) -> None:
         self._sum += np.frombuffer(hashlib.shake_128(content).digest(2 * _LANES), dtype="<u2")
 
     def hexdigest(self) -> str:

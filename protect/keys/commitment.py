@@ -8,6 +8,7 @@ the root with a few hashes and learns nothing about the other slots.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,7 +89,10 @@ def commitment(header: bytes, secret: bytes, slots: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One slot shown to a third party: the header, the slot's seed, and the way of both to the commitment."""
+    """One slot shown to a third party: the header, the slot's seed, and the way of both to the commitment.
+
+    The header says how many slots there are, so no seed passes for another slot's.
+    """
 
     header: bytes
     header_path: tuple[bytes, ...]
@@ -101,13 +105,14 @@ class Opening:
         """Whether header and seed belong to a published commitment."""
         count = self.slots + 1
         try:
+            planned = json.loads(self.header)["plan"]["slots"]
             roots = {
-                root_from_path(self.header, 0, count, self.header_path),
-                root_from_path(self.seed, self.slot + 1, count, self.seed_path),
+                root_from_path(self.header, 0, count, self.header_path).hex(),
+                root_from_path(self.seed, self.slot + 1, count, self.seed_path).hex(),
             }
-        except ReleaseError:
+        except (ReleaseError, ValueError, KeyError, TypeError):
             return False
-        return roots == {bytes.fromhex(commitment)}
+        return planned == self.slots and roots == {commitment}
 
 
 def open_slot(header: bytes, secret: bytes, slots: int, slot: int) -> Opening:

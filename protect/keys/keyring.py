@@ -11,8 +11,9 @@ from protect.files import default_home, private_folder, write_atomic
 from protect.keys.store import Store
 from protect.release.record import Release, from_json, to_json
 
-RELEASES, WAITING, RETIRED, PENDING = "releases", "commitments", "retired", "pending"
-"""Folders: complete releases; committed ones whose copy is not written yet; retired ones; embeddings under way."""
+RELEASES, WAITING, RETIRED, PENDING, LOCKS = "releases", "commitments", "retired", "pending", "locks"
+"""Folders: complete releases; committed ones whose copy is not written yet; retired ones; embeddings under way, and
+what keeps two runs from one output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,24 @@ class Keyring:
             raise ReleaseError(error.what, "Set TRACEMARK_HOME to a writable folder.") from None
 
     def save(self, release: Release) -> Path:
-        """Store a record with mode 0600: a complete release where tests look for it, else among those that wait."""
+        """Store a record with mode 0600: a complete release where tests look for it, else among those that wait.
+
+        Raises:
+            ReleaseError: if a complete release with this commitment is held already, and is another one.
+        """
         path = self.folder(RELEASES if release.complete else WAITING) / f"{release.id}.json"
-        write_atomic(path, to_json(release), mode=0o600)
-        if release.complete:
-            (self.home / WAITING / path.name).unlink(missing_ok=True)
+        data = to_json(release)
+        if release.complete and path.exists() and path.read_bytes() != data:
+            raise ReleaseError(
+                f"commitment {release.id} has a copy already: one commitment is one release",
+                "Make a commitment of its own for another copy.",
+            )
+        write_atomic(path, data, mode=0o600)
         return path
+
+    def settle(self, release: Release) -> None:
+        """Forget that a release waited for its copy."""
+        (self.home / WAITING / f"{release.id}.json").unlink(missing_ok=True)
 
     def load(self, wanted: str) -> Release:
         """The complete release whose id starts with `wanted`, or whose name it is.
@@ -68,6 +81,10 @@ class Keyring:
         """
         held, problems = self._read_all(WAITING)
         return _only(held, problems, wanted, f"commitment called {wanted!r} that waits for its copy in {self.home}")
+
+    def has_copy(self, release: Release) -> bool:
+        """Whether a complete release with this commitment is held."""
+        return (self.home / RELEASES / f"{release.id}.json").exists()
 
     def releases(self) -> list[Release]:
         """All complete releases, oldest first.
@@ -114,7 +131,7 @@ def _read(path: Path) -> Release:
 
 
 def _only(held: list[Release], problems: list[ReleaseError], wanted: str, what: str) -> Release:
-    found = [r for r in held if r.id.startswith(wanted) or r.name == wanted]
+    found = [r for r in held if wanted and (r.id.startswith(wanted) or r.name == wanted)]
     if len(found) == 1:
         return found[0]
     if not found and problems:

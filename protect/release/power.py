@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -31,6 +32,8 @@ INTERVAL = 0.9
 _HALF, _HALF_SPREAD, _SLOPE, _SLOPE_SPREAD = math.log(300), 1.5, math.log(4), 0.7
 """Weak prior of the curve (logarithms): with few runs that are all found or all lost, the data alone fix nothing."""
 _GRID = 121
+_ALIKE = 0.5
+"""Assumed correlation of slots that one model learned; it weighs them down by their design effect, 1 + .5 (n - 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Run:
     found: bool
     options: FamilyOptions = field(default_factory=dict)
     """Those of the family that differ from its defaults."""
+    suspect: str = ""
+    """Which model it was: slots that one model learned together say less than slots of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,6 @@ class Law:
         counts = [run.sightings for run in self.runs]
         return min(counts), max(counts)
 
-    @property
-    def found(self) -> int:
-        """Runs that were found."""
-        return sum(run.found for run in self.runs)
-
     def power(self, sightings: float) -> Power:
         """Chance that a slot is found after so many sightings."""
         if sightings <= 0:
@@ -100,20 +100,22 @@ class Law:
 
 
 def fit(runs: Sequence[Run]) -> Law:
-    """The law that runs leave possible, under a weak prior.
+    """The law that runs leave possible, under a weak prior. Runs of one suspect weigh less than as many of several.
 
     Raises:
         InputError: if there are no runs.
     """
     if not runs:
         raise InputError("no measured runs of this kind", "Rehearse it (detect rehearse) and give --rehearsal FOLDER.")
-    reach = np.linspace(-4, 4, _GRID)
-    half = (_HALF + _HALF_SPREAD * reach)[:, None]
-    slope = (_SLOPE + _SLOPE_SPREAD * reach)[None, :]
-    log_weight = np.asarray(-(reach[:, None] ** 2 + reach[None, :] ** 2) / 2)
+    grid = np.linspace(-4, 4, _GRID)
+    half = (_HALF + _HALF_SPREAD * grid)[:, None]
+    slope = (_SLOPE + _SLOPE_SPREAD * grid)[None, :]
+    log_weight = np.asarray(-(grid[:, None] ** 2 + grid[None, :] ** 2) / 2)
+    together = Counter(run.suspect for run in runs if run.suspect)
     for run in runs:
-        away = np.exp(slope) * (math.log(max(run.sightings, 1e-3)) - half)
-        log_weight = log_weight - np.logaddexp(0, -away if run.found else away)
+        distance = np.exp(slope) * (math.log(max(run.sightings, 1e-3)) - half)
+        surprise = np.logaddexp(0, -distance if run.found else distance)
+        log_weight = log_weight - surprise / (1 + _ALIKE * (together.get(run.suspect, 1) - 1))
     weight = np.exp(log_weight - log_weight.max())
     return Law(tuple(runs), half, slope, weight / weight.sum())
 
@@ -153,7 +155,9 @@ def summary(runs: Sequence[Run]) -> str:
         return "power not measured"
     low, high = (edge(run.sightings for run in runs) for edge in (min, max))
     after = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
-    return f"found in {sum(run.found for run in runs)} of {len(runs)} runs after {after} sightings"
+    models = len({run.suspect for run in runs if run.suspect}) + sum(not run.suspect for run in runs)
+    in_models = f" in {models} model{'s' * (models > 1)}" if models < len(runs) else ""
+    return f"found in {sum(run.found for run in runs)} of {len(runs)} runs{in_models} after {after} sightings"
 
 
 def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:

@@ -35,6 +35,11 @@ class Plan:
     """Digest over all keys and captions (`protect.formats.digest`)."""
     samples: int
     """Samples that may be changed."""
+    pictures: str | None
+    """Digest over all keys and picture files, where questions wait for a coin: else the owner could swap pictures once
+    the marks are known, and so choose carriers and questions. None where the questions are committed to."""
+    leave_captions: tuple[str, ...]
+    """Fields whose captions stay as they are."""
     decoys: int
     alpha: float
     queries: int
@@ -103,7 +108,8 @@ class Release:
     @cached_property
     def plan(self) -> Plan:
         """What was committed to."""
-        return known_fields(Plan, self._header["plan"])
+        row = self._header["plan"]
+        return known_fields(Plan, row | {"leave_captions": tuple(row["leave_captions"])})
 
     @property
     def created(self) -> str:
@@ -156,8 +162,7 @@ class Release:
     def questions_digest(self) -> str:
         """What fixes all questions before the first is asked and tells none of them: a hash tree, 64 hex digits.
 
-        Each leaf is blinded by its slot's key, so one slot's questions can be shown without the others. Part of the
-        commitment, unless that waits for a coin.
+        Each leaf is blinded by its slot's key. Part of the commitment, unless that waits for a coin.
         """
         leaves = [prf(self.keys.slot(k).key, "questions", text.decode()) for k, text in enumerate(self.questions)]
         return tree_root(leaves).hex()
@@ -254,11 +259,11 @@ def from_json(data: bytes, source: Path) -> Release:
         for slot in range(len(release.questions)):
             release.slot_questions(slot)
         digest, stored = release.questions_digest if release.questions else None, row["questions_digest"]
+        committed, name = release.questions_committed, row["id"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseError(f"{source}: damaged release record ({error})", "Restore it from a backup.") from None
-    if release.id != row["id"]:
-        raise ReleaseError(f"{source}: the record does not match its commitment {row['id']}", "Restore a backup.")
-    committed = release.questions_committed
+    if release.id != name:
+        raise ReleaseError(f"{source}: the record does not match its commitment {name}", "Restore a backup.")
     if digest != stored or (digest and committed and digest != committed):
-        raise ReleaseError(f"{source}: the questions are not those of release {row['id']}", "Restore a backup.")
+        raise ReleaseError(f"{source}: the questions are not those of release {name}", "Restore a backup.")
     return release

@@ -20,6 +20,7 @@ from tests.support.datasets import make_folder, recaption, varied_captions
 
 QUICK = Options(rate=0.5, slots=2, decoys=99, alpha=0.05, alignment="twa")
 COIN = Coin("drand quicknet", "12345678")
+A, B = "0a" * 32, "0b" * 32
 
 
 def _dataset(folder: Path) -> Path:
@@ -28,7 +29,7 @@ def _dataset(folder: Path) -> Path:
 
 def test_commit_wait_embed(tmp_path: Path, keyring: Keyring) -> None:
     source, output = _dataset(tmp_path / "d"), tmp_path / "out"
-    waiting = commit(source, output, QUICK, keyring, COIN)
+    waiting = commit(source, output, QUICK, keyring, COIN, anyway=True)
     published = json.loads((tmp_path / "out.commitment.json").read_text())
     assert published["commitment"] == waiting.commitment and published["questions"] is None
     assert published["coin"] == {"source": "drand quicknet", "round": "12345678", "value": None}
@@ -46,11 +47,11 @@ def test_another_coin_gives_other_marks_triggers_and_questions_on_the_same_carri
     tmp_path: Path, keyring: Keyring
 ) -> None:
     source = _dataset(tmp_path / "d")
-    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN)
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
     options = options_of(waiting.plan)
     planned = [
         embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=coin, dry_run=True)
-        for coin in ("01", "02")
+        for coin in (A, B)
     ]
     a, b = (p.bound for p in planned)
     assert [s.planted for s in a.slots] != [s.planted for s in b.slots]
@@ -72,30 +73,91 @@ def test_without_a_coin_the_commitment_holds_all_questions(tmp_path: Path, keyri
 
 def test_a_commitment_is_bound_to_its_dataset_and_its_plan(tmp_path: Path, keyring: Keyring) -> None:
     source = _dataset(tmp_path / "d")
-    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN)
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
     options = options_of(waiting.plan)
     with pytest.raises(InputError, match="with other options"):
-        embed(source, tmp_path / "out", replace(options, alpha=0.01), keyring, commitment=waiting.id, coin="01")
+        embed(source, tmp_path / "out", replace(options, alpha=0.01), keyring, commitment=waiting.id, coin=A)
     recaption(source, ["other words", *varied_captions(60)[1:]])
     with pytest.raises(InputError, match="not the one that release"):
-        embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin="01")
+        embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=A)
 
 
 def test_coins_and_commitments_that_do_not_fit(tmp_path: Path, keyring: Keyring) -> None:
     source = _dataset(tmp_path / "d")
-    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN)
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
     options = options_of(waiting.plan)
     for given, error, message in (
         ({"commitment": waiting.id}, InputError, "waits for the coin drand quicknet, round 12345678"),
         ({"commitment": waiting.id, "coin": "  "}, InputError, "waits for the coin"),
-        ({"coin": "01"}, InputError, "--coin without --commitment"),
-        ({"commitment": "nothing", "coin": "01"}, ReleaseError, "no commitment called"),
+        ({"coin": A}, InputError, "--coin without --commitment"),
+        ({"commitment": "nothing", "coin": A}, ReleaseError, "no commitment called"),
     ):
         with pytest.raises(error, match=message) as refusal:
             embed(source, tmp_path / "out", options, keyring, **given)  # type: ignore[arg-type]
         assert str(refusal.value).count("\n") == 1
     with pytest.raises(InputError, match="exists already"):
-        commit(source, tmp_path / "out", QUICK, keyring, COIN)
+        commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
+
+
+def test_pictures_cannot_be_swapped_once_the_coin_is_known(tmp_path: Path, keyring: Keyring) -> None:
+    """Else carriers, and with them questions, could be chosen when the marks are known."""
+    source = _dataset(tmp_path / "d")
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
+    assert waiting.plan.pictures is not None
+    picture = source / "picture 007.png"
+    picture.write_bytes((source / "picture 008.png").read_bytes())
+    with pytest.raises(InputError, match="not the one that release"):
+        embed(source, tmp_path / "out", options_of(waiting.plan), keyring, commitment=waiting.id, coin=A, anyway=True)
+
+
+def test_a_commitment_takes_one_coin_and_makes_one_copy(tmp_path: Path, keyring: Keyring) -> None:
+    source = _dataset(tmp_path / "d")
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
+    options = options_of(waiting.plan)
+
+    class Killed(BaseException):
+        pass
+
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == "verifying":
+            raise Killed
+
+    with pytest.raises(Killed):
+        embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=A, anyway=True, progress=die)
+    for output in ("out", "elsewhere"):
+        with pytest.raises(InputError, match=f"was used with the coin {A} already"):
+            embed(source, tmp_path / output, options, keyring, commitment=waiting.id, coin=B, anyway=True)
+    done = embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=A.upper(), anyway=True)
+    assert done.release.coin == A and keyring.commitments() == ([], [])
+    with pytest.raises(ReleaseError, match="no commitment called"):
+        embed(source, tmp_path / "again", options, keyring, commitment=waiting.id, coin=A, anyway=True)
+
+
+def test_an_embedding_that_fails_while_it_is_published_resumes(
+    tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from protect.embed import write
+
+    source, real = _dataset(tmp_path / "d"), write.write_atomic
+    waiting = commit(source, tmp_path / "out", QUICK, keyring, COIN, anyway=True)
+    given = {"commitment": waiting.id, "coin": A, "anyway": True}
+
+    def full(*_: object, **__: object) -> None:
+        raise InputError("cannot write: no space", "Free space.")
+
+    monkeypatch.setattr(write, "write_atomic", full)
+    with pytest.raises(InputError, match="no space"):
+        embed(source, tmp_path / "out", options_of(waiting.plan), keyring, **given)  # type: ignore[arg-type]
+    monkeypatch.setattr(write, "write_atomic", real)
+    done = embed(source, tmp_path / "out", options_of(waiting.plan), keyring, **given)  # type: ignore[arg-type]
+    assert done.output.is_dir() and keyring.releases() == [done.release] and keyring.commitments() == ([], [])
+
+
+def test_what_could_hardly_be_found_is_not_committed_to(tmp_path: Path, keyring: Keyring) -> None:
+    few = replace(QUICK, rate=0.05, slots=1, decoys=9_999, alpha=1e-3)
+    with pytest.raises(InputError, match="could hardly be found"):
+        commit(_dataset(tmp_path / "d"), tmp_path / "out", few, keyring, COIN)
+    assert keyring.commitments() == ([], []) and not (tmp_path / "out.commitment.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", "drand", "drand:", ":5", "a\nb:5"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from protect.embed.forecast import Expectation, check_findable, forecast
@@ -13,47 +15,73 @@ LADDER = tuple(Run("template", "twa", "lora", float(s), s > 200) for s in (25, 5
 
 
 def test_much_is_enough_and_little_is_refused() -> None:
-    much = forecast(Options(), 40, Expectation(10, "lora", LADDER))
+    much = forecast(Options(), 40, 2_400, Expectation(10, "lora", LADDER))
     assert much.enough and much.power is not None and much.power.low > 0.5
     check_findable(much)
-    little = forecast(Options(), 3, Expectation(10, "lora", LADDER))
+    little = forecast(Options(), 3, 300, Expectation(10, "lora", LADDER))
     assert little.hardly and not little.enough
     with pytest.raises(InputError, match="could hardly be found: expected power") as refusal:
         check_findable(little)
-    assert little.rate_needed is not None and f"--rate {little.rate_needed:.2g}" in refusal.value.advice
+    assert little.remedy and little.remedy in refusal.value.advice
 
 
-def test_the_rate_that_is_named_is_enough() -> None:
-    little = forecast(Options(rate=0.02), 5, Expectation(10, "lora", LADDER))
-    assert little.rate_needed is not None and little.carriers_needed is not None
-    assert little.rate_needed == pytest.approx(0.02 * little.carriers_needed / 5)
-    assert forecast(Options(), little.carriers_needed, Expectation(10, "lora", LADDER)).enough
+@pytest.mark.parametrize("slots", [None, 1, 2, 6])
+@pytest.mark.parametrize("samples", [60, 300, 500, 3_000])
+def test_the_options_that_are_named_are_enough(slots: int | None, samples: int) -> None:
+    expected = Expectation(10, "lora", LADDER)
+    little = forecast(Options(rate=0.02, slots=slots), 1, samples, expected)
+    found = re.fullmatch(r"--rate (\S+) --slots (\d+)", little.remedy)
+    assert found is not None and little.carriers_needed is not None
+    rate, planned = float(found[1]), int(found[2])
+    assert 0 < rate <= 1 and planned <= (slots or 1)
+    assert int(rate * samples + 1e-9) // planned >= little.carriers_needed
+    assert forecast(Options(rate=rate, slots=planned), little.carriers_needed, samples, expected).enough
+
+
+def test_a_dataset_that_is_too_small_is_told_no_options() -> None:
+    assert forecast(Options(), 1, 20, Expectation(10, "lora", LADDER)).remedy == ""
 
 
 def test_more_than_was_tried_promises_what_was_tried() -> None:
-    found = forecast(Options(), 4_000, Expectation(10, "lora", LADDER))
-    at_most = forecast(Options(), 40, Expectation(10, "lora", LADDER))
+    found = forecast(Options(), 4_000, 9_000, Expectation(10, "lora", LADDER))
+    at_most = forecast(Options(), 40, 9_000, Expectation(10, "lora", LADDER))
     assert found.power == at_most.power and "more were not tried" in found.basis
 
 
-def test_less_than_was_ever_tried_promises_nothing() -> None:
-    """All runs were found: below the fewest sightings nothing is known."""
+def test_less_than_was_ever_tried_promises_nothing_and_one_sighting_is_refused() -> None:
+    """All runs were found: below the fewest sightings only the curve speaks, and it knows that few are too few."""
     high = tuple(Run("template", "twa", "lora", 300.0 + i, True) for i in range(12))
-    found = forecast(Options(), 10, Expectation(10, "lora", high))
-    assert found.power is None and not found.hardly and not found.enough and "fewer than were ever tried" in found.basis
-    check_findable(found)
+    found = forecast(Options(), 28, 2_000, Expectation(10, "lora", high))
+    assert not found.tried and not found.enough and "so few were not tried" in found.basis
+    assert forecast(Options(), 1, 2_000, Expectation(1, "lora", high)).hardly
+
+
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [
+        ("template", "lora"),
+        ("template", "full"),
+        ("card", "full"),
+        ("scene", "lora"),
+        ("latent", "full"),
+        ("spread", "full"),
+    ],
+)
+def test_one_carrier_that_is_seen_once_is_refused_whatever_the_family(family: str, method: str) -> None:
+    assert forecast(Options(family=family, alignment="twa"), 1, 1_000, Expectation(1, method)).hardly
 
 
 def test_what_was_never_found_is_not_promised() -> None:
     lost = tuple(Run("warp", "twa", "full", s, False) for s in (588.0, 611.0, 617.0, 623.0))
-    found = forecast(Options(family="warp"), 1_000, Expectation(10, "full", lost))
-    assert not found.enough and found.sightings_needed is None and "found in 0 of 4 runs" in found.sentence()
+    found = forecast(Options(family="warp"), 1_000, 9_000, Expectation(10, "full", lost))
+    assert not found.enough and found.carriers_needed is None and "found in 0 of 4 runs" in found.sentence()
 
 
 def test_nothing_measured_is_said() -> None:
-    found = forecast(Options(family="dwtdct"), 40, Expectation(10, "lora", LADDER))
+    found = forecast(Options(family="dwtdct"), 40, 2_000, Expectation(10, "lora", LADDER))
     assert found.power is None and "no run of this family" in found.sentence()
-    other = forecast(Options(family="template", family_options={"strength": 2.0}), 40, Expectation(10, "lora", LADDER))
+    stronger = Options(family="template", family_options={"strength": 2.0})
+    other = forecast(stronger, 40, 2_000, Expectation(10, "lora", LADDER))
     assert other.power is None, "another strength is another kind"
 
 

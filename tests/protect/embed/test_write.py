@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 import unicodedata
 from dataclasses import replace
@@ -34,6 +35,10 @@ from tests.support.datasets import draw, make_folder, recaption, varied_captions
 
 QUICK = Options(rate=0.2, decoys=99, alpha=0.05, alignment="twa")
 SECRET = secret_from_seed(3, "test")
+
+
+class _Killed(BaseException):
+    """Stands for kill -9: nothing may catch it."""
 
 
 def _differences(a: Path, b: Path) -> set[str]:
@@ -153,6 +158,51 @@ def test_a_finished_release_is_never_issued_again(tmp_path: Path, keyring: Keyri
     assert second.release.secret != first.release.secret and not any((keyring.home / "pending").iterdir())
 
 
+def test_what_a_run_left_that_was_killed_while_forgetting_is_not_believed(tmp_path: Path, keyring: Keyring) -> None:
+    source, pending = make_folder(tmp_path / "d", 30), Pending.of(keyring, tmp_path / "out")
+
+    def keep(stage: str, done: int, total: int) -> None:
+        if stage == "verifying":
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        embed(source, tmp_path / "out", QUICK, keyring, anyway=True, progress=keep)
+    pending.record.unlink()
+    shutil.rmtree(tmp_path / "out.partial")
+    assert list(pending.folder.iterdir())
+    done = embed(source, tmp_path / "out", QUICK, keyring, anyway=True)
+    assert list(walk(done.output)) == list(walk(source))
+
+
+def test_damage_that_is_found_at_the_end_is_mended_by_the_next_run(tmp_path: Path, keyring: Keyring) -> None:
+    source, partial = make_folder(tmp_path / "d", 30), tmp_path / "out.partial"
+
+    def spoil(stage: str, done: int, total: int) -> None:
+        if stage == "writing" and done == total:
+            for path in partial.glob("*.png"):
+                path.write_bytes(b"spoilt")
+
+    with pytest.raises(InputError, match="did not read back"):
+        embed(source, tmp_path / "out", QUICK, keyring, secret=SECRET, progress=spoil)
+    done = embed(source, tmp_path / "out", QUICK, keyring, secret=SECRET)
+    assert verify(done.bound, open_dataset(done.output)).findings == ()
+
+
+def test_the_options_named_for_a_repeat_are_exact(tmp_path: Path, keyring: Keyring) -> None:
+    source, options = make_folder(tmp_path / "d", 81), replace(QUICK, rate=1 / 9, alpha=0.0512345678)
+
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == "writing":
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        embed(source, tmp_path / "out", options, keyring, secret=SECRET, progress=die)
+    with pytest.raises(InputError, match="with other options") as refusal:
+        embed(source, tmp_path / "out", replace(options, steps=5), keyring)
+    for words in (f"--rate {1 / 9}", "--alpha 0.0512345678", "--steps 20", "--guidance 3.0"):
+        assert words in refusal.value.advice
+
+
 def test_default_number_of_slots(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 100)
     planned = [
@@ -184,10 +234,6 @@ def test_dry_run_writes_nothing(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 30)
     done = embed(source, tmp_path / "out", QUICK, keyring, dry_run=True)
     assert done.carriers == 6 and sorted(p.name for p in tmp_path.iterdir()) == ["d"]
-
-
-class _Killed(BaseException):
-    """Stands for kill -9: nothing may catch it."""
 
 
 @pytest.mark.parametrize("when", ["writing", "verifying"])

@@ -14,7 +14,13 @@ from protect.keys.commitment import commitment, open_slot, root_from_path, tree_
 from protect.keys.tree import secret_from_seed, slot_seed
 
 SECRET = secret_from_seed(0, "test")
-HEADER = b'{"plan":{}}'
+
+
+def _header(slots: int) -> bytes:
+    return b'{"plan":{"slots":%d}}' % slots
+
+
+HEADER = _header(3)
 
 
 def test_small_trees_are_those_of_rfc_6962() -> None:
@@ -51,9 +57,10 @@ def test_a_path_of_the_wrong_length_is_refused(count: int, data: st.DataObject) 
 
 @pytest.mark.parametrize("slots", [1, 2, 5, 8])
 def test_one_slot_can_be_shown_without_the_others(slots: int) -> None:
-    published = commitment(HEADER, SECRET, slots)
+    header = _header(slots)
+    published = commitment(header, SECRET, slots)
     for slot in range(slots):
-        shown = open_slot(HEADER, SECRET, slots, slot)
+        shown = open_slot(header, SECRET, slots, slot)
         assert shown.matches(published)
         assert shown.seed == slot_seed(SECRET, slot)
         hidden = {slot_seed(SECRET, other) for other in range(slots) if other != slot}
@@ -72,10 +79,21 @@ def test_a_changed_opening_does_not_match() -> None:
         replace(shown, header_path=()),
     ]
     assert not any(opening.matches(published) for opening in changed)
-    assert not shown.matches(commitment(HEADER, SECRET, 4))
+    assert not shown.matches(commitment(HEADER, SECRET, 4)) and not shown.matches("no digest")
+
+
+def test_a_seed_does_not_pass_for_another_slot() -> None:
+    """In a tree of seven leaves the last but one stands where the last of six would."""
+    header = _header(6)
+    published, shown = commitment(header, SECRET, 6), open_slot(header, SECRET, 6, 5)
+    assert shown.matches(published)
+    for slots in range(1, 9):
+        for slot in range(slots):
+            if (slot, slots) != (5, 6):
+                assert not replace(shown, slot=slot, slots=slots).matches(published)
 
 
 def test_a_seed_cannot_be_shown_as_the_header() -> None:
-    published = commitment(HEADER, SECRET, 2)
-    shown = open_slot(HEADER, SECRET, 2, 0)
+    published = commitment(_header(2), SECRET, 2)
+    shown = open_slot(_header(2), SECRET, 2, 0)
     assert not replace(shown, header=shown.seed, header_path=shown.seed_path).matches(published)

@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from protect.keys.tree import KeyTree, SlotKey, new_secret, prf, prf_int, secret_from_seed, slot_key, slot_seed
+from protect.errors import InputError
+from protect.keys.tree import (
+    KeyTree,
+    SlotKey,
+    new_secret,
+    parse_coin_value,
+    prf,
+    prf_int,
+    secret_from_seed,
+    slot_key,
+    slot_seed,
+)
 from protect.release.record import Coin, Plan, Release, make_header
 
 SECRET = secret_from_seed(0, "test")
-PLAN = Plan("template", {}, 3, "twa", 0.02, 2, "0" * 64, 100, 999, 1e-3, 8, 20, 3.0)
+PLAN = Plan("template", {}, 3, "twa", 0.02, 2, "0" * 64, 100, None, (), 999, 1e-3, 8, 20, 3.0)
 
 
 def test_secrets_from_a_seed_are_reproducible_and_apart_by_purpose() -> None:
@@ -72,6 +83,28 @@ def test_only_the_coin_named_beforehand_changes_the_marks_of_a_commitment() -> N
     assert a.commitment == b.commitment == waiting.commitment
     assert a.keys.slot(0).planted != b.keys.slot(0).planted
     assert a.keys.carrier_rank("x.png") == b.keys.carrier_rank("x.png")
+
+
+def test_a_coin_has_one_spelling() -> None:
+    """Letters of either case, prefixes and look-alikes would be a salt to try after the coin is known."""
+    value = "0123456789abcdef" * 4
+    for text in (value, value.upper(), f"  {value}\n", value[:32] + value[32:].upper()):
+        assert parse_coin_value(text) == value
+    look_alike = value.replace("a", "\u0430")
+    for text in (
+        "",
+        "  ",
+        "0x" + value,
+        value[:-1],
+        value[:30],
+        value + " " + value,
+        look_alike,
+        "AQID" * 16,
+        value * 9,
+    ):
+        with pytest.raises(InputError, match="not the value of a public coin") as refusal:
+            parse_coin_value(text)
+        assert str(refusal.value).count("\n") == 1
 
 
 def test_planted_and_decoys_have_one_distribution() -> None:

@@ -47,6 +47,16 @@ def test_runs_that_were_all_lost_promise_nothing() -> None:
     assert found.power(600).mean > 0.75
 
 
+def test_slots_of_one_model_say_less_than_slots_of_several_and_no_less_than_one() -> None:
+    one = fit([Run("template", "twa", "lora", 300.0, True)]).power(300)
+    same = fit([Run("template", "twa", "lora", 300.0, True, {}, "one model")] * 8).power(300)
+    several = fit([Run("template", "twa", "lora", 300.0, True, {}, f"model {i}") for i in range(8)]).power(300)
+    assert one.mean < same.mean < several.mean and several.low > same.low > one.low
+    assert summary([Run("template", "twa", "lora", 300.0, True, {}, "one model")] * 8) == (
+        "found in 8 of 8 runs in 1 model after 300 sightings"
+    )
+
+
 def test_one_run_leaves_a_wide_interval() -> None:
     power = fit([Run("template", "twa", "lora", 300, True)]).power(300)
     assert power.high - power.low > 0.4

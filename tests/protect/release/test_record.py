@@ -13,7 +13,7 @@ from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.release.record import Carrier, Coin, Plan, Questions, Release, from_json, make_header, to_json
 
-PLAN = Plan("template", {"psnr": 30.0}, 3, "twa", 0.02, 2, "0" * 64, 100, 999, 1e-3, 2, 20, 3.0)
+PLAN = Plan("template", {"psnr": 30.0}, 3, "twa", 0.02, 2, "0" * 64, 100, None, ("alt",), 999, 1e-3, 2, 20, 3.0)
 QUESTIONS = (Questions("zorkev", ("a kite", "风筝"), (1, 2)), Questions("blimast", ("a boat", "a sea"), (3, 4)))
 CARRIERS = tuple(Carrier(f"{slot}.png", slot, "ab" * 32, {"text": "zorkev a kite"}, 30.5, 0.9) for slot in (0, 1))
 
@@ -95,8 +95,9 @@ def test_the_keyring_keeps_records_secret_and_finds_them_by_id_and_name(tmp_path
     path = keyring.save(release)
     assert path.stat().st_mode & 0o777 == 0o600 and keyring.home.stat().st_mode & 0o077 == 0
     assert keyring.load(release.id[:6]) == keyring.load("kites") == release
-    with pytest.raises(ReleaseError, match="no release called 'boats'"):
-        keyring.load("boats")
+    for wanted in ("boats", ""):
+        with pytest.raises(ReleaseError, match=f"no release called '{wanted}'"):
+            keyring.load(wanted)
     keyring.save(complete(seed=1))
     with pytest.raises(ReleaseError, match="2 release called"):
         keyring.load("kites")
@@ -115,7 +116,30 @@ def test_commitments_wait_apart_until_their_copy_is_written(tmp_path: Path) -> N
     keyring.save(waiting)
     assert keyring.releases() == [] and keyring.waiting("kites") == waiting
     keyring.save(done)
+    assert keyring.has_copy(waiting) and keyring.waiting("kites") == waiting, "until the copy has its name"
+    keyring.settle(done)
     assert keyring.releases() == [done] and keyring.commitments() == ([], [])
+
+
+def test_one_commitment_is_one_release(tmp_path: Path) -> None:
+    keyring, done = Keyring(tmp_path / "home"), complete()
+    keyring.save(done)
+    keyring.save(done)
+    with pytest.raises(ReleaseError, match="has a copy already"):
+        keyring.save(replace(done, carriers=done.carriers[:1]))
+    assert keyring.releases() == [done]
+
+
+@pytest.mark.parametrize("field", ["id", "questions_digest", "coin", "name", "carriers"])
+def test_a_record_that_lacks_a_field_is_damaged_and_hides_no_other(tmp_path: Path, field: str) -> None:
+    keyring, other = Keyring(tmp_path / "home"), complete(seed=1, name="boats")
+    path = keyring.save(complete())
+    row = json.loads(path.read_bytes())
+    del row[field]
+    path.write_text(json.dumps(row))
+    keyring.save(other)
+    held, problems = keyring.survey()
+    assert held == [other] and "damaged" in problems[0].what
 
 
 def test_one_damaged_record_hides_no_other(tmp_path: Path) -> None:
