@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from protect.pixels import jxl_header
-from protect.pixels.containers import container_of
+from protect.pixels.containers.registry import container_of
 from protect.pixels.decode import Pixels, opened, rgba
 from protect.pixels.error import PictureError
 from protect.pixels.orientation import as_stored, orientation_of, upright

@@ -479,7 +479,7 @@ def test_a_hardly_findable_release_is_refused_with_what_would_do(tmp_path: Path,
         embed(source, tmp_path / "out", few, keyring)
     assert "--anyway" in refusal.value.advice and "--rate 0." in refusal.value.advice
     assert str(refusal.value).count("\n") == 1 and not (tmp_path / "out").exists()
-    assert not list((keyring.home / "pending").iterdir())
+    assert not list((keyring.home / "pending").glob("*"))
     assert embed(source, tmp_path / "out", few, keyring, dry_run=True).forecast.hardly
     assert embed(source, tmp_path / "out", few, keyring, anyway=True).release.carriers
 
