@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from scipy import linalg
 
-from protect.embed.verify import on_white
-from protect.embed.write import Progress
+from protect import vae as vaes
 from protect.errors import InputError
+from protect.formats.record import Record, SetAside
+from protect.keys.store import Store
 from protect.marks.family import Array, Pixels
 from protect.marks.latent import FEWEST_PICTURES
 from protect.marks.sign_vectors import cosines
-from protect.marks.stored import packed
-from protect.pixels.images import obstacle, picture_at, read_rgba
-from protect.release.record import Keyring
-from protect.vae import down_factor, load_vae
+from protect.pixels.measure import on_white, picture_at
+from protect.pixels.picture import PictureError, read_rgba
+from protect.progress import Progress, no_progress
 
 _WAVES = 8
 """Half periods along a side of the latents, from 0 to one less: those that diffusion models learn first."""
@@ -32,9 +32,9 @@ _SHRINKAGE = 0.1
 
 
 def make_basis(
-    vae_folder: Path, pictures: Sequence[Pixels], keyring: Keyring, *, side: int, progress: Progress = lambda *_: None
+    vae_folder: Path, pictures: Iterable[Pixels], store: Store, *, side: int, progress: Progress = no_progress
 ) -> str:
-    """Compute a basis and keep it in the keyring.
+    """Compute a basis and keep it in the store.
 
     With J the encoder's derivative at the pictures (to low cosine waves of its latents), and C the covariance of those
     waves between pictures, the directions are the first right singular vectors of C^(-1/2) J: the changes of pixels
@@ -43,10 +43,10 @@ def make_basis(
 
     Args:
         vae_folder: a diffusers pipeline, or its `vae` folder.
-        pictures: RGB, shape (side, side, 3) each; a hundred or more tell enough about C.
-        keyring: gets the basis; the default keyring is where embedding and detection look for it.
+        pictures: RGB, shape (side, side, 3) each, gone through once; a hundred or more tell enough about C.
+        store: gets the basis; embedding and detection look for it in their keyring's store.
         side: of the pictures, in pixels; a multiple of the VAE's factor.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total).
 
     Returns:
         The basis's name, for `--option basis=NAME`.
@@ -54,29 +54,21 @@ def make_basis(
     Raises:
         InputError: if there is no VAE, the side does not fit it, or there are too few pictures.
     """
-    vae = load_vae(vae_folder).requires_grad_(False)
-    factor = down_factor(vae)
+    vae = vaes.load_vae(vae_folder).requires_grad_(False)
+    factor = vaes.down_factor(vae)
     if side % factor or side // factor < _WAVES:
         raise InputError(
             f"--side {side} does not fit the VAE", f"Allowed: multiples of {factor} from {_WAVES * factor}."
         )
-    if len(pictures) < FEWEST_PICTURES:
-        raise InputError(f"{len(pictures)} pictures are too few", f"{FEWEST_PICTURES} are needed; more are better.")
-    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    told = []
-    for done, picture in enumerate(pixels):
-        progress("latents", done, len(pixels))
-        with torch.no_grad():
-            told.append(_waves(vae.encode(picture[None]).latent_dist.mode()).double().numpy())
-    covariance = np.cov(np.concatenate(told).T)
+    covariance, first = _seen_by(vae, pictures, progress)
     diagonal = np.diag(covariance)
     covariance += _SHRINKAGE * np.diag(diagonal + diagonal.mean())
-    derivative = _derivative(vae, pixels[:_LINEARISED], progress)
+    derivative = _derivative(vae, first, progress)
     whitened = linalg.solve_triangular(linalg.cholesky(covariance, lower=True), derivative, lower=True)
     _, gains, directions = linalg.svd(whitened, full_matrices=False)
     count = min(_DIRECTIONS, len(gains))
     shaped = directions[:count].reshape(count, 3, side, side)
-    return keyring.store("basis", packed(directions=shaped.astype(np.float32), gains=gains[:count]))
+    return store.put("basis", directions=shaped.astype(np.float32), gains=gains[:count])
 
 
 def own_side(vae_folder: Path) -> int:
@@ -85,13 +77,48 @@ def own_side(vae_folder: Path) -> int:
     Raises:
         InputError: if there is no VAE.
     """
-    return min(_LARGEST, int(load_vae(vae_folder).config.sample_size))
+    return min(_LARGEST, vaes.own_side(vaes.load_vae(vae_folder)))
 
 
-def load_pictures(files: Sequence[Path], side: int) -> list[Pixels]:
-    """The pictures that can be read, on white, shape (side, side, 3) each."""
-    readable = (file for file in files if obstacle(file, 1) is None)
-    return [picture_at(on_white(read_rgba(file)), side) for file in readable]
+def load_pictures(records: Iterable[Record], side: int) -> tuple[Iterator[Pixels], list[SetAside]]:
+    """The pictures of samples, on white, shape (side, side, 3) each, one at a time.
+
+    Returns:
+        The pictures that can be read, and a list to which the others are added as they are met.
+    """
+    set_aside: list[SetAside] = []
+
+    def pictures() -> Iterator[Pixels]:
+        for record in records:
+            try:
+                yield picture_at(on_white(read_rgba(record.read())), side)
+            except OSError as error:
+                set_aside.append(SetAside(record.key, f"cannot be read ({error.strerror or error})"))
+            except PictureError as error:
+                set_aside.append(SetAside(record.key, error.what))
+
+    return pictures(), set_aside
+
+
+def _seen_by(vae: Any, pictures: Iterable[Pixels], progress: Progress) -> tuple[Array, torch.Tensor]:
+    """Covariance of the waves of latents between pictures, and the first few pictures as the VAE takes them.
+
+    One pass (Welford 1962), so that any number of pictures needs the memory of one.
+    """
+    first: list[torch.Tensor] = []
+    mean, scatter, count = np.zeros(()), np.zeros(()), 0
+    for count, picture in enumerate(pictures, 1):
+        pixels = vaes.as_tensor(picture[None])
+        with torch.no_grad():
+            waves = _waves(vaes.encode(vae, pixels))[0].double().numpy()
+        step = waves - mean
+        mean = mean + step / count
+        scatter = scatter + np.outer(step, waves - mean)
+        first += [pixels] if count <= _LINEARISED else []
+        progress("latents", count, 0)
+    if count < FEWEST_PICTURES:
+        raise InputError(f"{count} pictures are too few", f"{FEWEST_PICTURES} are needed; more are better.")
+    return scatter / (count - 1), torch.cat(first)
 
 
 def _waves(latents: torch.Tensor) -> torch.Tensor:
@@ -103,7 +130,7 @@ def _waves(latents: torch.Tensor) -> torch.Tensor:
 def _derivative(vae: Any, pictures: torch.Tensor, progress: Progress) -> Array:
     """Mean derivative of the waves with respect to pixels, shape (d, 3 · side²)."""
     pixels = pictures.clone().requires_grad_()
-    waves = _waves(vae.encode(pixels).latent_dist.mode()).sum(dim=0)
+    waves = _waves(vaes.encode(vae, pixels)).sum(dim=0)
     rows = []
     for done, wave in enumerate(waves):
         progress("directions", done, len(waves))

@@ -2,171 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from protect.check.exposure import near_duplicates, residual_auc
-from protect.check.survival import Survival, Treatment, jpeg, resized, survival, vae_round_trip
-from protect.embed.verify import on_white
-from protect.embed.write import Progress
+from protect.check.result import Check
+from protect.check.survival import Treatment, treatments
+from protect.check.trial import FEWEST, Original, Trial
 from protect.errors import InputError
-from protect.formats import open_dataset
-from protect.keys.tree import decoy_ids, mark_id, prf_int, prf_rng
+from protect.formats.record import Record, SetAside, normalised
+from protect.keys.store import NO_STORE, Store
+from protect.keys.tree import KeyTree, prf_int
 from protect.marks import make_family
-from protect.marks.family import FamilyOptions, MarkFamily, Pixels
-from protect.pixels.images import obstacle, psnr, read_rgba
+from protect.marks.family import FamilyOptions
+from protect.pixels.picture import PictureError, obstacle, read_rgba
+from protect.progress import Progress, no_progress
 
-DECOYS = 9_999
-LOST = 1e-2
-"""A mark that ranks no better than this after a treatment is called lost in it."""
-KEPT = 20
-"""Pictures that are kept for looking at."""
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyCheck:
-    """What was measured for one family; pictures are RGB."""
-
-    family: str
-    tested: int
-    unfit: str
-    """Why no picture could be tested; empty if some were."""
-    survivals: tuple[Survival, ...] = ()
-    psnr: float = 0.0
-    """Median over carriers, in decibels."""
-    ssim: float = 0.0
-    """Median structural similarity to the originals."""
-    duplicates: float = 0.0
-    """Share of carriers with a near-duplicate among them; `duplicates_before` that of their originals."""
-    duplicates_before: float = 0.0
-    untouched_auc: float = 0.5
-    """Carriers against the rest as it is released: how well a residual classifier finds carriers."""
-    sham_auc: float = 0.5
-    """Carriers against shams that bear a mark of their own each: what the shared mark itself gives away."""
-    originals: tuple[Pixels, ...] = ()
-    marked: tuple[Pixels, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        """One plain sentence."""
-        if self.unfit:
-            return f"cannot be used: {self.unfit}"
-        lost = [s.treatment for s in self.survivals if s.rank_p > LOST]
-        if self.survivals[0].treatment in lost:
-            return "does not read back even from its own carriers: choose another family"
-        if any(treatment.startswith("VAE") for treatment in lost):
-            return "lost in the VAE: a latent model cannot learn it; choose another family"
-        seen = "plainly visible" if self.ssim < 0.8 else "visible" if self.psnr < 34 else "hardly visible"
-        kept = f"survives all treatments but {', '.join(lost)}" if lost else "survives all treatments"
-        return f"{kept}; {seen}" + (", carriers easily found by de-duplication" if self.found_by_dedup else "")
-
-    @property
-    def found_by_dedup(self) -> bool:
-        """Whether marking made near-duplicates of a tenth of the carriers or more."""
-        return self.duplicates - self.duplicates_before >= 0.1
+_LOOKED_THROUGH = 10
+"""Pictures that are looked through, at most, for each one wanted: some families suit few."""
+STAGE = "testing families on pictures"
 
 
 def check(
-    folder: Path,
+    records: Iterable[Record],
     families: Sequence[str],
-    family_options: dict[str, FamilyOptions],
+    family_options: Mapping[str, FamilyOptions],
     vae: Path,
     secret: bytes,
     *,
+    store: Store = NO_STORE,
     pictures: int = 40,
-    progress: Progress = lambda *_: None,
-) -> list[FamilyCheck]:
+    progress: Progress = no_progress,
+) -> Check:
     """Test families on a dataset's own pictures, in memory; nothing is written.
 
     Args:
-        folder: the dataset.
+        records: the dataset's samples; gone through once.
         families: their names.
         family_options: options by family.
         vae: diffusers pipeline (or VAE) folder for the round trip.
         secret: a throw-away secret: pictures and marks are drawn by it, and never used again.
+        store: holds the pools and bases that families need.
         pictures: most pictures to test each family on.
-        progress: told (stage, done, total).
+        progress: called with (stage, done, total), for every family and picture.
 
     Raises:
         InputError: on a bad dataset, family or VAE.
     """
-    if pictures < 5:
-        raise InputError(f"--pictures {pictures} is too few", "Allowed: 5 or more.")
-    samples = open_dataset(folder).listing.samples
-    order = sorted((s.key for s in samples), key=lambda key: (prf_int(secret, "check", key), key))
-    treatments = {
-        "none": lambda picture: picture,
-        "JPEG 75": jpeg(75),
-        "JPEG 50": jpeg(50),
-        "resize to half": resized(0.5),
-        "VAE round trip": vae_round_trip(vae),
-    }
-    laws = [make_family(name, family_options.get(name, {})) for name in families]
-    found = []
-    for done, family in enumerate(laws):
-        progress("checking families", done, len(families))
-        found.append(_check_family(folder, family, order, treatments, secret, pictures))
-    progress("checking families", len(families), len(families))
-    return found
-
-
-def _check_family(
-    folder: Path,
-    family: MarkFamily,
-    order: Sequence[str],
-    treatments: dict[str, Treatment],
-    secret: bytes,
-    pictures: int,
-) -> FamilyCheck:
-    keys, reason = [], "the dataset has no pictures"
-    for key in order:
-        found = obstacle(folder / key, family.min_side)
-        if found is None:
-            keys.append(key)
-        else:
-            reason = found
-        if len(keys) == pictures:
+    if pictures < FEWEST:
+        raise InputError(f"--pictures {pictures} is too few", f"Allowed: {FEWEST} or more.")
+    laws = [make_family(name, family_options.get(name, {}), store) for name in families]
+    known, key = treatments(vae), KeyTree(secret).slot(0)
+    trials = [Trial(law, key, known, pictures) for law in laws]
+    set_aside: list[SetAside] = []
+    drawn = _drawn(records, secret, _LOOKED_THROUGH * pictures)
+    total = min(pictures, len(drawn)) * len(trials)
+    progress(STAGE, 0, total)
+    for original in _originals(drawn, known, set_aside):
+        for trial in trials:
+            if not trial.finished:
+                trial.add(original)
+                progress(STAGE, sum(t.tested for t in trials), total)
+        if all(trial.finished for trial in trials):
             break
-    if len(keys) < 5:
-        return FamilyCheck(family.name, len(keys), f"{reason} (and so on: {len(keys)} pictures fit, 5 are needed)")
-    marks = np.concatenate(
-        [
-            np.array([mark_id(secret, "", "check", 0)], dtype=np.uint64),
-            decoy_ids(secret, "", "check", 0, DECOYS),
-        ]
-    )
-    sources = [read_rgba(folder / key) for key in keys]
-    originals = [on_white(p) for p in sources]
-    planted, shams = (
-        [
-            on_white(family.plant(p, int(mark), prf_rng(secret, "placement", key)))
-            for p, key, mark in zip(sources, keys, chosen, strict=True)
-        ]
-        for chosen in (np.repeat(marks[:1], len(keys)), marks[1 : len(keys) + 1])
-    )
-    return FamilyCheck(
-        family.name,
-        len(keys),
-        "",
-        tuple(survival(family, name, treat, planted, originals, marks) for name, treat in treatments.items()),
-        float(np.median([min(psnr(a, b), 99.0) for a, b in zip(originals, planted, strict=True)])),
-        float(np.median([ssim(a, b) for a, b in zip(originals, planted, strict=True)])),
-        near_duplicates(planted),
-        near_duplicates(originals),
-        residual_auc(planted, shams if family.shams else originals),
-        residual_auc(planted, shams),
-        tuple(originals[:KEPT]),
-        tuple(planted[:KEPT]),
-    )
+    progress(STAGE, total, total)
+    return Check(tuple(trial.result() for trial in trials), tuple(set_aside))
 
 
-def ssim(a: Pixels, b: Pixels) -> float:
-    """Structural similarity (kornia, window 11)."""
-    import torch
-    from kornia.metrics import ssim as similarity
+def _drawn(records: Iterable[Record], secret: bytes, count: int) -> list[Record]:
+    """The samples that a throw-away secret draws, in its order."""
 
-    x, y = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (a, b))
-    return float(similarity(x, y, 11).mean())
+    def rank(record: Record) -> tuple[int, str]:
+        return prf_int(secret, "check", normalised(record.key)), record.key
+
+    return heapq.nsmallest(count, records, key=rank)
+
+
+def _originals(
+    records: Iterable[Record], known: Mapping[str, Treatment], set_aside: list[SetAside]
+) -> Iterator[Original]:
+    """The pictures that can be read and written back; the others are set aside."""
+    for record in records:
+        try:
+            data = record.read()
+            reason = obstacle(data)
+            picture = None if reason else read_rgba(data)
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror or error})"
+        except PictureError as error:
+            reason = error.what
+        if reason:
+            set_aside.append(SetAside(record.key, reason))
+        elif picture is not None:
+            yield Original(normalised(record.key), picture, known)

@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from protect.embed.verify import seen
+from protect.embed.score import scored_view
 from protect.keys.tree import Ids
-from protect.marks.family import MarkFamily, Pixels
+from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.sign_vectors import SCORE_DECIMALS
 
 Treatment = Callable[[Pixels], Pixels]
 """From an RGB picture (H, W, 3) to one of the same size."""
+UNTREATED = "none"
+_TRAINED_AT = 256
+"""Shorter side, in pixels, to which pictures are scaled for a VAE unless it was made for larger ones: trainers do so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,24 @@ class Survival:
     best_decoy: float
     rank_p: float
     """(1 + decoys that score as high) / (decoys + 1): exact for this mark and these pictures."""
+
+
+def treatments(vae: Path) -> dict[str, Treatment]:
+    """All treatments by name, the first of which changes nothing.
+
+    Args:
+        vae: a diffusers pipeline, or its `vae` folder.
+
+    Raises:
+        InputError: if there is no VAE.
+    """
+    return {
+        UNTREATED: lambda picture: picture,
+        "JPEG 75": jpeg(75),
+        "JPEG 50": jpeg(50),
+        "resize to half": resized(0.5),
+        "VAE round trip": vae_round_trip(vae),
+    }
 
 
 def jpeg(quality: int) -> Treatment:
@@ -54,7 +76,7 @@ def resized(factor: float) -> Treatment:
 
 
 def vae_round_trip(folder: Path) -> Treatment:
-    """Encode to latents and back with a diffusers VAE.
+    """Encode to latents and back with a diffusers VAE; larger pictures are scaled down for it, and back.
 
     Args:
         folder: a diffusers pipeline, or its `vae` folder.
@@ -62,25 +84,54 @@ def vae_round_trip(folder: Path) -> Treatment:
     Raises:
         InputError: if there is no VAE.
     """
-    import torch
-
-    from protect.vae import down_factor, load_vae
+    from protect.vae import down_factor, load_vae, own_side, round_trip
 
     vae = load_vae(folder)
-    factor = down_factor(vae)
+    factor, largest = down_factor(vae), max(_TRAINED_AT, own_side(vae))
 
     def treat(picture: Pixels) -> Pixels:
         height, width = picture.shape[:2]
-        fitted = Image.fromarray(picture).resize(
-            (max(factor, round(width / factor) * factor), max(factor, round(height / factor) * factor))
-        )
-        pixels = torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-        with torch.no_grad():
-            decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample[0]
-        back = ((decoded.permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).round().numpy().astype(np.uint8)
-        return np.asarray(Image.fromarray(back).resize((width, height)))
+        scale = min(1.0, largest / min(height, width))
+        size = [max(1, round(scale * side / factor)) * factor for side in (width, height)]
+        fitted = np.asarray(Image.fromarray(picture).resize((size[0], size[1])))
+        return np.asarray(Image.fromarray(round_trip(vae, fitted[None])[0]).resize((width, height)))
 
     return treat
+
+
+class Scores:
+    """Scores of many marks on carriers that come one by one, the planted mark first among the marks.
+
+    Paired families compare with the treated originals: the best case, in which a model repeats its carriers.
+    """
+
+    def __init__(self, family: MarkFamily, marks: Ids) -> None:
+        self._family, self._marks = family, marks
+        self._outputs: list[Pixels] = []
+        self._untriggered: list[Pixels] = []
+        self._total = np.zeros(len(marks))
+        self._count = 0
+
+    def add(self, carrier: Pixels, original: Pixels) -> None:
+        """Take in one carrier and its original, treated alike; RGB, shape (H, W, 3)."""
+        self._outputs.append(scored_view(self._family, carrier))
+        if self._family.paired:
+            self._untriggered.append(scored_view(self._family, original))
+        if self._family.carrier_side is None:  # pictures of their own sizes neither fit together nor into memory
+            self._total += self._score()
+            self._count += 1
+            self._outputs.clear()
+            self._untriggered.clear()
+
+    def survival(self, treatment: str) -> Survival:
+        """How the planted mark stands among the others."""
+        scores = np.round(self._total / self._count, SCORE_DECIMALS) if self._count else self._score()
+        p = (1 + np.count_nonzero(scores[1:] >= scores[0])) / len(scores)
+        return Survival(treatment, float(scores[0]), float(scores[1:].max()), float(p))
+
+    def _score(self) -> Array:
+        untriggered = np.concatenate(self._untriggered) if self._family.paired else None
+        return self._family.score(np.concatenate(self._outputs), untriggered, self._marks)
 
 
 def survival(
@@ -91,14 +142,8 @@ def survival(
     originals: Sequence[Pixels],
     marks: Ids,
 ) -> Survival:
-    """Rank the planted mark (the first id) on treated carriers.
-
-    Paired families compare with the treated originals: the best case, in which a model repeats its carriers.
-    """
-    total = np.zeros(len(marks))
+    """Rank the planted mark, the first of `marks`, on treated carriers; pictures are RGB."""
+    scores = Scores(family, marks)
     for carrier, original in zip(marked, originals, strict=True):
-        outputs, twins = (seen(family, treat(picture)) for picture in (carrier, original))
-        total += family.score(outputs, twins if family.paired else None, marks)
-    scores = np.round(total / len(marked), 9)
-    p = (1 + np.count_nonzero(scores[1:] >= scores[0])) / len(scores)
-    return Survival(treatment, float(scores[0]), float(scores[1:].max()), float(p))
+        scores.add(treat(carrier), treat(original))
+    return scores.survival(treatment)

@@ -30,7 +30,7 @@ _BLUR = 1.0
 """Of the pictures before gradients are taken, in 64ths of a side."""
 _CLEAR = 2.0
 """Standing from which a warp reads clearly. 32 signs cannot give more than 5.7; photographs lie between 2.1 and 4."""
-_NOISE = 2 / 255
+_NOISE = 5 / 255
 """What rounding and compression leave of plain ground, at 64 pixels a side."""
 _SIDE = 64
 _PADDING = 12
@@ -92,28 +92,33 @@ class Warp(MarkFamily):
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Resample the picture along the field; transparency moves along."""
-        marked = picture.copy()
-        cover = None
-        if picture[..., 3].min() < 255:
-            cover = np.clip(self._moved(picture[..., 3].astype(np.float32), mark), 0, 255)
-            marked[..., 3] = np.rint(cover)
+        marked, alpha = picture.copy(), picture[..., 3]
+        if alpha.min() == 255:
+            for channel in range(3):
+                moved = self._moved(picture[..., channel], None, mark)
+                marked[..., channel] = np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
+            return marked
+        cover = self._moved(alpha, None, mark)
+        marked[..., 3] = np.clip(np.rint(cover), 0, 255)
         for channel in range(3):
-            plane = picture[..., channel].astype(np.float32)
-            if cover is None:
-                moved = self._moved(plane, mark)
-            else:
-                plane *= picture[..., 3]  # premultiplied, so colours hidden under transparency do not bleed in
-                moved = self._moved(plane, mark)
-                moved /= np.maximum(cover, 0.5)
-                np.copyto(moved, picture[..., channel], where=cover <= 0.5)
+            moved = self._moved(picture[..., channel], alpha, mark)
+            moved /= np.maximum(cover, 0.5)
+            np.copyto(moved, picture[..., channel], where=cover <= 0.5)
             marked[..., channel] = np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         return marked
 
-    def _moved(self, plane: Plane, mark: int) -> Plane:
-        """A channel resampled along the field by cubic splines."""
-        spline = ndimage.spline_filter(np.pad(plane, _PADDING, mode="edge"), order=3, output=np.float32)
-        moved = np.empty_like(plane)
-        for rows, places in self.places(mark, *plane.shape):
+    def _moved(self, channel: Pixels, weight: Pixels | None, mark: int) -> Plane:
+        """A channel (H, W) resampled along the field by cubic splines, as floats.
+
+        Times a weight, if there is one: colours hidden under transparency then do not bleed in.
+        """
+        spline = np.pad(channel, _PADDING, mode="edge").astype(np.float32)
+        if weight is not None:
+            spline *= np.pad(weight, _PADDING, mode="edge")
+        for axis in (0, 1):
+            ndimage.spline_filter1d(spline, order=3, axis=axis, output=spline)
+        moved = np.empty(channel.shape, dtype=np.float32)
+        for rows, places in self.places(mark, *channel.shape):
             ndimage.map_coordinates(spline, places + _PADDING, moved[rows], order=3, mode="nearest", prefilter=False)
         return moved
 
