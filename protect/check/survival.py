@@ -19,7 +19,7 @@ Treatment = Callable[[Pixels], Pixels]
 """From an RGB picture (H, W, 3) to one of the same size."""
 UNTREATED = "none"
 _TRAINED_AT = 256
-"""Shorter side, in pixels, to which pictures are scaled for a VAE unless it was made for larger ones: trainers do so."""
+"""Shorter side, in pixels, to which pictures are scaled for a VAE, as trainers do, unless it was made for larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
