@@ -19,7 +19,7 @@ Treatment = Callable[[Pixels], Pixels]
 """From an RGB picture (H, W, 3) to one of the same size."""
 UNTREATED = "none"
 _TRAINED_AT = 256
-"""Shorter side, in pixels, to which pictures are scaled for a VAE, as trainers do, unless it was made for larger ones."""
+"""Shorter side, in pixels, to which pictures are scaled for a VAE that was not made for larger ones, as trainers do."""
 
 
 @dataclass(frozen=True, slots=True)
