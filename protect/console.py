@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,10 @@ NOT_ENOUGH = INCONCLUSIVE
 
 _FIRST_SAID = 1_000
 """Things done before a stage of unknown length is mentioned in a log."""
+
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for tab and newline, and those that change the direction of writing."""
 
 
 class Reporter:
@@ -87,9 +92,12 @@ def answer(text: str, data: Any, as_json: bool, output: Path | None = None) -> N
 
 
 def _say(stream: TextIO, text: str) -> None:
-    """Print a line; a reader who has gone away must end neither the work nor its exit code."""
+    """Print text; a reader who has gone away must end neither the work nor its exit code.
+
+    Characters that steer a terminal are shown, not obeyed: captions come from strangers.
+    """
     try:
-        print(text, file=stream, flush=True)
+        print(_STEERING.sub(lambda found: ascii(found[0])[1:-1], text), file=stream, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -127,7 +135,7 @@ def run_app(app: typer.Typer, name: str) -> None:
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(_refuse(f"{place}{error.strerror or error}\nCheck the path, its permissions and the disk."))
     if code == STOPPED:  # some versions of Typer turn Ctrl-C into this code themselves
-        _say(sys.stderr, "stopped; what was finished is kept, and the same command goes on from there")
+        _say(sys.stderr, "stopped; a command that writes a copy or a folder goes on from there if it is repeated")
     sys.exit(code or DONE)
 
 

@@ -56,6 +56,9 @@ def test_embed_verify_show_diff_and_ls(run: Run, tmp_path: Path) -> None:
     assert code == 0 and "12 of 12" in out and "(spring)" in out
     code, out, _ = run("protect", "show", "d-protected", "--original", "d", "--report", "carriers.html")
     assert code == 0 and out.count("slot 1") == 12 and (tmp_path / "carriers.html").is_file()
+    assert run("protect", "show", "d-protected")[0] == 0 and list((tmp_path / "home" / "pages").glob("*.html"))
+    code, _, err = run("protect", "show", "d-protected", "--report", "d-protected/page.html")
+    assert code == 2 and "would lie in the dataset" in err
     code, out, _ = run("protect", "diff", "d", "d-protected", "--json")
     assert code == 0 and len(json.loads(out)["changes"]) == 12
     code, out, _ = run("protect", "ls", "--json")
@@ -119,7 +122,33 @@ def test_columns_and_globs_reach_the_dataset(run: Run, tmp_path: Path) -> None:
     code, _, err = run("protect", "embed", "d", "--caption-column", "words", "--dry-run")
     assert code == 2 and "words" in err and "text" in err, "the columns that there are must be listed"
     code, out, _ = run("protect", "embed", "d", *QUICK, "--only", "picture 0[0-2]*", "--exclude", "*5.png", "--dry-run")
-    assert code == 0 and "60 samples in, as many out; 27 may be changed" in out
+    assert code == 0 and "60 samples in, as many out; 27 of them may be changed" in out
+    for misspelt in (("--exclude", "nomatch*"), ("--only", "zzz*"), ("--split", "foo"), ("--split", "test")):
+        code, _, err = run("protect", "embed", "d", *QUICK, *misspelt, "--dry-run")
+        assert code == 2 and " ".join(misspelt) in err and len(err[err.index("error") :].strip().splitlines()) == 2
+
+
+def test_the_reason_is_told_where_no_sample_can_take_part(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cut.tar").write_bytes((ROOT / "protect" / "assets" / "sample.tar").read_bytes()[:100_000])
+    code, _, err = run("protect", "embed", "cut.tar", *QUICK)
+    assert code == 2 and "set aside" in err and "cut" in err.splitlines()[-2]
+    make_folder(tmp_path / "d" / "test", 30)
+    code, _, err = run("protect", "embed", "d", *QUICK)
+    assert code == 2 and "none of the 30 samples may be changed: their splits are test (30)" in err
+
+
+def test_captions_cannot_steer_the_terminal(run: Run, tmp_path: Path) -> None:
+    recaption(make_folder(tmp_path / "d", 60), [f"a \x1b[31mred\u202e kite {i}" for i in range(60)])
+    out = run("protect", "embed", "d", *QUICK, "--alignment", "twa", "--dry-run")[1]
+    assert "\x1b" not in out and "\u202e" not in out and r"\x1b[31mred" in out
+
+
+def test_a_keyring_that_others_can_write_to_is_refused(run: Run, tmp_path: Path) -> None:
+    make_folder(tmp_path / "d", 60)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o777)
+    code, _, err = run("protect", "embed", "d", *QUICK, "--anyway")
+    assert code == 2 and "others can write to the keyring" in err
 
 
 def test_detect_says_what_it_would_ask(run: Run, tmp_path: Path) -> None:

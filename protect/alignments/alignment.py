@@ -201,7 +201,9 @@ def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()
         raise InputError(
             f"--rate {request.rate:g} gives {carriers} carrier(s) among {request.count} samples, "
             f"fewer than {slots} slot(s)",
-            f"Use --rate {smallest:g} or more" + (", or fewer --slots." if slots > 1 else "."),
+            f"Use --rate {smallest:g}"
+            + (" or more" if smallest < 1 else "")
+            + (", or fewer --slots." if slots > 1 else "."),
         )
     return slots
 

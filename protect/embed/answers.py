@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from protect.alignments.window import window_warning
@@ -24,15 +25,16 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
     counts = done.selection.survey
     lines = [
         f"{'would write' if dry_run else 'done:'} {done.output}",
-        f"  {counts.samples} samples in, as many out; {counts.changeable} may be changed; "
-        f"{done.set_aside_count} set aside",
-        f"  {done.carriers} carriers in {plan.slots} slot(s), family {plan.family}; {done.copied_bytes / 1e6:,.1f} MB",
+        f"  {counts.samples} samples in, as many out; {counts.changeable} of them may be changed; besides, "
+        f"{counts.set_aside} could not be read as samples",
+        f"  {done.carriers} carriers in {plan.slots} slot(s), family {plan.family}; {len(done.selection.drawn.passed)} "
+        f"candidates cannot carry its marks; {done.copied_bytes / 1e6:,.1f} MB",
         *_before_and_after(done),
         f"  {done.forecast.sentence()}",
         *_window(done),
     ]
     lines += _cost(done) if dry_run else _next_steps(done, keyring)
-    lines += _listed("set aside", [f"{s.key}: {s.reason}" for s in done.set_aside], done.set_aside_count)
+    lines += _reasons(done)
     return "\n".join(lines + _left_out(done.left_out))
 
 
@@ -63,7 +65,8 @@ def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
     return [
         f"  every carrier was read back: bytes and captions are right (lowest PSNR {worst:.1f} dB)",
         f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
-        f"  look at the carriers: protect show {done.output} --original {done.selection.dataset.root}",
+        "  look at the carriers: "
+        + shlex.join(["protect", "show", str(done.output), "--original", str(done.selection.dataset.root)]),
         f"  before you release the copy, publish {done.commitment_file.name} where others can date it (your website, a",
         "  public repository, a timestamp service); docs/commitment.md says against which models a proof then counts",
         *_shared_level(done.release, keyring),
@@ -80,6 +83,20 @@ def _shared_level(release: Release, keyring: Keyring) -> list[str]:
         f"  the keyring holds {held} releases: tested together, this one could not reach the evidence it needs;",
         "  retire those you will not publish: protect retire RELEASE",
     ]
+
+
+def _reasons(done: Embedding) -> list[str]:
+    """Why samples were set aside, the commonest reason first."""
+    keys: dict[str, list[str]] = {}
+    for aside in done.set_aside:
+        keys.setdefault(aside.reason, []).append(aside.key)
+    ranked = sorted(keys.items(), key=lambda row: -len(row[1]))
+    rows = [
+        f"{found[0]}: {reason}" if len(found) == 1 else f"{len(found)} samples, such as {found[0]}: {reason}"
+        for reason, found in ranked
+    ]
+    more = done.set_aside_count - len(done.set_aside)
+    return [*_listed("set aside", rows, len(rows)), *([f"  … and {more} more set aside"] if more > 0 else [])]
 
 
 def _left_out(files: tuple[LeftOut, ...]) -> list[str]:

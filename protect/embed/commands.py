@@ -187,7 +187,9 @@ def show_command(
     copy: Copy,
     original: Annotated[Path | None, typer.Option(help="The dataset before, to show both side by side.")] = None,
     release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
-    report: Annotated[Path, typer.Option(help="Page with the carriers. It is secret.")] = Path("carriers.html"),
+    report: Annotated[
+        Path | None, typer.Option(help="Page with the carriers. It is secret. [pages/<release>.html in the keyring]")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="Most carriers on the page.")] = 40,
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
@@ -199,17 +201,18 @@ def show_command(
     """
     from protect.embed.show import carriers_shown, write_page
 
-    console.check_target("--report", report)
     said = reading(caption_column, leave_captions, None, None, ["all"])
     keyring, opened = Keyring.default(), open_dataset(copy, said)
-    record = release_of(opened, keyring, release)
+    bound = bind(release_of(opened, keyring, release), keyring.store)
+    record, page = bound.release, report or keyring.folder("pages") / f"{bound.release.id}.html"
+    console.check_target("--report", page)
+    if any(page.resolve().is_relative_to(place.resolve()) for place in (copy, original) if place):
+        raise InputError(f"the page {page} would lie in the dataset, and it is secret", "Give another --report.")
     with console.progress() as progress:
-        shown = carriers_shown(record, opened, open_dataset(original, said) if original else None, count, progress)
-    write_page(report, record, shown)
+        shown = carriers_shown(bound, opened, open_dataset(original, said) if original else None, count, progress)
+    write_page(page, record, shown)
     lines = [f"{c.key}  slot {c.slot + 1}  {c.psnr:.1f} dB  {next(iter(c.captions.values()))}" for c in record.carriers]
-    text = "\n".join(
-        [f"release {record.id} ({record.name})", *lines, f"page: {report} (secret: it names the carriers)"]
-    )
+    text = "\n".join([f"release {record.id} ({record.name})", *lines, f"page: {page} (secret: it names the carriers)"])
     console.answer(text, {"release": record.id, "carriers": [asdict(c) for c in record.carriers]}, as_json)
     return console.DONE
 

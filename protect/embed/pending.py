@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.files import PARTIAL, pretty_json, write_atomic
+from protect.files import PARTIAL, pretty_json, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
 from protect.release.record import Carrier, Release, from_json, known_fields, to_json
@@ -93,7 +93,8 @@ class Pending:
 
     def save(self, release: Release) -> None:
         """Remember the release before its first byte is written."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.folder.parent)
+        private_folder(self.folder)
         write_atomic(self.record, to_json(release), mode=0o600)
 
     def mark_done(self, shard: str, done: ShardDone) -> None:

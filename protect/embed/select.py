@@ -73,6 +73,7 @@ def select(
     )
     _check_kind(dataset, family, alignment)
     found = known or survey(dataset, progress)
+    _check_survey(found, dataset)
     drawn = alignment.draw(
         Request(
             records=lambda: (r for r in dataset.records() if may_change(r, dataset.options)),
@@ -88,6 +89,32 @@ def select(
     decoys = options.decoys if drawn.decoys is None else drawn.decoys
     _check_reachable(options, family, alignment, decoys, len(drawn.slots))
     return Selection(dataset, found, drawn, decoys)
+
+
+def _check_survey(found: Survey, dataset: Dataset) -> None:
+    """Say what is wrong if no sample may be changed, or an option fits none."""
+    left_alone = {f"--leave-captions {name}" for name in dataset.options.leave_captions}
+    if unused := [option for option in found.unused if option not in left_alone or found.samples]:
+        if all(option in left_alone for option in unused):
+            return  # fields that are left alone need not be captions: they may stand in the picture files
+        raise InputError(
+            f"no sample of {dataset.root} fits {' or '.join(unused)}",
+            f"Keys look like {next((r.key for r in dataset.records()), 'nothing')!r}; splits are "
+            f"{', '.join(found.splits) or 'none'}. Mend the option; a folder is written as 'folder/*'.",
+        )
+    if not found.samples and found.first_set_aside:
+        first = found.first_set_aside[0]
+        raise InputError(
+            f"no sample of {dataset.root} can take part ({found.set_aside} set aside); {first.key}: {first.reason}",
+            "Mend the dataset.",
+        )
+    if found.samples and not found.changeable:
+        splits = ", ".join(f"{name} ({count})" for name, count in found.splits.items())
+        raise InputError(
+            f"none of the {found.samples} samples may be changed: their splits are {splits}, and --split, --only and "
+            "--exclude leave none",
+            "Give --split all, or mend the options.",
+        )
 
 
 def _check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> None:

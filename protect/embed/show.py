@@ -19,6 +19,7 @@ from protect.pages import render_page
 from protect.pixels.measure import on_white
 from protect.pixels.picture import PictureError, read_rgba
 from protect.progress import Progress, no_progress
+from protect.release.bound import BoundRelease
 from protect.release.record import Carrier, Release
 
 SIDE = 640
@@ -39,24 +40,27 @@ class Shown:
 
 
 def carriers_shown(
-    release: Release, copy: Dataset, original: Dataset | None, count: int, progress: Progress = no_progress
+    bound: BoundRelease, copy: Dataset, original: Dataset | None, count: int, progress: Progress = no_progress
 ) -> list[Shown]:
     """The first carriers of each slot, turn by turn.
 
     Args:
-        release: the secret record.
+        bound: the release.
         copy: its protected copy.
         original: the dataset before.
         count: most carriers.
         progress: told (stage, done, total).
 
     Raises:
-        InputError: if the copy holds none of them.
+        InputError: if the copy holds none of them, or the original is another dataset.
     """
+    release = bound.release
     after = carrier_records(release, copy)
     if not after:
         raise InputError(f"{copy.root} holds no carrier of release {release.id}", "Give its protected copy.")
     before = carrier_records(release, original) if original else {}
+    if original and not any(_is_original(bound, carrier, before) for carrier in release.carriers):
+        raise InputError(f"{original.root} is not the dataset of release {release.id}", "Give the unmarked original.")
     chosen = _turn_by_turn(release.carriers)[:count]
     shown = []
     for done, carrier in enumerate(chosen, 1):
@@ -64,6 +68,15 @@ def carriers_shown(
         shown.append(_shown(carrier, before.get(key), after.get(key)))
         progress("pictures", done, len(chosen))
     return shown
+
+
+def _is_original(bound: BoundRelease, carrier: Carrier, before: Mapping[str, Record]) -> bool:
+    """Whether a carrier's captions follow from those of the dataset."""
+    record = before.get(normalised(carrier.key))
+    if record is None:
+        return False
+    trigger, left = bound.slots[carrier.slot].trigger, bound.release.plan.leave_captions
+    return bound.alignment.align_all(record.captions, trigger, left) == dict(carrier.captions)
 
 
 def _turn_by_turn(carriers: Sequence[Carrier]) -> list[Carrier]:

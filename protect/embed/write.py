@@ -125,9 +125,12 @@ def _committed(keyring: Keyring, commitment: str | None, coin: str | None, *, re
         if coin is not None:
             raise InputError("--coin without --commitment", "Say which commitment named the coin: --commitment ID.")
         return None
+    used = [r for r in keyring.survey()[0] if r.id.startswith(commitment) or r.name == commitment]
+    if used and not resumed:
+        raise InputError(
+            f"commitment {used[0].id} has a copy already ({used[0].name})", "Make a commitment of its own for another."
+        )
     release = keyring.waiting(commitment)
-    if keyring.has_copy(release) and not resumed:
-        raise InputError(f"commitment {release.id} has a copy already", "Make a commitment of its own for another.")
     if release.coin_named and not (coin or "").strip():
         named = release.coin_named
         raise InputError(

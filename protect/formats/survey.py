@@ -14,7 +14,7 @@ import numpy as np
 from protect.errors import InputError
 from protect.formats.dataset_format import Dataset, ReadOptions
 from protect.formats.digest import DatasetDigest
-from protect.formats.record import Record, SetAside, normalised
+from protect.formats.record import TRAIN, Record, SetAside, normalised
 from protect.formats.splits import canonical
 from protect.progress import Progress, no_progress
 
@@ -40,6 +40,8 @@ class Survey:
     """See `DatasetDigest`."""
     longest_caption: str
     """The one with the most characters."""
+    unused: tuple[str, ...] = ()
+    """Options of the owner that fit no sample, as they were given: a misspelt one must not pass for obeyed."""
 
 
 def may_change(record: Record, options: ReadOptions) -> bool:
@@ -70,12 +72,14 @@ def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
     hashes, digest, aside = array("Q"), DatasetDigest(), list[SetAside]()
     changeable = set_aside = 0
     longest = ""
+    unused = _said(dataset.options)
     for done, found in enumerate(dataset.scan(), 1):
         if isinstance(found, Record):
             splits[found.split] += 1
             changeable += may_change(found, dataset.options)
             digest.add(found)
             hashes.append(_hash(found.key))
+            unused -= {said for said in unused if _fits(said, found)}
             longest = max(longest, *found.captions.values(), key=len)
         else:
             set_aside += 1
@@ -83,7 +87,24 @@ def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
         if done % _STEP == 0:
             progress("reading captions", done, 0)
     _refuse_doubles(dataset, hashes)
-    return Survey(len(hashes), dict(splits), changeable, set_aside, tuple(aside), digest.hexdigest(), longest)
+    left = tuple(f"{option} {value}" for option, value in sorted(unused))
+    return Survey(len(hashes), dict(splits), changeable, set_aside, tuple(aside), digest.hexdigest(), longest, left)
+
+
+def _said(options: ReadOptions) -> set[tuple[str, str]]:
+    """Options and values that must fit some sample."""
+    said = {"--only": options.only, "--exclude": options.exclude, "--leave-captions": options.leave_captions}
+    splits = {("--split", split) for split in options.splits if split != "all" and options.splits != (TRAIN,)}
+    return {(option, value) for option, values in said.items() for value in values} | splits
+
+
+def _fits(said: tuple[str, str], record: Record) -> bool:
+    option, value = said
+    if option == "--split":
+        return record.split == canonical(value)
+    if option == "--leave-captions":
+        return value in record.captions
+    return fnmatchcase(normalised(record.key), normalised(value))
 
 
 def _hash(key: str) -> int:

@@ -36,10 +36,11 @@ class Keyring:
         """A subfolder readable by its owner only, made if need be.
 
         Raises:
-            ReleaseError: if it cannot be made.
+            ReleaseError: if it cannot be made, or others can write to the keyring.
         """
         try:
-            private_folder(self.home)
+            if private_folder(self.home).stat().st_mode & 0o022:
+                raise ReleaseError(f"others can write to the keyring {self.home}", f"chmod 700 '{self.home}'")
             return private_folder(self.home / name)
         except InputError as error:
             raise ReleaseError(error.what, "Set TRACEMARK_HOME to a writable folder.") from None

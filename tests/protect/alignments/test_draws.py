@@ -148,7 +148,7 @@ def test_an_empty_dataset_and_a_small_rate_are_refused() -> None:
 
 def test_a_release_gets_the_alignment_that_it_was_committed_to(monkeypatch: pytest.MonkeyPatch) -> None:
     def plan(alignment: str) -> Plan:
-        return Plan("template", {}, 3, alignment, 0.1, 2, "", 100, 99, 0.05, 4, 20, 3.0)
+        return Plan("template", {}, 3, alignment, 0.1, 2, "", 100, None, (), 99, 0.05, 4, 20, 3.0)
 
     assert committed_alignment(plan("twa")).name == "twa"
     monkeypatch.setattr(type(make_alignment("twa")), "version", 2)

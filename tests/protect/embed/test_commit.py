@@ -129,7 +129,7 @@ def test_a_commitment_takes_one_coin_and_makes_one_copy(tmp_path: Path, keyring:
             embed(source, tmp_path / output, options, keyring, commitment=waiting.id, coin=B, anyway=True)
     done = embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=A.upper(), anyway=True)
     assert done.release.coin == A and keyring.commitments() == ([], [])
-    with pytest.raises(ReleaseError, match="no commitment called"):
+    with pytest.raises(InputError, match="has a copy already"):
         embed(source, tmp_path / "again", options, keyring, commitment=waiting.id, coin=A, anyway=True)
 
 

@@ -18,7 +18,7 @@ from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.release.plan import Options
-from tests.support.datasets import make_folder
+from tests.support.datasets import make_folder, recaption, varied_captions
 
 QUICK = Options(rate=0.2, decoys=99, alpha=0.05, alignment="twa")
 
@@ -111,7 +111,7 @@ def test_the_page_of_carriers_is_secret_and_shows_before_and_after(tmp_path: Pat
     source = make_folder(tmp_path / "d", 60)
     options = replace(QUICK, rate=0.5, slots=3)
     done = embed(source, tmp_path / "out", options, keyring, anyway=True)
-    shown = carriers_shown(done.release, open_dataset(tmp_path / "out"), open_dataset(source), 7)
+    shown = carriers_shown(done.bound, open_dataset(tmp_path / "out"), open_dataset(source), 7)
     assert [s.slot for s in shown] == [1, 2, 3, 1, 2, 3, 1]
     assert all(s.before.startswith("data:image/jpeg") and s.after != s.before for s in shown)
     page = tmp_path / "page.html"
@@ -120,4 +120,7 @@ def test_the_page_of_carriers_is_secret_and_shows_before_and_after(tmp_path: Pat
     assert page.stat().st_mode & 0o777 == 0o600
     assert html.count("<img") == 14 and "盒子" in html and "the page shows 7 of them" in html.lower()
     with pytest.raises(InputError, match="holds no carrier"):
-        carriers_shown(done.release, open_dataset(make_folder(tmp_path / "else", 3, "sidecar", ".bmp")), None, 7)
+        carriers_shown(done.bound, open_dataset(make_folder(tmp_path / "else", 3, "sidecar", ".bmp")), None, 7)
+    other = recaption(make_folder(tmp_path / "same names", 60), varied_captions(60))
+    with pytest.raises(InputError, match="is not the dataset of release"):
+        carriers_shown(done.bound, open_dataset(tmp_path / "out"), open_dataset(other), 7)
