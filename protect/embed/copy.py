@@ -40,7 +40,7 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
     _check_planted(release, len(carriers), failed)
     bound = replace(done.bound, release=release)
     written = open_dataset(pending.content(job.dataset.root), job.dataset.options)
-    found = verify(bound, written, job.budget, job.progress)
+    found = verify(bound, written, job.budget, job.progress, rescore=False)  # they were scored as they were written
     if found.findings:
         pending.begin_again()
     _check_written(found)

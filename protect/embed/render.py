@@ -81,7 +81,8 @@ class Planting:
             return None
         with self.budget.hold(pixel_count(data) * family.bytes_per_pixel):
             try:
-                if obstacle(data) or family.obstacle(picture := read_rgba(data)):
+                picture = read_rgba(data)
+                if obstacle(data, decoded=True) or family.obstacle(picture):
                     return None
             except PictureError:
                 return None

@@ -164,7 +164,8 @@ def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, b
     try:
         data = record.read()
         with budget.hold(pixel_count(data) * family.bytes_per_pixel):
-            reason = obstacle(data) or family.obstacle(read_rgba(data))
+            picture = read_rgba(data)
+            reason = obstacle(data, decoded=True) or family.obstacle(picture)
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     except PictureError as error:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.files import PARTIAL, copy_file, copy_mode_and_times
+from protect.files import PARTIAL, copy_mode_and_times
 
 _PIECE = 1 << 20
 
@@ -69,19 +69,25 @@ def place_copy(target: Path, name: str, source: Path | str, *, link: bool) -> No
     One that is there already is replaced, even with the same size and time: it may be one that changed in an earlier
     run, and changed files keep their times.
     """
-    if link:
-        there = target / name
-        if not there.is_file() or not there.samefile(source):
-            with placed(target, name) as unfinished:
-                copy_file(Path(source).resolve(), unfinished, link=True)  # a link to a link would lead elsewhere
-        return
     partial, final = _paths(target, name)
+    if link and _linked(os.path.realpath(source), final):  # a link to a link would lead elsewhere
+        return
     try:
         _copy(source, partial)
         os.replace(partial, final)  # noqa: PTH105
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def _linked(source: str, target: str) -> bool:
+    """Make a hard link; whether the file system allows it. A link is there whole or not at all."""
+    try:
+        Path(target).unlink(missing_ok=True)
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
 
 
 def _copy(source: Path | str, target: str) -> None:

@@ -34,15 +34,19 @@ def read_rgba(data: bytes) -> Pixels:
     return np.ascontiguousarray(upright(pixels, orientation))
 
 
-def obstacle(data: bytes) -> str | None:
-    """Why a file cannot be written back with other pixels, or None. Decodes the whole picture.
+def obstacle(data: bytes, *, decoded: bool = False) -> str | None:
+    """Why a file cannot be written back with other pixels, or None.
 
     Depends on the file alone, never on a mark.
+
+    Args:
+        data: the file's bytes.
+        decoded: whether `read_rgba` has decoded it whole already; else that is done here.
     """
     try:
         with opened(data) as image:
             size, reason = image.size, _unsupported(data, image)
-            if reason is None:
+            if reason is None and not decoded:
                 image.load()
                 if image.size != size:
                     reason = "cannot be decoded (its size is not what its header says)"
