@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,14 @@ def copy_mode_and_times(status: os.stat_result, target: Path) -> None:
     """Give `target` the permissions and times of another file; its owner can always write it again."""
     target.chmod(status.st_mode & 0o777 | 0o200)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def boot_id() -> str:
+    """What changes whenever the machine starts anew."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux: the minute in which it started, nearly
+        return str(round((time.time() - time.monotonic()) / 100))
 
 
 def default_home() -> Path:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.files import PARTIAL, pretty_json, private_folder, write_atomic
+from protect.files import PARTIAL, boot_id, pretty_json, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
 from protect.release.record import Carrier, Release, from_json, known_fields, to_json
@@ -98,15 +98,29 @@ class Pending:
         write_atomic(self.record, to_json(release), mode=0o600)
 
     def mark_done(self, shard: str, done: ShardDone) -> None:
-        """Remember that a shard is written whole."""
-        row = {"carriers": [asdict(c) for c in done.carriers], "set_aside": [asdict(s) for s in done.set_aside]}
-        write_atomic(self._marker(shard), pretty_json(row), mode=0o600)
+        """Remember that a shard is written whole.
+
+        Not forced to disk: each marker would wait for everything that was copied before it. So it counts only until the
+        machine starts anew, when what it speaks of may be lost.
+        """
+        row = {
+            "boot": boot_id(),
+            "carriers": [asdict(c) for c in done.carriers],
+            "set_aside": [asdict(s) for s in done.set_aside],
+        }
+        marker = self._marker(shard)
+        partial = marker.with_suffix(PARTIAL)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            stream.write(pretty_json(row))
+        partial.replace(marker)
 
     def done(self, shard: str) -> ShardDone | None:
-        """What became of a shard in an earlier run; None if it is not written whole."""
+        """What became of a shard in an earlier run; None if it may not be written whole."""
         path = self._marker(shard)
         try:
             row = json.loads(path.read_bytes())
+            if row["boot"] != boot_id():
+                return None
             return ShardDone(
                 tuple(known_fields(Carrier, c) for c in row["carriers"]),
                 tuple(known_fields(SetAside, s) for s in row["set_aside"]),

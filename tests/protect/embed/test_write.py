@@ -257,6 +257,26 @@ def test_a_killed_run_resumes_with_the_same_key(tmp_path: Path, keyring: Keyring
     assert _differences(tmp_path / "out", tmp_path / "again") == set()
 
 
+def test_what_was_written_before_the_machine_started_anew_is_written_again(
+    tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Markers are not forced to disk, so after a loss of power the files that they speak of may be empty."""
+    from protect.embed import pending
+
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == "verifying":
+            raise _Killed
+
+    source, partial = make_folder(tmp_path / "d", 30), tmp_path / "out.partial"
+    with pytest.raises(_Killed):
+        embed(source, tmp_path / "out", QUICK, keyring, secret=SECRET, progress=die)
+    for path in partial.glob("*.png"):
+        path.write_bytes(b"")
+    monkeypatch.setattr(pending, "boot_id", lambda: "another")
+    done = embed(source, tmp_path / "out", QUICK, keyring, secret=SECRET)
+    assert all(path.stat().st_size for path in done.output.glob("*.png"))
+
+
 def test_a_removed_unfinished_copy_is_written_anew(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 30)
 
