@@ -8,14 +8,14 @@ from pathlib import Path
 
 from protect.check.result import Check
 from protect.check.survival import Treatment, treatments
-from protect.check.trial import FEWEST, Original, Trial
+from protect.check.trial import FEWEST, MOST, Original, Trial
 from protect.errors import InputError
 from protect.formats.record import Record, SetAside, normalised
 from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import KeyTree, prf_int
 from protect.marks import make_family
 from protect.marks.family import FamilyOptions
-from protect.pixels.picture import PictureError, obstacle, read_rgba
+from protect.pixels.picture import PictureError, obstacle
 from protect.progress import Progress, no_progress
 
 _LOOKED_THROUGH = 10
@@ -49,8 +49,8 @@ def check(
     Raises:
         InputError: on a bad dataset, family or VAE.
     """
-    if pictures < FEWEST:
-        raise InputError(f"--pictures {pictures} is too few", f"Allowed: {FEWEST} or more.")
+    if not FEWEST <= pictures <= MOST:
+        raise InputError(f"--pictures {pictures} is out of range", f"Allowed: {FEWEST} to {MOST:,}.")
     laws = [make_family(name, family_options.get(name, {}), store) for name in families]
     known, key = treatments(vae), KeyTree(secret).slot(0)
     trials = [Trial(law, key, known, pictures) for law in laws]
@@ -85,13 +85,13 @@ def _originals(
     for record in records:
         try:
             data = record.read()
-            reason = obstacle(data)
-            picture = None if reason else read_rgba(data)
+            if reason := obstacle(data):
+                set_aside.append(SetAside(record.key, reason))
+                continue
+            original = Original(normalised(record.key), data, known)
         except OSError as error:
-            reason = f"cannot be read ({error.strerror or error})"
+            set_aside.append(SetAside(record.key, f"cannot be read ({error.strerror or error})"))
         except PictureError as error:
-            reason = error.what
-        if reason:
-            set_aside.append(SetAside(record.key, reason))
-        elif picture is not None:
-            yield Original(normalised(record.key), picture, known)
+            set_aside.append(SetAside(record.key, error.what))
+        else:
+            yield original

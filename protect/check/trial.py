@@ -15,10 +15,11 @@ from protect.check.survival import Scores, Treatment
 from protect.keys.tree import SlotKey
 from protect.marks.family import Array, MarkFamily, Pixels
 from protect.pixels.measure import on_white, psnr
+from protect.pixels.picture import PictureError, read_rgba, rewrite
 
 DECOYS = 9_999
-FEWEST = 5
-"""Pictures that a test needs."""
+FEWEST, MOST = 5, 1_000
+"""Pictures that a test needs, and can take."""
 LOOKS = 12
 """Pictures that are kept for looking at."""
 LOOK_SIDE = 480
@@ -30,10 +31,15 @@ _COMPARED = 512
 
 
 class Original:
-    """A picture of the owner's with what is computed of it once, for whichever family asks first."""
+    """A picture of the owner's with what is computed of it once, for whichever family asks first.
 
-    def __init__(self, key: str, picture: Pixels, treatments: Mapping[str, Treatment]) -> None:
-        self.key, self.picture, self.treatments = key, picture, treatments
+    Raises:
+        PictureError: if it cannot be read.
+    """
+
+    def __init__(self, key: str, data: bytes, treatments: Mapping[str, Treatment]) -> None:
+        self.key, self.data, self.treatments = key, data, treatments
+        self.picture = read_rgba(data)
         self._treated: dict[str, Pixels] = {}
 
     @cached_property
@@ -87,21 +93,28 @@ class Trial:
         if reason := self.family.obstacle(original.picture):
             self._refusals[reason] += 1
             return
+        try:
+            marked, sham = (self._released(original, int(self._marks[place])) for place in (0, 1 + self.tested))
+        except PictureError as error:
+            self._refusals[error.what] += 1
+            return
+        self._measure(original, marked, sham)
+
+    def _released(self, original: Original, mark: int) -> Pixels:
+        """A carrier with this mark as people get it: written as its original was, read again, on white."""
+        planted = self.family.plant(original.picture, mark, self._key.rng("placement", original.key))
+        return on_white(read_rgba(rewrite(original.data, planted)))
+
+    def _measure(self, original: Original, marked: Pixels, sham: Pixels) -> None:
         before = original.seen
-        marked = self._planted(original, int(self._marks[0]))
         for name, treat in self._treatments.items():
             self._scores[name].add(treat(marked), original.treated(name) if self.family.paired else before)
         self._hashes.append((perceptual_hash(marked), original.hash))
-        sham = self._planted(original, int(self._marks[1 + self.tested]))
         self._spectra.append((residual_spectrum(marked), residual_spectrum(sham), original.spectrum))
         if len(self._looks) < LOOKS:
             self._looks.append(Look(within(before, LOOK_SIDE), within(marked, LOOK_SIDE)))
         self._ssim.append(ssim(before, marked))
         self._psnr.append(min(psnr(before, marked), _EQUAL))
-
-    def _planted(self, original: Original, mark: int) -> Pixels:
-        rng = self._key.rng("placement", original.key)
-        return on_white(self.family.plant(original.picture, mark, rng))
 
     def result(self) -> FamilyCheck:
         """What was measured."""

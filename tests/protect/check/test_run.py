@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from protect.check import Check, check
 from protect.check import trial as trials
@@ -15,9 +18,11 @@ from protect.errors import InputError
 from protect.formats.record import Record
 from protect.keys.store import Store
 from protect.keys.tree import secret_from_seed
+from protect.marks import make_family
 from protect.marks.family import Pixels
 from protect.miniature import miniature_path
 from protect.pixels.measure import png_bytes
+from protect.pixels.picture import PictureError
 from tests.support.datasets import draw
 from tests.support.pictures import grey, smooth
 from tests.support.stores import stored_options
@@ -145,13 +150,44 @@ def test_a_codec_is_found_lost_in_the_vae() -> None:
     assert found.survivals[0].rank_p == 1e-4 and "lost in the VAE" in found.verdict
 
 
+def _as_jpeg(picture: Pixels, mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).convert(mode).save(buffer, format="JPEG", quality=50)
+    return buffer.getvalue()
+
+
+def test_carriers_are_measured_as_they_would_be_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mark that JPEG files cannot hold is lost before anybody treats them, and grey files show no colour."""
+    monkeypatch.setattr("protect.check.run.treatments", lambda vae: {"none": lambda picture: picture})
+    law = make_family("dwtdct", {})
+    pictures = [p for p in (smooth(i, 256, 256) for i in range(30)) if law.obstacle(p) is None][:8]
+    pngs = [_record(f"{i}.png", p) for i, p in enumerate(pictures)]
+    jpegs = [_record(f"{i}.jpg", partial(_as_jpeg, p)) for i, p in enumerate(pictures)]
+    kept, lost = (check(some, ["dwtdct"], {}, miniature_path(), SECRET, pictures=5) for some in (pngs, jpegs))
+    assert kept.families[0].survivals[0].rank_p == 1e-4
+    assert lost.families[0].survivals[0].rank_p > 1e-2 and "does not read back" in lost.families[0].verdict
+    grey_ones = [_record(f"{i}.jpg", partial(_as_jpeg, p, "L")) for i, p in enumerate(pictures)]
+    (found,) = check(grey_ones, ["spread"], {}, miniature_path(), SECRET, pictures=5).families
+    assert found.survivals[0].rank_p == 1e-4 and all(np.ptp(look.marked, axis=2).max() == 0 for look in found.looks)
+
+
+def test_a_picture_that_cannot_be_written_after_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stubborn(data: bytes, pixels: Pixels) -> bytes:
+        raise PictureError("its tables are of a kind of their own")
+
+    monkeypatch.setattr(trials, "rewrite", stubborn)
+    (found,) = check(_boxes(6), ["spread"], {}, miniature_path(), SECRET, pictures=5).families
+    assert found.refused == 6 and "tables" in found.refusal and found.unfit
+
+
 def test_bad_input_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     def unread() -> Iterator[Record]:
         raise AssertionError("the dataset was read")
         yield
 
     for families, options, vae, pictures, message in (
-        (["spread"], {}, miniature_path(), 2, r"--pictures 2 is too few\nAllowed: 5 or more"),
+        (["spread"], {}, miniature_path(), 2, r"--pictures 2 is out of range\nAllowed: 5 to 1,000"),
+        (["spread"], {}, miniature_path(), 2000, "is out of range"),
         (["nope"], {}, miniature_path(), 5, "unknown mark family"),
         (["spread"], {"spread": {"psnr": 2.0}}, miniature_path(), 5, "--option psnr=2 is out of range"),
         (["spread"], {}, tmp_path, 5, "holds no VAE"),

@@ -62,18 +62,18 @@ def test_a_basis_moves_latents_further_than_spread_at_the_same_quality(store: St
 
 
 def test_pictures_are_gone_through_once_and_one_at_a_time(store: Store, pictures: list[Pixels]) -> None:
-    told: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
     given: list[int] = []
 
     def stream() -> Iterator[Pixels]:
         for number, picture in enumerate(pictures[:40], 1):
-            assert len([t for t in told if t[0] == "latents"]) == number - 1, "asked for before the last was used"
+            assert len([t for t in steps if t[0] == "latents"]) == number - 1, "asked for before the last was used"
             given.append(number)
             yield picture
 
-    make_basis(miniature_path(), stream(), store, side=64, progress=lambda *step: told.append(step))
+    make_basis(miniature_path(), stream(), store, side=64, progress=lambda *step: steps.append(step))
     assert given == list(range(1, 41))
-    assert told[-1][0] == "directions" and told[-1][1] == told[-1][2] > 0
+    assert steps[-1][0] == "directions" and steps[-1][1] == steps[-1][2] > 0
 
 
 def test_pictures_that_cannot_be_read_are_set_aside_with_their_reason() -> None:
