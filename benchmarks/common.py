@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from protect.pixels.picture import read_rgba
 from scipy import stats
 
 from detect.trial.judge import versions
@@ -25,6 +24,7 @@ from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.marks.family import Pixels
 from protect.pixels.measure import on_white
+from protect.pixels.picture import read_rgba
 from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
 

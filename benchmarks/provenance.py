@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from protect.pixels.picture import read_rgba
 from scipy import stats
 
 from benchmarks.common import RESULTS, Clock, keyring_in, marked_copy, pictures_of, run_stages, write_result
@@ -44,6 +43,7 @@ from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.miniature import miniature_path
 from protect.pixels.measure import on_white, picture_at, png_bytes
+from protect.pixels.picture import read_rgba
 from protect.progress import no_progress
 from protect.release.bound import BoundRelease
 from protect.release.plan import Options

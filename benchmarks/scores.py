@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from protect.pixels.picture import read_rgba
 
 from attacks.result import CellResult
 from benchmarks.common import Clock, write_result
@@ -29,6 +28,7 @@ from protect.marks.scene import Scene, details, read_pool
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, rank_scores, unit_rows
 from protect.marks.template import Template
 from protect.pixels.measure import on_white
+from protect.pixels.picture import read_rgba
 from protect.release.bound import BoundRelease
 
 BEFORE = 8

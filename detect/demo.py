@@ -6,8 +6,6 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from protect.pixels.picture import read_rgba
-
 from detect.reports.report import Gallery, Section, write_report
 from detect.suspects.images import load_suspect
 from detect.training.options import FinetuneOptions
@@ -22,6 +20,7 @@ from protect.keys.keyring import Keyring
 from protect.marks.family import Pixels
 from protect.miniature import miniature_path
 from protect.pixels.measure import on_white
+from protect.pixels.picture import read_rgba
 from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
