@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Drawn, Request
+from protect.embed.fit import check_kind, check_reachable, check_survey
 from protect.errors import InputError
-from protect.evidence import reachable
 from protect.execution.budget import MemoryBudget
 from protect.execution.threads import map_in_order
 from protect.formats.dataset_format import Dataset
@@ -71,9 +71,9 @@ def select(
         make_family(options.family, options.family_options, store),
         make_alignment(options.alignment_name),
     )
-    _check_kind(dataset, family, alignment)
+    check_kind(dataset, family, alignment)
     found = known or survey(dataset, progress)
-    _check_survey(found, dataset)
+    check_survey(found, dataset)
     drawn = alignment.draw(
         Request(
             records=lambda: (r for r in dataset.records() if may_change(r, dataset.options)),
@@ -87,47 +87,8 @@ def select(
         )
     )
     decoys = options.decoys if drawn.decoys is None else drawn.decoys
-    _check_reachable(options, family, alignment, decoys, len(drawn.slots))
+    check_reachable(options, family, alignment, decoys, len(drawn.slots))
     return Selection(dataset, found, drawn, decoys)
-
-
-def _check_survey(found: Survey, dataset: Dataset) -> None:
-    """Say what is wrong if no sample may be changed, or an option fits none."""
-    left_alone = {f"--leave-captions {name}" for name in dataset.options.leave_captions}
-    if unused := [option for option in found.unused if option not in left_alone or found.samples]:
-        if all(option in left_alone for option in unused):
-            return  # fields that are left alone need not be captions: they may stand in the picture files
-        raise InputError(
-            f"no sample of {dataset.root} fits {' or '.join(unused)}",
-            f"Keys look like {next((r.key for r in dataset.records()), 'nothing')!r}; splits are "
-            f"{', '.join(found.splits) or 'none'}. Mend the option; a folder is written as 'folder/*'.",
-        )
-    if not found.samples and found.first_set_aside:
-        first = found.first_set_aside[0]
-        raise InputError(
-            f"no sample of {dataset.root} can take part ({found.set_aside} set aside); {first.key}: {first.reason}",
-            "Mend the dataset.",
-        )
-    if found.samples and not found.changeable:
-        splits = ", ".join(f"{name} ({count})" for name, count in found.splits.items())
-        raise InputError(
-            f"none of the {found.samples} samples may be changed: their splits are {splits}, and --split, --only and "
-            "--exclude leave none",
-            "Give --split all, or mend the options.",
-        )
-
-
-def _check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> None:
-    if family.needs_pairs and not (alignment.has_trigger or alignment.for_classifiers):
-        raise InputError(
-            f"family {family.name!r} compares answers with and without the trigger, and {alignment.name!r} has none",
-            "Use another --family or --alignment.",
-        )
-    if dataset.for_classifiers and not alignment.for_classifiers:
-        raise InputError(
-            f"{dataset.root} holds class folders and no captions",
-            "Add captions (see README), or mark it for classifiers: --alignment label.",
-        )
 
 
 def _obstacles(
@@ -181,20 +142,6 @@ def _repeated_caption(data: bytes, record: Record, leave: Sequence[str]) -> str 
         if repeats and name not in leave:
             return f"its file repeats the caption in {name} (to leave it there: --leave-captions {name})"
     return None
-
-
-def _check_reachable(options: Options, family: MarkFamily, alignment: Alignment, decoys: int, slots: int) -> None:
-    distinct = None if alignment.for_classifiers else family.distinct
-    if reachable(decoys, slots, 1 / options.alpha, distinct):
-        return
-    finite = distinct is not None and distinct <= decoys
-    more = "more classes" if alignment.for_classifiers else "a larger pool" if finite else "more --decoys"
-    raise InputError(
-        f"{slots} slot(s) with {decoys} decoys"
-        + (f" from {distinct} marks" if distinct else "")
-        + f" cannot give evidence at alpha {options.alpha:g}",
-        f"Use more --slots, a larger --alpha or {more}.",
-    )
 
 
 def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress) -> str:

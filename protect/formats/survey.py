@@ -93,7 +93,7 @@ def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
 
 def _said(options: ReadOptions) -> set[tuple[str, str]]:
     """Options and values that must fit some sample."""
-    said = {"--only": options.only, "--exclude": options.exclude, "--leave-captions": options.leave_captions}
+    said = {"--only": options.only, "--exclude": options.exclude}
     splits = {("--split", split) for split in options.splits if split != "all" and options.splits != (TRAIN,)}
     return {(option, value) for option, values in said.items() for value in values} | splits
 
@@ -102,8 +102,6 @@ def _fits(said: tuple[str, str], record: Record) -> bool:
     option, value = said
     if option == "--split":
         return record.split == canonical(value)
-    if option == "--leave-captions":
-        return value in record.captions
     return fnmatchcase(normalised(record.key), normalised(value))
 
 

@@ -1,0 +1,71 @@
+"""Whether dataset, options, family and alignment fit each other, before anything is drawn or written."""
+
+from __future__ import annotations
+
+from protect.alignments.alignment import Alignment
+from protect.errors import InputError
+from protect.evidence import reachable
+from protect.formats.dataset_format import Dataset
+from protect.formats.survey import Survey
+from protect.marks.family import MarkFamily
+from protect.release.plan import Options
+
+
+def check_survey(found: Survey, dataset: Dataset) -> None:
+    """Say what is wrong if no sample may be changed, or an option fits none."""
+    if found.samples and found.unused:
+        raise InputError(
+            f"no sample of {dataset.root} fits {' or '.join(found.unused)}",
+            f"Keys look like {next((r.key for r in dataset.records()), 'nothing')!r}; splits are "
+            f"{', '.join(found.splits) or 'none'}. Mend the option; a folder is written as 'folder/*'.",
+        )
+    if not found.samples and found.first_set_aside:
+        first = found.first_set_aside[0]
+        raise InputError(
+            f"no sample of {dataset.root} can take part ({found.set_aside} set aside); {first.key}: {first.reason}",
+            "Mend the dataset.",
+        )
+    if found.samples and not found.changeable:
+        splits = ", ".join(f"{name} ({count})" for name, count in found.splits.items())
+        raise InputError(
+            f"none of the {found.samples} samples may be changed: their splits are {splits}, and --split, --only and "
+            "--exclude leave none",
+            "Give --split all, or mend the options.",
+        )
+
+
+def check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> None:
+    """See that dataset, family and alignment fit each other.
+
+    Raises:
+        InputError: if they do not.
+    """
+    if family.needs_pairs and not (alignment.has_trigger or alignment.for_classifiers):
+        raise InputError(
+            f"family {family.name!r} compares answers with and without the trigger, and {alignment.name!r} has none",
+            "Use another --family or --alignment.",
+        )
+    if dataset.for_classifiers and not alignment.for_classifiers:
+        raise InputError(
+            f"{dataset.root} holds class folders and no captions",
+            "Add captions (see README), or mark it for classifiers: --alignment label.",
+        )
+
+
+def check_reachable(options: Options, family: MarkFamily, alignment: Alignment, decoys: int, slots: int) -> None:
+    """See that the strongest outcome that can be hoped for would be evidence.
+
+    Raises:
+        InputError: if they do not.
+    """
+    distinct = None if alignment.for_classifiers else family.distinct
+    if reachable(decoys, slots, 1 / options.alpha, distinct):
+        return
+    finite = distinct is not None and distinct <= decoys
+    more = "more classes" if alignment.for_classifiers else "a larger pool" if finite else "more --decoys"
+    raise InputError(
+        f"{slots} slot(s) with {decoys} decoys"
+        + (f" from {distinct} marks" if distinct else "")
+        + f" cannot give evidence at alpha {options.alpha:g}",
+        f"Use more --slots, a larger --alpha or {more}.",
+    )
