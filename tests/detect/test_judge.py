@@ -182,7 +182,7 @@ def test_flags_say_what_the_verdict_is_worth(tmp_path: Path, keyring: Keyring, c
     bound = marked(tmp_path, keyring)
     assert detect(bound, FakeSuspect(), keyring, cache).flags == ("no-public-coin", "throw-away-key")
     with_coin = replace(committed(bound.release, Coin("a beacon", "7")), coin="c0ffee")
-    assert detect_all([with_coin], FakeSuspect(), keyring, cache)[0].flags == ("throw-away-key",)
+    assert detect_all([with_coin], FakeSuspect(), keyring, cache)[0].flags == ("coin-not-checked", "throw-away-key")
 
 
 def test_a_release_that_waits_for_its_coin_is_never_tested(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
