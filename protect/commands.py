@@ -6,7 +6,6 @@ None imports torch but `check`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -189,16 +188,7 @@ def _family_row(name: str, family: type[MarkFamily]) -> dict[str, object]:
         "queries": family.queries,
         "summary": f"{family.summary}; pictures of {family.min_side} px or more",
         "measured": summary(runs),
-        "options": family_options(family),
-    }
-
-
-def family_options(family: type[MarkFamily]) -> dict[str, object]:
-    """The options of a family with their defaults."""
-    if not is_dataclass(family):
-        return {}
-    return {
-        f.name: f.default for f in fields(family) if f.type in (str, "str", float, "float") and f.name != "description"
+        "options": marks.options_of(name),
     }
 
 

@@ -143,6 +143,32 @@ def copy_mode_and_times(status: os.stat_result, target: Path) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def lock_file(descriptor: int, *, wait: bool) -> bool:
+    """Lock an open file against other processes; the lock dies with its process.
+
+    Args:
+        descriptor: of a file that is open for writing.
+        wait: until whoever holds the lock gives it up.
+
+    Returns:
+        Whether it is locked now.
+
+    Raises:
+        InputError: if this system knows no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise InputError(
+            f"this system ({os.name}) has no file locks as POSIX knows them", "Supported are Linux and macOS."
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
 def boot_id() -> str:
     """What changes whenever the machine starts anew."""
     try:

@@ -6,7 +6,6 @@ The ledger keeps an honest owner honest: it is a file in the keyring, and nothin
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from protect.errors import InputError, ReleaseError
-from protect.files import pretty_json, write_atomic
+from protect.errors import ReleaseError
+from protect.files import lock_file, pretty_json, write_atomic
 from protect.keys.keyring import PENDING, RETIRED, Keyring, read_secret
 from protect.release.record import Release
 
@@ -181,22 +180,12 @@ def _opened(keyring: Keyring) -> Iterator[_Ledger]:
     """The ledger, locked against other processes, written back if it changed."""
     path = keyring.folder("ledger") / "ledger.json"
     with path.with_suffix(".lock").open("w") as lock:
-        _lock(lock.fileno())
+        lock_file(lock.fileno(), wait=True)
         ledger = _read(path)
         before = pretty_json(asdict(ledger))
         yield ledger
         if (after := pretty_json(asdict(ledger))) != before:
             write_atomic(path, after, mode=0o600)
-
-
-def _lock(descriptor: int) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        raise InputError(
-            f"this system ({os.name}) has no file locks as POSIX knows them", "Supported are Linux and macOS."
-        ) from None
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _read(path: Path) -> _Ledger:

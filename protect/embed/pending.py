@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.files import PARTIAL, boot_id, pretty_json, private_folder, write_atomic
+from protect.files import PARTIAL, boot_id, lock_file, pretty_json, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
 from protect.release.record import Carrier, Release, from_json, known_fields, to_json
@@ -58,7 +58,8 @@ class Pending:
         """
         # The file stays: removing it would let a third run lock a new one while a second waits for the old.
         with (keyring.folder(LOCKS) / f"{self.folder.name}.lock").open("w") as lock:
-            _lock(lock.fileno(), self.partial)
+            if not lock_file(lock.fileno(), wait=False):
+                raise InputError(f"another run is writing {self.partial}", "Wait for it, or stop it.")
             yield
 
     def load(self, keyring: Keyring, dataset: Path) -> Release | None:
@@ -134,19 +135,6 @@ class Pending:
 
     def _marker(self, shard: str) -> Path:
         return self.folder / f"{sha256(shard.encode()).hexdigest()[:32]}.done.json"
-
-
-def _lock(descriptor: int, partial: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        raise InputError(
-            f"this system ({os.name}) has no file locks as POSIX knows them", "Supported are Linux and macOS."
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"another run is writing {partial}", "Wait for it, or stop it.") from None
 
 
 def all_carriers(done: Sequence[ShardDone]) -> tuple[Carrier, ...]:

@@ -51,7 +51,6 @@ def select(
     store: Store,
     budget: MemoryBudget,
     progress: Progress = no_progress,
-    known: Survey | None = None,
 ) -> Selection:
     """Survey a dataset and draw triggers and carriers.
 
@@ -62,7 +61,6 @@ def select(
         store: what families keep.
         budget: memory for pictures that are looked at.
         progress: told about stages.
-        known: the survey, if it was made already.
 
     Raises:
         InputError: if dataset, family and alignment do not fit, or leave a slot without a carrier.
@@ -72,7 +70,7 @@ def select(
         make_alignment(options.alignment_name),
     )
     check_kind(dataset, family, alignment)
-    found = known or survey(dataset, progress)
+    found = survey(dataset, progress)
     check_survey(found, dataset)
     drawn = alignment.draw(
         Request(

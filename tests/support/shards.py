@@ -9,9 +9,22 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from protect.formats.dataset_format import Dataset, Edits
+from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, SetAside
-from tests.support.datasets import draw
+from tests.support.datasets import copied, draw
+
+__all__ = [
+    "aside",
+    "copied",
+    "digest",
+    "files",
+    "make_tars",
+    "png",
+    "raw_members",
+    "records",
+    "sample",
+    "write_tar",
+]
 
 Members = Iterable[tuple[str, bytes]]
 
@@ -74,14 +87,6 @@ def records(dataset: Dataset) -> dict[str, Record]:
 def aside(dataset: Dataset) -> dict[str, str]:
     """Reasons by key of what is set aside."""
     return {found.key: found.reason for found in dataset.scan() if isinstance(found, SetAside)}
-
-
-def copied(dataset: Dataset, target: Path, edits: Edits, *, link: bool = False) -> Path:
-    """The dataset's copy."""
-    target.mkdir()
-    for shard in dataset.shards:
-        shard.write(target, edits, link=link)
-    return target
 
 
 def files(folder: Path) -> dict[str, bytes]:
