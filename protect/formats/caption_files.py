@@ -104,6 +104,7 @@ class CaptionFiles:
     def _lines(self, path: str, text: str) -> Iterator[tuple[str, str, int, int]]:
         """Field, caption, start and end of every line that is not blank."""
         ending = posixpath.splitext(path)[1]
+        self._columns.met.add(ending)
         if self._columns.left(ending):
             return
         number = itertools.count(1)

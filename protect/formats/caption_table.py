@@ -185,7 +185,9 @@ class TableDataset(FolderDataset):
                 )
             columns.check(rows, table.name)
         shards = [TableShard(root, pictures, table, columns, i) for i, table in enumerate(tables)]
-        return cls(name, root, pictures, options, tables=shards)
+        dataset = cls(name, root, pictures, options, tables=shards)
+        dataset.columns = columns
+        return dataset
 
     def scan(self) -> Iterator[Record | SetAside]:
         """All rows of all tables, then the pictures without one."""

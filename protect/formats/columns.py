@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -74,6 +74,8 @@ class CaptionColumns:
     """The columns that are taken for captions, and those that the owner leaves as they are."""
 
     options: ReadOptions
+    met: set[str] = field(default_factory=set)
+    """Columns of text that were met so far, captions or not."""
     _known: dict[str, bool] = field(default_factory=dict)
 
     def taken(self, column: str) -> bool:
@@ -86,11 +88,30 @@ class CaptionColumns:
 
     def left(self, column: str) -> bool:
         """Whether the owner said that a column stays as it is. Who changes captions leaves single entries of a list."""
-        return any(_is_called(column, name) for name in self.options.leave_captions)
+        return any(self.means(name, column) for name in self.options.leave_captions)
+
+    def means(self, name: str, column: str) -> bool:
+        """Whether a name of the owner's speaks of a column."""
+        return _is_called(column, name)
+
+    def unmet(self, fields: Container[str]) -> list[str]:
+        """Names that the owner gave for what stays as it is, and that nothing is called which was met so far.
+
+        Args:
+            fields: of all captions that were read.
+        """
+        names = self.options.leave_captions
+        return [n for n in names if n not in fields and not any(self.means(n, column) for column in self.met)]
 
     def captions(self, row: Json) -> dict[str, str]:
         """All captions of a row by field, with the white space around them."""
-        return {name: text for name, text in leaves(row) if self.taken(column_of(name))}
+        found = {}
+        for name, text in leaves(row):
+            column = column_of(name)
+            self.met.add(column)
+            if self.taken(column):
+                found[name] = text
+        return found
 
     def check(self, rows: Sequence[Json], where: str, *, required: bool = True) -> None:
         """Look at the first rows of a table before anything is read from it.
@@ -105,6 +126,7 @@ class CaptionColumns:
                 captions is not taken.
         """
         columns = dict.fromkeys(column_of(name) for row in rows for name, _ in leaves(row))
+        self.met.update(columns)
         listed = ", ".join(columns) or "none"
         for name in self.options.caption_columns:
             if not any(_is_called(column, name) for column in columns):

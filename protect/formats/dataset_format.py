@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from protect.formats.record import TRAIN, LeftOut, Record, SetAside
+
+if TYPE_CHECKING:
+    from protect.formats.columns import CaptionColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Dataset(ABC):
     options: ReadOptions
     for_classifiers: bool = False
     """Whether captions are class names that stand in no text."""
+    columns: CaptionColumns | None = None
+    """The fields of text that were met since it was opened; None where captions stand in no text."""
 
     @property
     @abstractmethod

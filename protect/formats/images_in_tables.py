@@ -257,6 +257,8 @@ def look_at_first(dataset: ShardedDataset, columns: CaptionColumns) -> None:
     shards = [shard for shard in dataset.shards if isinstance(shard, PicturesShard)]
     if shards and not any(shard.file.columns.texts for shard in shards):
         raise InputError(f"{dataset.root} has pictures but no column of text", "Add a column of captions.")
+    dataset.columns = columns
+    columns.met.update(name for shard in shards for name in shard.file.columns.left)
     dataset.for_classifiers = bool(shards) and all(shard.file.columns.label for shard in shards)
     for shard in shards:
         if not dataset.for_classifiers:

@@ -48,6 +48,7 @@ class Twin:
             return "may hold captions as they were: without pyarrow it cannot be changed"
         except (OSError, ValueError, arrow_module().lib.ArrowException) as error:
             return f"may hold captions as they were: cannot be read: {first_line(error)}"
+        self._columns.met.update(filter(self._columns.left, (f".parquet:{name}" for name in texts)))
         return None if _KEY in texts and len(texts) > 1 else "may hold captions as they were: has no keys of samples"
 
     def rows(self) -> TwinRows:

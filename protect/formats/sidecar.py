@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from protect.errors import InputError
 from protect.formats.caption_files import JSON, TEXTS, CaptionFiles, SampleFiles, UnreadableError
 from protect.formats.columns import CaptionColumns, Json
 from protect.formats.dataset_format import AS_IT_IS, DatasetFormat, Edits, ReadOptions
 from protect.formats.folder import FileRun, FolderDataset, is_picture, without_traces
 from protect.formats.img2dataset import Twin, TwinCells
-from protect.formats.record import LeftOut, Record, SetAside
+from protect.formats.record import LeftOut, Record, SetAside, normalised
 from protect.formats.splits import split_of
 from protect.formats.walk import Names, names_of, stem
 
@@ -69,8 +70,8 @@ class SidecarRun(FileRun):
             others = [other for other in group.pictures if other != key]
             if key in self.names.links:
                 yield SetAside(key, f"the same file as {self.names.links[key]}")
-            elif others:  # the caption would be right for one of them only, if the other cannot carry a mark
-                yield SetAside(key, f"shares its caption with {', '.join(others)}")
+            elif others:
+                yield SetAside(key, _shared(key, others))
             else:
                 yield self._record(key, group)
 
@@ -104,10 +105,16 @@ class Sidecar(DatasetFormat):
         columns = CaptionColumns(options)
         jsons = itertools.islice((path for group in _groups(files) for path in group.jsons), _LOOKED_AT)
         rows = list(_readable(CaptionFiles(root, columns), jsons))
-        columns.check(rows, "the .json files beside the pictures", required=False)
+        if options.caption_columns and not rows:
+            raise InputError(
+                f"{root} keeps captions in files beside the pictures, and no column {options.caption_columns[0]!r}: "
+                "text files have none",
+                "Leave --caption-column out: all their lines are captions. --leave-captions .txt leaves one kind.",
+            )
+        columns.check(rows, "a .json file beside the pictures", required=False)
         twins, refused = _twins(root, files, columns)
         tables = [twin.name for twin in twins.values()] + [one.path for one in refused]
-        return FolderDataset(
+        dataset = FolderDataset(
             self.name,
             root,
             without_traces(names_of(files).without(tables, refused)),
@@ -116,6 +123,8 @@ class Sidecar(DatasetFormat):
             sidecars=frozenset((*TEXTS, JSON)),
             undivided=twins,
         )
+        dataset.columns = columns
+        return dataset
 
 
 def twin_names(files: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -135,6 +144,15 @@ def _twins(root: Path, files: Sequence[str], columns: CaptionColumns) -> tuple[d
         else:
             twins[folder] = twin
     return twins, refused
+
+
+def _shared(key: str, others: Sequence[str]) -> str:
+    """Why pictures with one caption are set aside: it would be right for one only, if the other carries no mark."""
+    alike = next((other for other in others if normalised(other) == normalised(key)), None)
+    if alike is None:
+        return f"shares its caption with {', '.join(others)}"
+    both = f"{key!a} and {alike!a}"
+    return f"there is another picture of this name in another Unicode spelling: {both}"
 
 
 def _groups(files: Sequence[str]) -> Iterator[SampleFiles]:

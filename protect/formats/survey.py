@@ -12,10 +12,12 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from protect.errors import InputError
+from protect.formats.columns import CaptionColumns, column_of
 from protect.formats.dataset_format import Dataset, ReadOptions
 from protect.formats.digest import DatasetDigest
 from protect.formats.record import TRAIN, Record, SetAside, normalised
 from protect.formats.splits import canonical
+from protect.pixels.captions import EXAMPLES, is_embedded_name
 from protect.progress import Progress, no_progress
 
 LISTED = 1000
@@ -66,19 +68,22 @@ def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
     Memory: 8 bytes a sample, and nothing else that grows.
 
     Raises:
-        InputError: if two samples have one key, naming both places.
+        InputError: if two samples have one key, naming both places; if `--leave-captions` names no field of any sample,
+            listing those that there are.
     """
     splits: Counter[str] = Counter()
     hashes, digest, aside = array("Q"), DatasetDigest(), list[SetAside]()
     changeable = set_aside = 0
     longest = ""
     unused = _said(dataset.options)
+    fields: dict[str, None] = {}
     for done, found in enumerate(dataset.scan(), 1):
         if isinstance(found, Record):
             splits[found.split] += 1
             changeable += may_change(found, dataset.options)
             digest.add(found)
             hashes.append(_hash(found.key))
+            fields.update(dict.fromkeys(found.captions))
             unused -= {said for said in unused if _fits(said, found)}
             longest = max(longest, *found.captions.values(), key=len)
         else:
@@ -87,6 +92,8 @@ def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
         if done % _STEP == 0:
             progress("reading captions", done, 0)
     _refuse_doubles(dataset, hashes)
+    if hashes:
+        _refuse_unknown(dataset, fields)
     left = tuple(f"{option} {value}" for option, value in sorted(unused))
     return Survey(len(hashes), dict(splits), changeable, set_aside, tuple(aside), digest.hexdigest(), longest, left)
 
@@ -105,6 +112,18 @@ def _fits(said: tuple[str, str], record: Record) -> bool:
     return fnmatchcase(normalised(record.key), normalised(value))
 
 
+def _refuse_unknown(dataset: Dataset, fields: Mapping[str, None]) -> None:
+    """Refuse names of fields that stay as they are if nothing is called so."""
+    columns = dataset.columns or CaptionColumns(dataset.options)
+    unmet = [name for name in columns.unmet(fields) if not is_embedded_name(name)]
+    if unmet:
+        listed = ", ".join(dict.fromkeys([*map(column_of, fields), *sorted(columns.met)]))
+        raise InputError(
+            f"--leave-captions {unmet[0]} names no field of {dataset.root}; its text fields: {listed}",
+            f"Mend the name. Texts inside picture files are called {', '.join(EXAMPLES)} and the like.",
+        )
+
+
 def _hash(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(normalised(key).encode(), digest_size=8).digest(), "little")
 
@@ -112,14 +131,21 @@ def _hash(key: str) -> int:
 def _refuse_doubles(dataset: Dataset, hashes: array[int]) -> None:
     numbers = np.sort(np.asarray(hashes))
     doubled = {int(number) for number in numbers[:-1][numbers[1:] == numbers[:-1]]}
-    first: dict[str, str] = {}
+    first: dict[str, Record] = {}
     for record in _with_hash(dataset, doubled):
-        key = normalised(record.key)
-        if key in first:
-            raise InputError(
-                f"two samples are called {record.key!r}: {first[key]} and {record.where}", "Rename or remove one."
-            )
-        first[key] = record.where
+        other = first.setdefault(normalised(record.key), record)
+        if other is record:
+            continue
+        if other.key == record.key:
+            places = f": {other.where} and {record.where}"
+        else:  # they look alike, and so may their places: letters beyond ASCII are spelt out
+            places = f", in two Unicode spellings: {_spelt_out(other)} and {_spelt_out(record)}"
+        raise InputError(f"two samples are called {record.key!r}{places}", "Rename or remove one.")
+
+
+def _spelt_out(record: Record) -> str:
+    place = f" ({record.where})" if record.where and record.where != record.key else ""
+    return ascii(record.key) + place
 
 
 def _with_hash(dataset: Dataset, hashes: set[int]) -> Iterator[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from protect.errors import InputError
@@ -38,6 +38,8 @@ class TableColumns:
     """Holds the class, where captions are wanted and there are none."""
     classes: tuple[str, ...] = ()
     """Names of the classes, if the label is a number and they are known."""
+    left: tuple[str, ...] = ()
+    """Those of any kind that the owner leaves as they are, such as other pictures."""
 
     @property
     def read(self) -> list[str]:
@@ -67,10 +69,11 @@ def columns_of(schema: pa.Schema, sniff: Sniff, options: ReadOptions) -> TableCo
     is_struct = arrow_module("pyarrow.types").is_struct(kind)
     path = is_struct and kind.get_field_index("path") >= 0 and holds_text(kind.field("path").type)
     columns = CaptionColumns(options)
+    found = TableColumns(picture, path, texts, left=tuple(filter(columns.left, schema.names)))
     if options.caption_columns or any(columns.taken(name) for name in texts):
-        return TableColumns(picture, path, texts)
+        return found
     label, classes = _label(schema, texts)
-    return TableColumns(picture, path, texts, label, classes)
+    return replace(found, label=label, classes=classes)
 
 
 def _picture(schema: pa.Schema, sniff: Sniff, options: ReadOptions) -> str | None:

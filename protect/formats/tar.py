@@ -107,18 +107,6 @@ def members(stream: BinaryIO) -> Iterator[Member]:
     _check_rest(stream, position)
 
 
-def content_end(stream: BinaryIO) -> int:
-    """Where the last member ends, once the whole archive has been looked through.
-
-    Raises:
-        TarError: if it cannot be read whole.
-    """
-    end = 0
-    for member in members(stream):
-        end = member.end
-    return end
-
-
 def _block(stream: BinaryIO, position: int) -> bytes:
     stream.seek(position)
     block = stream.read(BLOCK)

@@ -31,7 +31,7 @@ def copy_changed(source: BinaryIO, sink: Sink, end: int, changes: Iterable[tuple
     Args:
         source: the archive; its position may change while `changes` are computed.
         sink: written from where it stands.
-        end: `content_end(source)`.
+        end: where the last member ends.
         changes: members in the order of the archive, each with its new content.
 
     Raises:

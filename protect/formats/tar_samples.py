@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from protect.formats.columns import usual
+from protect.formats.sharded import is_kept
 from protect.formats.tar import Member
 from protect.pixels.suffixes import PICTURE_SUFFIXES
 
@@ -65,6 +66,11 @@ def obstacle(sample: TarSample) -> str | None:
     if len(pictures) != 1:
         return f"several pictures: .{', .'.join(pictures)}" if pictures else "no picture"
     return None
+
+
+def is_about_dataset(sample: TarSample) -> bool:
+    """Whether it is no sample: a README, a licence and the like, which webdataset reads as one."""
+    return all(is_kept(member.name) and not is_picture(suffix) for suffix, member in sample.members)
 
 
 def _member_obstacle(suffix: str, member: Member) -> str | None:

@@ -45,6 +45,10 @@ class MemberColumns(CaptionColumns):
         """Whether the owner said that a field stays as it is."""
         return _left(self.options, column)
 
+    def means(self, name: str, column: str) -> bool:
+        """Whether a name of the owner's speaks of a field, or of an entry of its list."""
+        return means(column_of(name), column)
+
     def reads(self, suffix: str) -> bool:
         """Whether a member is read as text, for captions or hashes."""
         return is_json(suffix) or last(suffix) in HASHES or is_text(suffix) or self.taken(f".{suffix}")
@@ -52,6 +56,7 @@ class MemberColumns(CaptionColumns):
     def check(self, rows: Sequence[Json], where: str, *, required: bool = True) -> None:
         """Look at the first samples (see `CaptionColumns.check`), once the owner's names are spelt out."""
         columns = list(dict.fromkeys(column_of(name) for row in rows for name, _ in leaves(row)))
+        self.met.update(columns)
         spelt: list[str] = []
         for name in self.options.caption_columns:
             found = [column for column in columns if means(name, column)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -18,15 +18,17 @@ from protect.formats.placing import placed
 from protect.formats.record import LeftOut, Record, SetAside
 from protect.formats.sharded import ShardedDataset, beside, copy_whole, doubled
 from protect.formats.splits import split_of
-from protect.formats.tar import Member, TarError, content_end, members
+from protect.formats.tar import Member, TarError, members
 from protect.formats.tar_copy import copy_changed
 from protect.formats.tar_file import SUFFIXES, GzipSink, Scratch, TarFile, stem_of
-from protect.formats.tar_samples import TarSample, is_class, obstacle, printable, samples
+from protect.formats.tar_layout import Layout, layout
+from protect.formats.tar_samples import TarSample, is_about_dataset, is_class, obstacle, printable, samples
 from protect.formats.tar_texts import MemberColumns, TextError, Texts, glance, texts
 
 Row = dict[str, Json]
 LOOKED_AT = 200
 """Samples that are looked at before a dataset is read."""
+_APART = "other samples stand between its members: sort the archive by name, so that readers find them together"
 
 
 class TarShard(Shard):
@@ -43,29 +45,34 @@ class TarShard(Shard):
         self.name, self._file, self._prefix, self._columns = name, file, prefix, columns
         self._classes, self._twin = classes, twin
         self.size = file.path.stat().st_size + (twin.path.stat().st_size if twin else 0)
-        self._end: tuple[tuple[int, int], int | TarError] | None = None
+        self._looked: tuple[tuple[int, int], Layout | TarError] | None = None
 
     def scan(self) -> Iterator[Record | SetAside]:
         """All samples in order; the archive alone, with the reason, if it cannot be read whole."""
         try:
-            self._content_end()
+            apart = self._layout().apart
         except TarError as error:
             yield SetAside(self.name, str(error))
             return
+        told = set[str]()
         with self._file.open() as stream:
             for sample in samples(members(stream)):
-                yield self._sample(sample, stream)[0]
+                if sample.key not in apart and not is_about_dataset(sample):
+                    yield self._sample(sample, stream)[0]
+                elif sample.key in apart - told:
+                    told.add(sample.key)
+                    yield SetAside(self._prefix + printable(sample.key), _APART)
 
     def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
         """Write the archive anew from the first sample that changes; without one it is copied whole."""
         cells: TwinCells = {}
         try:
-            end = self._content_end()
+            found = self._layout()
         except TarError:
             copy_whole(target, self.name, self._file.path, link=link)
         else:
             with self._file.open() as stream:
-                self._write(stream, end, target, self._changes(stream, edits, cells), link)
+                self._write(stream, found.end, target, self._changes(stream, found.apart, edits, cells), link)
         if self._twin:
             self._twin.write(target, cells, link=link)
 
@@ -85,17 +92,17 @@ class TarShard(Shard):
                     copy_changed(stream, out, end, chain([first], changes))
             copy_mode_and_times(self._file.path.stat(), unfinished)
 
-    def _content_end(self) -> int:
-        """Where the members end; looked up once for each state of the file."""
+    def _layout(self) -> Layout:
+        """How its samples lie; looked up once for each state of the file."""
         status = self._file.path.stat()
         state = (status.st_size, status.st_mtime_ns)
-        if self._end is None or self._end[0] != state:
+        if self._looked is None or self._looked[0] != state:
             try:
                 with self._file.open() as stream:
-                    self._end = (state, content_end(stream))
+                    self._looked = (state, layout(stream))
             except TarError as error:
-                self._end = (state, error)
-        found = self._end[1]
+                self._looked = (state, error)
+        found = self._looked[1]
         if isinstance(found, TarError):
             raise found
         return found
@@ -124,10 +131,12 @@ class TarShard(Shard):
     def _class(self, row: Mapping[str, Json]) -> dict[str, str]:
         return {name: str(value) for name, value in row.items() if is_class(name[1:])}
 
-    def _changes(self, stream: BinaryIO, edits: Edits, cells: TwinCells) -> Iterator[tuple[Member, bytes]]:
+    def _changes(
+        self, stream: BinaryIO, apart: Collection[str], edits: Edits, cells: TwinCells
+    ) -> Iterator[tuple[Member, bytes]]:
         """Members that change, in the order of the archive; `cells` takes up what changes in the table beside it."""
         rows = self._twin.rows() if self._twin else {}
-        for sample in samples(members(stream)):
+        for sample in (one for one in samples(members(stream)) if one.key not in apart):
             record, found, raw = self._sample(sample, stream)
             if isinstance(record, SetAside):
                 continue
@@ -184,7 +193,7 @@ class Webdataset(DatasetFormat):
         taken = archives.keys() | {twin.name for twin in twins.values()} | {one.path for one in out}
         others, left_out = beside(folder, (name for name in files if name not in taken), files)
         dataset = ShardedDataset(self.name, root, options, [*shards, *others], [*left_out, *out])
-        dataset.for_classifiers = classes
+        dataset.for_classifiers, dataset.columns = classes, columns
         return dataset
 
 

@@ -28,6 +28,18 @@ _XMP_TEXTS = {
     "{http://ns.adobe.com/photoshop/1.0/}Headline": "photoshop:Headline",
     "{http://ns.adobe.com/exif/1.0/}UserComment": "exif:UserComment",
 }
+_COMMENTED = ("jpeg", "mpo", "gif", "jpeg2000")
+"""Formats whose files have comments."""
+EXAMPLES = ("exif:ImageDescription", "png:parameters", "xmp:dc:description")
+"""Names of fields, for people."""
+_NAMES = frozenset(
+    [
+        *(f"exif:{name}" for name in (*_EXIF_TEXTS.values(), "UserComment")),
+        *(f"xmp:{name}" for name in _XMP_TEXTS.values()),
+        *(f"iptc:{name}" for name in _IPTC_TEXTS.values()),
+        *(f"{form}:comment" for form in _COMMENTED),
+    ]
+)
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 _LONGEST = 1 << 22
 """Bytes of XMP data that are looked into."""
@@ -51,6 +63,15 @@ def embedded_captions(data: bytes) -> dict[str, str]:
     except PictureError:
         return {}
     return {field: text for field, text in texts if text}
+
+
+def is_embedded_name(field: str) -> bool:
+    """Whether a picture file may have a text that is called so; PNG files may call theirs anything.
+
+    >>> is_embedded_name("exif:UserComment"), is_embedded_name("png:prompt"), is_embedded_name("exif:Description")
+    (True, True, False)
+    """
+    return field in _NAMES or (field.startswith("png:") and field != "png:")
 
 
 def _comments(image: Image.Image) -> Iterator[tuple[str, str]]:

@@ -277,6 +277,9 @@ class TestPictures:
             open_dataset(tmp_path / "set")
         options = ReadOptions(leave_captions=("mask",))
         assert [r.read() for r in open_dataset(tmp_path / "set", options).records()] == [png(0)]
+        assert survey(open_dataset(tmp_path / "set", options)).samples == 1  # such a column is no misspelt field
+        with pytest.raises(InputError, match=r"--leave-captions tetx names no field of .*: text, mask\n"):
+            survey(open_dataset(tmp_path / "set", ReadOptions(leave_captions=("mask", "tetx"))))
 
     def test_read_from_any_thread_in_any_order(self, shards: Path) -> None:
         found = list(open_dataset(shards).records())

@@ -104,6 +104,18 @@ def test_a_caption_may_be_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "a.txt").read_text() == "zork one"
 
 
+def test_a_caption_column_where_captions_are_files_of_text(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "d", 3, "sidecar")
+    with pytest.raises(InputError) as refusal:
+        open_dataset(folder, ReadOptions(caption_columns=("nope",)))
+    what, advice = str(refusal.value).split("\n")
+    assert "in files beside the pictures" in what and "no column 'nope'" in what
+    assert advice.startswith("Leave --caption-column out")
+    (folder / "picture 001.json").write_text('{"caption": "a box", "title": "red"}')
+    with pytest.raises(InputError, match=r"a \.json file .* has no column 'nope'; its text columns: caption, title\n"):
+        open_dataset(folder, ReadOptions(caption_columns=("nope",)))
+
+
 def test_json_that_repeats_the_caption_elsewhere_is_refused(tmp_path: Path) -> None:
     folder = _beside(tmp_path / "d", txt="a red boat", json='{"title": "a red boat"}')
     with pytest.raises(InputError, match=r"a.json: 'title' looks like captions.*\n.*--leave-captions title"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import random
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from protect.formats import open_dataset
 from protect.formats.dataset_format import Dataset, ReadOptions, Shard
 from protect.formats.record import Record, SetAside
 from protect.formats.survey import LISTED, key_may_change, may_change, survey
-from tests.support.datasets import make_folder
+from tests.support.datasets import make_classes, make_folder
+from tests.support.shards import make_tars
 
 
 class _Counted(Dataset):
@@ -64,8 +65,17 @@ def test_two_spellings_of_one_key_are_one_key(tmp_path: Path) -> None:
         (folder / f"picture 00{i}.png").rename(folder / name)
     rows = [json.dumps({"file_name": name, "text": f"box {i}"}) for i, name in enumerate(names)]
     (folder / "metadata.jsonl").write_text("\n".join(rows))
-    with pytest.raises(InputError, match=r"line 1 and metadata.jsonl, line 2"):
+    with pytest.raises(InputError) as refusal:
         survey(open_dataset(folder))
+    assert r"'caf\xe9.png' (metadata.jsonl, line 1) and 'cafe\u0301.png' (metadata.jsonl, line 2)" in refusal.value.what
+    (folder / "metadata.jsonl").unlink()
+    for name in names:
+        (folder / name).with_suffix(".txt").write_text(f"a box {len(name)}", encoding="utf-8")
+    found = list(open_dataset(folder).scan())
+    assert {one.key: one.reason for one in found if isinstance(one, SetAside)} == {
+        one: rf"there is another picture of this name in another Unicode spelling: {one!a} and {other!a}"
+        for one, other in (names, names[::-1])
+    }
 
 
 def test_memory_does_not_grow_with_the_dataset() -> None:
@@ -88,3 +98,46 @@ def test_what_may_change() -> None:
     assert not may_change(record, ReadOptions(exclude=("train/*",)))
     assert not may_change(record, ReadOptions(only=("*",), exclude=("*.png",)))
     assert key_may_change("a.png", ReadOptions(only=("a*",))) and not key_may_change("A.png", ReadOptions(only=("a*",)))
+
+
+def _table(folder: Path) -> Path:
+    """The third list of captions has two entries, the others fewer."""
+    make_folder(folder, 3)
+    rows = [{"file_name": f"picture 00{i}.png", "text": f"box {i}", "captions": ["a"] * i} for i in range(3)]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def _sidecars(folder: Path) -> Path:
+    """Only the last picture has more than a `.txt`."""
+    make_folder(folder, 3, "sidecar")
+    (folder / "picture 002.caption").write_text("a box\nof red")
+    (folder / "picture 002.json").write_text('{"caption": "a box", "title": "red"}')
+    return folder
+
+
+_FORMS = {
+    "table": (_table, ("text", "captions", "captions[1]", "file_name"), ("captoin", "captions[2]")),
+    "sidecars": (_sidecars, (".txt", ".caption:2", ".json:caption", "title"), (".captions", ".txt:2")),
+    "archive": (lambda folder: make_tars(folder, 1, 3), ("txt", ".json:caption", "caption"), ("captoin", "txt2")),
+    "classes": (make_classes, ("class",), ("text",)),
+}
+INSIDE = ("exif:ImageDescription", "png:anything", "iptc:caption", "jpeg:comment")
+"""Picture files may have texts of these names: whether they do is seen when carriers are looked at."""
+
+
+@pytest.mark.parametrize(("make", "known", "unknown"), _FORMS.values(), ids=_FORMS)
+def test_fields_that_stay_as_they_are_must_exist(
+    tmp_path: Path, make: Callable[[Path], Path], known: tuple[str, ...], unknown: tuple[str, ...]
+) -> None:
+    folder = make(tmp_path / "d")
+    assert survey(open_dataset(folder, ReadOptions(leave_captions=(known[0], *INSIDE)))) is not None
+    for name in known[1:]:
+        assert survey(open_dataset(folder, ReadOptions(leave_captions=(name,)))).samples >= 3
+    for name in (*unknown, "exif:Description", "png:"):
+        with pytest.raises(InputError) as refusal:
+            survey(open_dataset(folder, ReadOptions(leave_captions=(known[1 % len(known)], name))))
+        what, advice = str(refusal.value).split("\n")
+        assert what.startswith(f"--leave-captions {name} names no field of") and "exif:ImageDescription" in advice
+        listed = what.partition("text fields: ")[2].split(", ")
+        assert known[0].removeprefix(".") in [one.removeprefix(".") for one in listed]

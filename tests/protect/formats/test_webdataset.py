@@ -358,6 +358,43 @@ def test_a_key_that_comes_back_is_refused_with_both_places(tmp_path: Path) -> No
         survey(open_dataset(tmp_path / "data"))
 
 
+@pytest.mark.parametrize("late", ["json", "png", "txt"])
+def test_a_sample_with_others_between_its_members_is_set_aside(tmp_path: Path, late: str) -> None:
+    """What comes later would show how it was: webdataset reads it as a sample of its own."""
+    first = [one for one in sample("a", 0) if not one[0].endswith(late)]
+    rest = [one for one in sample("a", 0) if one[0].endswith(late)]
+    write_tar(tmp_path / "data" / "0.tar", [*first, *sample("b", 1), *rest, *sample("c", 2)])
+    dataset = open_dataset(tmp_path / "data")
+    assert list(records(dataset)) == ["0/b", "0/c"]
+    assert [one.key for one in dataset.scan() if isinstance(one, SetAside)] == ["0/a"]
+    assert "other samples stand between its members" in aside(dataset)["0/a"]
+    copy = copied(dataset, tmp_path / "copy", Marking({"0/a", "0/b"}))
+    before, after = raw_members(tmp_path / "data" / "0.tar"), raw_members(copy / "0.tar")
+    assert {name for name in before if before[name] != after[name]} == {"b.png", "b.txt", "b.json"}
+
+
+def test_shards_sorted_by_ending_are_refused_with_the_true_reason(tmp_path: Path) -> None:
+    made = (sample(key, i) for i, key in enumerate("abc"))
+    write_tar(tmp_path / "data" / "0.tar", (member for members in zip(*made, strict=True) for member in members))
+    found = aside(open_dataset(tmp_path / "data"))
+    assert list(found) == ["0/a", "0/b", "0/c"]
+    assert all("sort the archive by name" in reason for reason in found.values())
+
+
+def test_files_about_the_dataset_are_no_samples_and_stay(tmp_path: Path) -> None:
+    about = [
+        (name, name.encode()) for name in ("README.md", "LICENSE", "LICENSE.txt", "sub/readme.rst", "0_stats.json")
+    ]
+    members = [*about[:2], *sample("a", 0), *about[2:], ("readme.png", png(9)), ("readme.txt", b"a readme")]
+    write_tar(tmp_path / "data" / "0.tar", [*members, ("notes.txt", b"lonely")])
+    dataset = open_dataset(tmp_path / "data")
+    assert list(records(dataset)) == ["0/a", "0/readme"] and aside(dataset) == {"0/notes": "no picture"}
+    assert survey(dataset).set_aside == 1
+    copy = copied(dataset, tmp_path / "copy", Marking({"0/a"}))
+    before, after = raw_members(tmp_path / "data" / "0.tar"), raw_members(copy / "0.tar")
+    assert list(before) == list(after) and all(before[name] == after[name] for name, _ in about)
+
+
 class TestCaptions:
     def change(self, tmp_path: Path, name: str, content: bytes, options: ReadOptions | None = None) -> bytes:
         write_tar(tmp_path / "data" / "0.tar", [("a.png", png(0)), (name, content)])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from protect.pixels.captions import embedded_captions
+from protect.pixels.captions import EXAMPLES, embedded_captions, is_embedded_name
 from protect.pixels.picture import rewrite
 from tests.protect.pixels.pictures import file_of, jpeg_with, painted, photo
 
@@ -31,6 +31,7 @@ def test_xmp_texts_are_found_in_every_format(form: str) -> None:
     texts.add_itxt("XML:com.adobe.xmp", XMP)
     options = {"PNG": {"pnginfo": texts}, "TIFF": {"tiffinfo": {700: XMP.encode()}}}.get(form, {"xmp": XMP.encode()})
     assert embedded_captions(file_of(photo(), form, **options)) == FROM_XMP
+    assert all(map(is_embedded_name, FROM_XMP))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
@@ -43,6 +44,7 @@ def test_exif_texts_are_found_in_every_format(form: str) -> None:
     exif.get_ifd(ExifTags.IFD.Exif)[0x9286] = b"ASCII\0\0\0prompt, steps: 20"
     data = file_of(photo(), form, exif=exif.tobytes())
     found = embedded_captions(data)
+    assert all(map(is_embedded_name, found))
     assert {name: text for name, text in found.items() if name.startswith("exif:")} == {
         "exif:ImageDescription": description,
         "exif:XPComment": "a comment",
@@ -82,8 +84,14 @@ def test_iptc_and_comments_are_found() -> None:
         "iptc:keywords": "box, red",
         "jpeg:comment": "a comment",
     }
+    assert all(map(is_embedded_name, (*expected, "gif:comment", *EXAMPLES)))
     assert embedded_captions(data) == expected == embedded_captions(rewrite(data, painted(data)))
     assert embedded_captions(file_of(photo().quantize(9), "GIF", comment=b"moving")) == {"gif:comment": "moving"}
+
+
+@pytest.mark.parametrize("name", ["", "text", "png:", "exif:imagedescription", "exif:Artist", "bmp:comment", "XMP"])
+def test_names_that_no_text_inside_a_picture_has(name: str) -> None:
+    assert not is_embedded_name(name)
 
 
 def test_what_cannot_be_read_gives_nothing() -> None:
