@@ -57,11 +57,13 @@ class TarShard(Shard):
         told = set[str]()
         with self._file.open() as stream:
             for sample in samples(members(stream)):
-                if sample.key not in apart and not is_about_dataset(sample):
-                    yield self._sample(sample, stream)[0]
-                elif sample.key in apart - told:
+                if is_about_dataset(sample) or sample.key in told:
+                    continue
+                if sample.key in apart:
                     told.add(sample.key)
                     yield SetAside(self._prefix + printable(sample.key), _APART)
+                else:
+                    yield self._sample(sample, stream)[0]
 
     def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
         """Write the archive anew from the first sample that changes; without one it is copied whole."""

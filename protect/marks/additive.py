@@ -11,6 +11,7 @@ from protect.marks.family import Array, Pixels
 from protect.marks.legibility import (
     CLEAR,
     Kept,
+    colourless,
     is_grey,
     kept_by_level,
     mostly_transparent,
@@ -71,7 +72,9 @@ def lost_pattern(picture: Pixels, psnr: float, directions: Array, amplitudes: Ar
     kept = _kept(thinned(picture), _allowed(psnr))
     if standing(kept, directions, amplitudes, weights, grey=is_grey(picture)) >= CLEAR:
         return None
-    return "hardly any of a pattern would stay: too much of the picture is transparent, black, white or grey"
+    whole = colourless(thinned(picture))
+    most = f"it is {whole}" if whole else "too much of it is transparent, black or white"
+    return f"hardly any of a pattern would stay: {most}"
 
 
 def _kept(picture: Pixels, strength: float) -> Kept:

@@ -18,7 +18,7 @@ from PIL import Image
 from protect.errors import InputError
 from protect.keys.tree import Ids
 from protect.marks.family import Array, MarkFamily, Pixels
-from protect.marks.legibility import is_grey
+from protect.marks.legibility import colourless
 from protect.marks.sign_vectors import sign_vectors
 from protect.pixels.measure import on_white
 
@@ -53,8 +53,8 @@ class _Codec(MarkFamily):
         """
         if reason := super().obstacle(picture):
             return reason
-        if is_grey(picture):
-            return "it is grey, and the message would sit in colours"
+        if found := colourless(picture):
+            return f"it is {found}, and the message would sit in colours"
         read = self.features(on_white(self._write(_tiles(picture), _PILOT))[None])[0]
         right = int(np.count_nonzero((read > 0) == np.array(_PILOT, dtype=bool)))
         return f"only {right} of {BITS} bits would read back from it" if right < _READABLE else None

@@ -28,6 +28,8 @@ CLEAR = 3.5
 transparent ones) all above it had their planted mark at least 2.5 standard deviations above decoys."""
 _VISIBLE = 0.05
 """Smallest mean opacity."""
+_WHITE = 250
+"""Level from which people see white."""
 _SAMPLED = 256
 """Pixels a side that are looked at, at least: pictures are thinned, for speed."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -54,6 +56,18 @@ def is_grey(picture: Pixels) -> bool:
     """Whether all channels of an RGBA picture (H, W, 4) are equal everywhere, as in a file stored in grey."""
     red, green, blue = (picture[..., channel] for channel in range(3))
     return bool(np.array_equal(red, green) and np.array_equal(green, blue))
+
+
+def colourless(picture: Pixels) -> str | None:
+    """What an RGBA picture (H, W, 4) is if it has no colours, as a word for messages; None if it has some."""
+    if not is_grey(picture):
+        return None
+    seen = picture[..., 0][picture[..., 3] > 0]
+    if not seen.size:
+        return "transparent everywhere"
+    if seen.min() >= _WHITE:
+        return "white everywhere"
+    return "black everywhere" if seen.max() <= 255 - _WHITE else "grey"
 
 
 def mostly_transparent(picture: Pixels) -> str | None:

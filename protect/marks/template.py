@@ -18,7 +18,7 @@ from protect.keys.tree import Ids
 from protect.marks.colours import DESCRIBED, descriptions, positions
 from protect.marks.family import Array, MarkFamily, Pixels
 from protect.marks.foreground import compose
-from protect.marks.legibility import is_grey
+from protect.marks.legibility import colourless
 from protect.marks.sign_vectors import OPPONENT, Waves, rank_scores, sign_vectors, small_unit, squashed
 
 CONTRAST = 0.36
@@ -55,7 +55,10 @@ class Template(MarkFamily):
 
     def obstacle(self, picture: Pixels) -> str | None:
         """Too small, or stored in grey: the colours that words describe would be lost (see `MarkFamily.obstacle`)."""
-        return super().obstacle(picture) or ("it is grey and cannot hold colours" if is_grey(picture) else None)
+        if reason := super().obstacle(picture):
+            return reason
+        found = colourless(picture)
+        return f"it is {found}, and its file may have no room for colours" if found else None
 
     def given(self, description: str) -> Template:
         """The marks with that description; only the signs that it leaves open are drawn."""
