@@ -8,7 +8,7 @@ from protect.embed.verify import belongs
 from protect.errors import ReleaseError
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, normalised
-from protect.keys.keyring import Keyring
+from protect.keys.keyring import Keyring, is_retired
 from protect.release.record import Release
 
 
@@ -21,22 +21,37 @@ def release_of(copy: Dataset, keyring: Keyring, wanted: str | None = None) -> Re
         wanted: id or name of the release; None to look for it.
 
     Raises:
-        ReleaseError: if none of the releases, or more than one equally well, belongs to the copy.
+        ReleaseError: if none of the releases, or more than one equally well, belongs to the copy; if it belongs to one
+            that is retired.
     """
     if wanted:
         return keyring.load(wanted)
     held, problems = keyring.survey()
-    counts = _carriers_held(copy, held)
-    best = max(counts, default=0)
-    pairs = zip(held, counts, strict=True)
-    found = [release for release, count in pairs if count == best and 2 * count > len(release.carriers)]
+    found = _fitting(copy, held)
     if len(found) == 1:
         return found[0]
     if problems and not found:
         raise problems[0]
+    if not found:
+        _refuse_retired(copy, keyring)
     names = ", ".join(f"{r.id} ({r.name})" for r in found or held) or "none"
     what = f"{len(found)} releases fit {copy.root} equally well" if found else f"no release fits {copy.root}"
     raise ReleaseError(what, f"{'They are' if found else 'Held'}: {names}. Name one: --release ID.")
+
+
+def _fitting(copy: Dataset, releases: Sequence[Release]) -> list[Release]:
+    """The releases of which a copy holds most carriers, and more than half of them."""
+    counts = _carriers_held(copy, releases)
+    best = max(counts, default=0)
+    pairs = zip(releases, counts, strict=True)
+    return [release for release, count in pairs if count == best and 2 * count > len(release.carriers)]
+
+
+def _refuse_retired(copy: Dataset, keyring: Keyring) -> None:
+    """Say so if a copy belongs to a release that is retired."""
+    retired = keyring.retired()
+    if fitting := _fitting(copy, retired) if retired else []:
+        raise is_retired(keyring, fitting[0])
 
 
 def _carriers_held(copy: Dataset, releases: Sequence[Release]) -> list[int]:

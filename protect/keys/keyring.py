@@ -69,9 +69,11 @@ class Keyring:
         """The complete release whose id starts with `wanted`, or whose name it is.
 
         Raises:
-            ReleaseError: if there is none, or more than one.
+            ReleaseError: if there is none, or more than one, or it is retired.
         """
         held, problems = self.survey()
+        if not _called(held, wanted) and (retired := _called(self.retired(), wanted)):
+            raise is_retired(self, retired[0])
         return _only(held, problems, wanted, f"release called {wanted!r} in {self.home}")
 
     def waiting(self, wanted: str) -> Release:
@@ -112,6 +114,10 @@ class Keyring:
         (self.home / RELEASES / target.name).rename(target)
         return target
 
+    def retired(self) -> list[Release]:
+        """All retired releases whose records can be read, oldest first."""
+        return self._read_all(RETIRED)[0]
+
     def _read_all(self, folder: str) -> tuple[list[Release], list[ReleaseError]]:
         if self.home.exists() and not self.home.is_dir():
             raise ReleaseError(f"the keyring {self.home} is not a folder", "Set TRACEMARK_HOME to a folder.")
@@ -131,8 +137,21 @@ def _read(path: Path) -> Release:
     return release
 
 
+def is_retired(keyring: Keyring, release: Release) -> ReleaseError:
+    """What is said where a retired release is wanted."""
+    kept = keyring.home / RETIRED / f"{release.id}.json"
+    return ReleaseError(
+        f"release {release.id} ({release.name}) is retired: no test looks for it",
+        f"To use it again: mv '{kept}' '{keyring.home / RELEASES}/'",
+    )
+
+
+def _called(held: list[Release], wanted: str) -> list[Release]:
+    return [r for r in held if wanted and (r.id.startswith(wanted) or r.name == wanted)]
+
+
 def _only(held: list[Release], problems: list[ReleaseError], wanted: str, what: str) -> Release:
-    found = [r for r in held if wanted and (r.id.startswith(wanted) or r.name == wanted)]
+    found = _called(held, wanted)
     if len(found) == 1:
         return found[0]
     if not found and problems:

@@ -66,6 +66,24 @@ def test_a_release_is_found_by_what_a_copy_holds_whatever_its_name(tmp_path: Pat
     assert release_of(open_dataset(source), keyring, second.release.id) == second.release
 
 
+def test_a_copy_of_a_retired_release_is_told_so(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 60)
+    first = embed(source, tmp_path / "a", QUICK, keyring, name="spring", anyway=True).release
+    embed(source, tmp_path / "b", QUICK, keyring, name="summer", anyway=True)
+    kept = keyring.retire(first)
+    for wanted in (None, "spring", first.id[:6]):
+        with pytest.raises(ReleaseError) as refusal:
+            release_of(open_dataset(tmp_path / "a"), keyring, wanted)
+        what, advice = str(refusal.value).split("\n")
+        assert what == f"release {first.id} (spring) is retired: no test looks for it" and str(kept) in advice
+    with pytest.raises(ReleaseError, match="no release fits"):
+        release_of(open_dataset(source), keyring)
+    with pytest.raises(ReleaseError, match="no release called 'winter'"):
+        keyring.load("winter")
+    kept.rename(keyring.home / "releases" / kept.name)  # as the message says
+    assert release_of(open_dataset(tmp_path / "a"), keyring) == first
+
+
 def test_the_unmarked_original_fits_no_release(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 60)
     embed(source, tmp_path / "a", QUICK, keyring, anyway=True)
