@@ -10,6 +10,7 @@ import typer
 
 from protect import console
 from protect.embed.answers import commitment_text, difference_text, embedding_json, embedding_text, verification_text
+from protect.embed.coins import what_coin_may_do
 from protect.embed.commit import commit, options_of, parse_coin
 from protect.embed.difference import difference
 from protect.embed.find import release_of
@@ -162,7 +163,8 @@ def commit_command(
             anyway=anyway,
             progress=progress,
         )
-    console.answer(commitment_text(release, dataset, target), release.public(), as_json)
+    text = "\n".join([commitment_text(release, dataset, target), *what_coin_may_do([release.plan.alignment])])
+    console.answer(text, release.public(), as_json)
     return console.DONE
 
 

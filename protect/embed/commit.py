@@ -6,9 +6,10 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from protect.embed.coins import follow_coin, try_other_coins
 from protect.embed.forecast import USUAL, Expectation, check_findable, forecast
 from protect.embed.places import check_places, commitment_file
-from protect.embed.select import commit_to, digest_of_pictures, select
+from protect.embed.select import Selection, commit_to, digest_of_pictures, select
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.files import pretty_json, write_atomic
@@ -52,8 +53,8 @@ def commit(
         progress: told about stages.
 
     Raises:
-        InputError: on bad options or datasets, if the release could hardly be found, or if a commitment lies beside the
-            output already.
+        InputError: on bad options or datasets, if the release could hardly be found (with this coin or another, where
+            the coin decides what the carriers are), or if a commitment lies beside the output already.
     """
     options.check()
     output = output.resolve()
@@ -62,10 +63,17 @@ def commit(
     if path.exists():
         raise InputError(f"{path} exists already", "Keep it safe elsewhere, or give another --output.")
     dataset, secret = open_dataset(folder.resolve(), reading), new_secret()
-    selection = select(dataset, options, KeyTree(secret), keyring.store, MemoryBudget(), progress)
-    if not anyway:
-        fewest = min(len(draw.carriers) for draw in selection.drawn.slots)
-        check_findable(forecast(options, fewest, selection.survey.changeable, expectation))
+
+    def decide(keys: KeyTree) -> Selection:
+        selection = select(dataset, options, keys, keyring.store, MemoryBudget(), progress)
+        if not anyway:
+            fewest = min(len(draw.carriers) for draw in selection.drawn.slots)
+            check_findable(forecast(options, fewest, selection.survey.changeable, expectation))
+        return selection
+
+    selection = decide(KeyTree(secret))
+    if follow_coin([options.alignment_name]):
+        try_other_coins(decide)
     release = commit_to(
         selection,
         options,
