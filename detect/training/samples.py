@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from detect.pictures import file_of
+from detect.training.architecture import Architecture, Embedded
 from protect.errors import InputError
 from protect.execution.budget import BYTES_PER_PIXEL, MemoryBudget
 from protect.execution.threads import map_in_order
@@ -94,6 +95,7 @@ class Latents:
 
     def __init__(self, vae: Any, samples: Sequence[Record], size: int, device: str) -> None:
         self.vae, self.size, self.device = vae, size, device
+        self.shift = float(getattr(vae.config, "shift_factor", None) or 0)
         self.records: list[Record] = []
         self.set_aside: list[SetAside] = []
         self._content: list[list[str]] = []
@@ -137,41 +139,32 @@ class Latents:
             mean, std = self._encode([read_picture(self.records[i].read(), self.size) for i in index])
         else:
             mean, std = self.kept[:, torch.from_numpy(index).to(self.kept.device)]
-        latents: Tensor = (mean + std * noise) * float(self.vae.config.scaling_factor)
+        latents: Tensor = (mean + std * noise - self.shift) * float(self.vae.config.scaling_factor)
         return latents
 
 
 class Texts:
-    """Caption embeddings; once per caption where the encoder is frozen and they fit in memory."""
+    """Caption embeddings; once per caption where the encoders are frozen and they fit in memory."""
 
-    def __init__(self, pipeline: Any, captions: Sequence[str], frozen: bool) -> None:
-        self.encoder, self.tokenizer = pipeline.text_encoder, pipeline.tokenizer
+    def __init__(self, architecture: Architecture, captions: Sequence[str], frozen: bool) -> None:
+        self.architecture = architecture
         self.places = {caption: i for i, caption in enumerate(dict.fromkeys(["", *captions]))}
-        self.kept: Tensor | None = None
-        row = 4 * self.tokenizer.model_max_length * self.encoder.config.hidden_size
-        if frozen and row * len(self.places) <= KEPT_TEXT:
-            unique = list(self.places)
-            with torch.no_grad():
-                self.kept = torch.cat([self._encode(unique[i : i + 64]) for i in range(0, len(unique), 64)])
+        self.kept: Embedded | None = None
+        if frozen:
+            self.kept = self._embed_all(list(self.places))
 
-    def _encode(self, captions: list[str]) -> Tensor:
-        """Last hidden states, float (n, tokens, width)."""
-        tokens = self.tokenizer(
-            captions,
-            padding="max_length",
-            truncation=True,
-            max_length=self.tokenizer.model_max_length,
-            return_tensors="pt",
-        )
-        mask = tokens.attention_mask if getattr(self.encoder.config, "use_attention_mask", False) else None
-        device = self.encoder.device
-        states: Tensor = self.encoder(
-            tokens.input_ids.to(device), attention_mask=None if mask is None else mask.to(device)
-        )[0]
-        return states
+    @torch.no_grad()
+    def _embed_all(self, unique: list[str]) -> Embedded | None:
+        """All captions, or nothing if they would take too much memory."""
+        row = sum(part.nbytes for part in self.architecture.embed(unique[:1]))
+        if row * len(unique) > KEPT_TEXT:
+            return None
+        chunks = [self.architecture.embed(unique[i : i + 64]) for i in range(0, len(unique), 64)]
+        return tuple(torch.cat(parts) for parts in zip(*chunks, strict=True))
 
-    def __call__(self, captions: list[str]) -> Tensor:
-        """Embeddings of `captions`, float (n, tokens, width)."""
+    def __call__(self, captions: list[str]) -> Embedded:
+        """Embeddings of `captions`."""
         if self.kept is None:
-            return self._encode(captions)
-        return self.kept[torch.tensor([self.places[c] for c in captions], device=self.kept.device)]
+            return self.architecture.embed(captions)
+        index = torch.tensor([self.places[c] for c in captions], device=self.kept[0].device)
+        return tuple(part[index] for part in self.kept)

@@ -43,6 +43,7 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False) -> Any:
     variant, files = choose_files(path, allow_pickle)
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": not allow_pickle or None}
     index = read_index(path)
+    options |= {name: None for name, part in index.items() if part == [None, None]}  # left out on purpose, as a T5 is
     if "safety_checker" in index:
         options |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     if "StableDiffusionXL" in str(index["_class_name"]):
