@@ -43,7 +43,10 @@ FamilyOption = Annotated[
     typer.Option("--option", metavar="NAME=VALUE", help="Family option; repeatable. `protect ls` lists them."),
 ]
 Slots = Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")]
-Passes = Annotated[float, typer.Option(help="How often a thief is expected to go over the dataset.")]
+Passes = Annotated[
+    float,
+    typer.Option(help="How often a thief is expected to show a model each sample; with kohya: epochs times repeats."),
+]
 Method = Annotated[str, typer.Option(help="How a thief is expected to train: lora or full.")]
 Name = Annotated[str | None, typer.Option(help="Name of the release. [the output's name]")]
 

@@ -112,6 +112,7 @@ class TarShard(Shard):
     def _sample(self, sample: TarSample, stream: BinaryIO) -> tuple[Record | SetAside, Texts, dict[str, str]]:
         """What a sample is, its texts, and its captions with the white space around them."""
         key, nothing = self._prefix + printable(sample.key), Texts((), {})
+        self._columns.met.update(filter(self._columns.left, (f".{suffix}" for suffix, _ in sample.members)))
         if reason := obstacle(sample):
             return SetAside(key, reason), nothing, {}
         picture = sample.picture

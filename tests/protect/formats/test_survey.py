@@ -13,8 +13,9 @@ from protect.formats import open_dataset
 from protect.formats.dataset_format import Dataset, ReadOptions, Shard
 from protect.formats.record import Record, SetAside
 from protect.formats.survey import LISTED, key_may_change, may_change, survey
+from protect.formats.webdataset import LOOKED_AT
 from tests.support.datasets import make_classes, make_folder
-from tests.support.shards import make_tars
+from tests.support.shards import make_tars, sample, write_tar
 
 
 class _Counted(Dataset):
@@ -124,6 +125,15 @@ _FORMS = {
 }
 INSIDE = ("exif:ImageDescription", "png:anything", "iptc:caption", "jpeg:comment")
 """Picture files may have texts of these names: whether they do is seen when carriers are looked at."""
+
+
+def test_a_member_that_is_left_alone_may_come_late_and_be_no_caption(tmp_path: Path) -> None:
+    """Only captions are read of all samples."""
+    many = [member for i in range(LOOKED_AT + 1) for member in sample(f"{i:04}", i)]
+    write_tar(tmp_path / "d" / "0.tar", [*many, *sample("late", 0), ("late.words", b"a box")])
+    assert survey(open_dataset(tmp_path / "d", ReadOptions(leave_captions=("words",)))).samples == LOOKED_AT + 2
+    with pytest.raises(InputError, match="--leave-captions word names no field"):
+        survey(open_dataset(tmp_path / "d", ReadOptions(leave_captions=("word",))))
 
 
 @pytest.mark.parametrize(("make", "known", "unknown"), _FORMS.values(), ids=_FORMS)
