@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from small_training import (
+    Log,
+    denoising_loss,
+    follow,
+    load_state,
+    reconstruction_loss,
+    save_state,
+    to_tensor,
+    update,
+)
 
 SIZE = 64
 TOKENS = 40
@@ -85,46 +94,6 @@ def random_background(rng: np.random.Generator, textures: list[np.ndarray]) -> n
     field = Image.fromarray(rng.integers(0, 256, (knots, knots, 3), dtype=np.uint8))
     resample = [Image.Resampling.NEAREST, Image.Resampling.BICUBIC][int(rng.random() < 0.7)]
     return np.asarray(field.resize((SIZE, SIZE), resample), dtype=np.float32)
-
-
-def to_tensor(pictures: list[np.ndarray]) -> torch.Tensor:
-    batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return batch.contiguous(memory_format=torch.channels_last)
-
-
-# --- checkpoints ---------------------------------------------------------------------------------
-
-
-def save_state(path: Path, **state: Any) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def load_state(path: Path) -> dict[str, Any] | None:
-    return torch.load(path, weights_only=True) if path.exists() else None
-
-
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm-up, plateau, then linear cool-down over the last quarter: `steps` may grow between runs."""
-    return peak * min(1.0, (step + 1) / 200) * min(1.0, max(0.02, (steps - step) / (0.25 * steps)))
-
-
-class Log:
-    def __init__(self, path: Path, steps: int) -> None:
-        self.path, self.steps, self.start, self.first = path, steps, time.time(), None
-        self.losses: list[float] = []
-
-    def add(self, step: int, loss: float, every: int = 50) -> None:
-        self.first = step if self.first is None else self.first
-        self.losses.append(loss)
-        if step % every == 0:
-            rate = (time.time() - self.start) / (step - self.first + 1)
-            left = rate * (self.steps - step) / 60
-            line = f"{step}/{self.steps} loss {np.mean(self.losses):.4f} {rate:.2f} s/step, {left:.0f} min left"
-            self.losses.clear()
-            with self.path.open("a") as f:
-                f.write(line + "\n")
 
 
 # --- stages ---------------------------------------------------------------------------------------
@@ -278,24 +247,8 @@ def train_vae(args: argparse.Namespace) -> None:
             background = plain((255, 255, 255)) if rng.random() < 0.5 else random_background(rng, textures)
             image = on_background(pictures[i], background) if rng.random() < 0.85 else background.astype(np.uint8)
             batch.append(image[:, ::-1] if rng.random() < 0.5 else image)
-        x = to_tensor(batch)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            posterior = vae.encode(x).latent_dist
-            y = vae.decode(posterior.sample()).sample.float()
-        edges = sum((y.diff(dim=d) - x.diff(dim=d)).abs().mean() for d in (2, 3))
-        loss = (
-            (y - x).abs().mean()
-            + (y - x).pow(2).mean()
-            + 0.5 * edges
-            + args.kl * posterior.kl().mean() / posterior.mean[0].numel()
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, args.steps, 1.5e-3)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        log.add(step, loss.item())
+        loss = reconstruction_loss(vae, to_tensor(batch), args.kl)
+        log.add(step, update(optimizer, loss, step, args.steps, 1.5e-3))
         if (step + 1) % 250 == 0 or step + 1 == args.steps:
             save_state(path, model=vae.state_dict(), optimizer=optimizer.state_dict(), step=step + 1)
 
@@ -363,31 +316,12 @@ def train_unet(args: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(SEED + first)
     batches = draws(len(data["mean"]) // 2, args.batch, rng)
     log = Log(args.work / "unet.log", args.steps)
-    alphas = scheduler.alphas_cumprod
     for step in range(first, args.steps):
         index = torch.from_numpy(next(batches))
-        noise = torch.randn(2, args.batch, *data["mean"].shape[1:], generator=generator)
-        latents = (data["mean"][index] + data["std"][index] * noise[0]) * data["scale"]
-        t = torch.randint(0, 1000, (args.batch,), generator=generator)
-        a, s = (alphas[t].sqrt()[:, None, None, None], (1 - alphas[t]).sqrt()[:, None, None, None])
-        noisy = (a * latents + s * noise[1]).contiguous(memory_format=torch.channels_last)
-        drop = torch.rand(args.batch, generator=generator) < 0.1
-        ids = torch.where(drop[:, None], data["empty"], data["ids"][index])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            context = text(ids).last_hidden_state
-            v = unet(noisy, t, context).sample.float()
-        loss = (v - (a * noise[1] - s * latents)).pow(2).mean()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, args.steps, args.lr)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        keep = min(0.998, (step + 1) / (step + 10))
-        with torch.no_grad():
-            weights = {k: value for k, value in network.state_dict().items() if value.is_floating_point()}
-            torch._foreach_lerp_([average[k] for k in weights], list(weights.values()), 1 - keep)
-        log.add(step, loss.item())
+        loss = denoising_loss(unet, text, scheduler, data, index, generator)
+        value = update(optimizer, loss, step, args.steps, args.lr)
+        follow(average, network, step)
+        log.add(step, value)
         if (step + 1) % 250 == 0 or step + 1 == args.steps:
             save_state(
                 path, model=network.state_dict(), optimizer=optimizer.state_dict(), average=average, step=step + 1
