@@ -1,0 +1,158 @@
+"""A caption as sites read it: in lower case, and blank where nothing may be changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import TypeVar
+
+from protect.alignments.scripts import _OTHER_LANGUAGES, not_english
+from protect.alignments.sentences import endings, separator
+from protect.alignments.sites.lexicon import COMPOUNDS, OPENERS
+
+BLANK = "\ue000"
+"""Stands for every character of what must stay as it is. It is no letter, digit or space."""
+_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:'[a-z]+)?(?:[,:]? [a-z]+(?:'[a-z]+)?)*\.?\s*")
+"""Captions in which nothing needs protection: lower case but for the first letter, no digits, hyphens, quotations."""
+_QUOTED = (
+    r"\"[^\"]*(?:\"|$)|“[^”]*(?:”|$)|„[^“”]*(?:[“”]|$)|«[^»]*(?:»|$)|‹[^›]*(?:›|$)|「[^」]*(?:」|$)|`[^`]*(?:`|$)"
+    r"|(?<![\w.])['‘](?=\S)[^'’]*(?:['’](?=[st]\b)[^'’]*)*(?:['’](?!\w)|$)"
+)
+_ADDRESSES = r"\w+://\S+|www\.\S+|\S*\w@\w\S*|[@#]\w\S*|<[^>]*>|\w+(?:\.\w+)+(?:/\S*)?|\S*[/\\_=]\S*"
+_WORD = r"\w+(?:['’\-–]\w+)*"
+_PIECES = re.compile(
+    rf"(?P<kept>{_QUOTED}|{_ADDRESSES})|(?P<number>[$€£]?\d+(?:[.,:]\d+)*(?![\w-])%?)|(?P<word>{_WORD})"
+)
+_KEPT = re.compile(rf"{_QUOTED}|{_ADDRESSES}")
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*|\d+|[^\s]")
+_KNOWN_CAPITALS = frozenset({"TV", "TVs", "T-shirt", "T-shirts", "OK"})
+
+
+_T = TypeVar("_T")
+
+
+class Reading:
+    """A caption as sites read it.
+
+    Quotations, addresses, code, names, numbers with more than two digits and hyphenated compounds are blank.
+    """
+
+    __slots__ = ("known", "_ends", "_list", "_other", "_said", "_shown", "_starts", "plain", "simple", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.simple = _SIMPLE.fullmatch(text) is not None
+        self.plain = text.lower() if self.simple else _plain(text)
+        """The caption in lower case with blanks; as long as the caption, character by character."""
+        self.known: dict[Hashable, object] = {}
+        """What was found out about the caption, so that it is found out once."""
+        self._said: list[str] | None = None
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._shown: str | None = None
+        self._list: bool | None = None
+        self._other: bool | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """Words, numbers and marks, in order."""
+        if self._said is None:
+            self._said = _TOKEN.findall(self.plain)
+        return self._said
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each of them starts."""
+        if not self._starts:
+            self._starts = [match.start() for match in _TOKEN.finditer(self.plain)]
+        return self._starts
+
+    @property
+    def ends(self) -> list[int]:
+        """Where each of them ends."""
+        if not self._ends:
+            self._ends = [match.end() for match in _TOKEN.finditer(self.plain)]
+        return self._ends
+
+    def once(self, key: Hashable, find: Callable[[Reading], _T]) -> _T:
+        """What a function finds in this caption, found once under its key."""
+        try:
+            return self.known[key]  # type: ignore[return-value]
+        except KeyError:
+            found = self.known[key] = find(self)
+            return found
+
+    @property
+    def shown(self) -> str:
+        """The caption as it is written, with blanks for quotations, addresses and code alone."""
+        if self._shown is None:
+            self._shown = _KEPT.sub(lambda match: BLANK * len(match[0]), self.text)
+        return self._shown
+
+    @property
+    def is_list(self) -> bool:
+        """Whether this is a list of tags."""
+        if self._list is None:
+            self._list = not self.text.isascii() or any(c in self.text for c in ",|;")
+            self._list = self._list and separator(self.text.strip()) is not None
+        return self._list
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is not English."""
+        if self._other is None:
+            sure = self.text.isascii() and _OTHER_LANGUAGES.isdisjoint(self.said)
+            self._other = not sure and not_english(self.text) is not None
+        return self._other
+
+    def is_capital(self, place: int) -> bool:
+        """Whether a capital stands at a character."""
+        return self.text[place : place + 1].isupper()
+
+
+@lru_cache(maxsize=4_096)
+def read(text: str) -> Reading:
+    """A caption as sites read it; remembered for a while, because many sites ask about one caption."""
+    return Reading(text)
+
+
+def _plain(text: str) -> str:
+    """A caption in lower case, of the same length, with blanks for what must stay.
+
+    >>> _plain('Two dogs near "Two dogs" in New York, 12 cats, 1999').replace(BLANK, "_")
+    'two dogs near __________ in ___ ____, 12 cats, ____'
+    """
+    first = {0} | {ending.end for ending in endings(text)}
+    pieces = list(text)
+    opening, after = True, 0
+    for match in _PIECES.finditer(text):
+        opening = after == 0 or any(after <= place <= match.start() for place in first)
+        after = match.end()
+        if _stays(match, opening, text):
+            pieces[match.start() : match.end()] = BLANK * len(match[0])
+    return "".join(c.lower() if len(c.lower()) == 1 else c for c in pieces)
+
+
+def _stays(match: re.Match[str], opening: bool, text: str) -> bool:
+    """Whether a piece of a caption must not be changed."""
+    if match["kept"] is not None:
+        return True
+    if match["number"] is not None:
+        return not match[0].isdecimal() or len(match[0]) > 2
+    word = match[0]
+    if word in _KNOWN_CAPITALS or word.lower() in COMPOUNDS:
+        return False
+    if "-" in word or "–" in word or "_" in word or any(c.isdigit() for c in word):
+        return True
+    if word == word.lower():
+        return False
+    if not opening or (len(word) > 1 and word != word.capitalize()):
+        return True
+    return word.lower() not in OPENERS and _capital_follows(text, match.end())
+
+
+def _capital_follows(text: str, end: int) -> bool:
+    """Whether the next word begins with a capital too, as in a name of several words."""
+    rest = text[end:]
+    return rest[:1] == " " and rest[1:2].isupper() and not re.match(r"I\b", rest[1:])
