@@ -4,38 +4,98 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending, ShardDone, all_carriers
 from protect.embed.render import Planting, carriers_of
 from protect.embed.verify import Verification, verify
 from protect.errors import InputError, TracemarkError
-from protect.execution.threads import map_in_order
+from protect.execution.budget import MemoryBudget
+from protect.execution.processes import CONTEXT, map_in_processes
+from protect.execution.threads import map_in_order, usable_cores
 from protect.formats import open_dataset
-from protect.formats.dataset_format import Shard
+from protect.formats.dataset_format import ReadOptions, Shard
 from protect.formats.record import Record, SetAside, normalised
-from protect.release.bound import BoundSlot
+from protect.progress import Progress
+from protect.release.bound import BoundRelease, BoundSlot
 from protect.release.record import Release
 
 Carriers = Mapping[str, tuple[Record, BoundSlot]]
 """Carrier and slot by normalised key."""
 DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Troubles of the output's disk: no shard's fault."""
+CARRIERS_FOR_A_PROCESS = 100
+"""Planting them takes twice the second that a process takes to start."""
+MOST_PROCESSES = 8
+"""Each takes some 60 MiB by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes shards. It goes to other processes whole."""
+
+    shards: Sequence[Shard]
+    bound: BoundRelease
+    carriers: Carriers
+    reading: ReadOptions
+    budget: MemoryBudget
+    pending: Pending
+    link: bool
+
+    def __call__(self, number: int) -> ShardDone:
+        """Write a shard, unless an earlier run has."""
+        shard = self.shards[number]
+        result = self.pending.done(shard.name)
+        if result is None:
+            result = self._write(shard)
+            if not result.set_aside:  # what failed is tried again by the next run
+                self.pending.mark_done(shard.name, result)
+        return result
+
+    def _write(self, shard: Shard) -> ShardDone:
+        """Write a shard with its carriers; one that fails twice is copied without any."""
+        reason = ""
+        for _ in range(2):
+            planting = self._planting()
+            try:
+                shard.write(self.pending.partial, planting, link=self.link)
+                return ShardDone(tuple(planting.planted.values()), tuple(planting.refused))
+            except (OSError, TracemarkError) as error:
+                if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+                    raise
+                reason = error.what if isinstance(error, TracemarkError) else error.strerror or str(error)
+        shard.write(self.pending.partial, _Unchanged(), link=self.link)
+        return ShardDone((), (SetAside(shard.name, f"could not be marked, twice ({reason}); copied as it is"),))
+
+    def _planting(self) -> Planting:
+        return Planting(self.bound, self.carriers, self.reading, self.budget)
+
+    def take_back(self, lost: set[str], whole: set[str]) -> None:
+        """Write shards that hold captions of samples which carry no mark after all once more, without their triggers.
+
+        Args:
+            lost: normalised keys of those samples.
+            whole: names of shards that were copied as they are: no trigger is in them.
+        """
+        kept = replace(self, carriers={key: found for key, found in self.carriers.items() if key not in lost})
+        for shard in self.shards:
+            records = (found for found in shard.scan() if isinstance(found, Record))
+            if shard.name not in whole and any(normalised(record.key) in lost for record in records):
+                shard.write(self.pending.partial, kept._planting(), link=self.link)
 
 
 def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
     """Write all shards that an earlier run has not, and read the carriers back."""
     carriers = carriers_of(done.bound, done.selection.drawn.slots)
     pending.partial.mkdir(exist_ok=True)
-    first = _write_shards(job.dataset.shards, carriers, done, job, pending, link)
+    writer = _Writer(job.dataset.shards, done.bound, carriers, job.dataset.options, job.budget, pending, link)
+    first = _write_all(writer, job.progress)
     planted = {normalised(c.key) for result in first for c in result.carriers}
     failed = [aside for result in first for aside in result.set_aside]
     if planted != set(carriers):
-        whole = {aside.key for aside in failed}  # shards copied as they are: no trigger is in them
-        shards = [shard for shard in job.dataset.shards if shard.name not in whole]
-        _take_back(shards, set(carriers) - planted, carriers, done, job, pending, link)
+        writer.take_back(set(carriers) - planted, {aside.key for aside in failed})
     release = replace(done.release, carriers=all_carriers(first))
     _check_planted(release, len(carriers), failed)
     bound = replace(done.bound, release=release)
@@ -53,50 +113,20 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
     )
 
 
-def _write_shards(
-    shards: Sequence[Shard], carriers: Carriers, done: Embedding, job: Job, pending: Pending, link: bool
-) -> list[ShardDone]:
-    def write(shard: Shard) -> ShardDone:
-        result = pending.done(shard.name)
-        if result is None:
-            planting = Planting(done.bound, carriers, job.dataset.options, job.budget)
-            result = _write_shard(shard, pending.partial, planting, link)
-            if not result.set_aside:  # what failed is tried again by the next run
-                pending.mark_done(shard.name, result)
-        return result
-
+def _write_all(writer: _Writer, progress: Progress) -> list[ShardDone]:
+    """Write all shards: with processes if there is enough to plant, since threads plant one picture at a time."""
+    count = len(writer.shards)
+    workers = min(usable_cores(), MOST_PROCESSES, len(writer.carriers) // CARRIERS_FOR_A_PROCESS, count)
+    if workers > 1:
+        results = map_in_processes(replace(writer, budget=MemoryBudget(processes=CONTEXT)), range(count), workers)
+    else:
+        results = map_in_order(writer, range(count))
     finished = []
-    for number, result in enumerate(map_in_order(write, shards), 1):
-        finished.append(result)
-        job.progress("writing", number, len(shards))
+    with closing(results):
+        for result in results:
+            finished.append(result)
+            progress("writing", len(finished), count)
     return finished
-
-
-def _take_back(
-    shards: Sequence[Shard], lost: set[str], carriers: Carriers, done: Embedding, job: Job, pending: Pending, link: bool
-) -> None:
-    """Write shards that hold captions of samples which carry no mark after all once more, without their triggers."""
-    kept = {key: found for key, found in carriers.items() if key not in lost}
-    for shard in shards:
-        if any(isinstance(found, Record) and normalised(found.key) in lost for found in shard.scan()):
-            shard.write(pending.partial, Planting(done.bound, kept, job.dataset.options, job.budget), link=link)
-
-
-def _write_shard(shard: Shard, partial: Path, planting: Planting, link: bool) -> ShardDone:
-    """Write a shard with its carriers; one that fails twice is copied without any."""
-    reason = ""
-    for _ in range(2):
-        try:
-            shard.write(partial, planting, link=link)
-            return ShardDone(tuple(planting.planted.values()), tuple(planting.refused))
-        except (OSError, TracemarkError) as error:
-            if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
-                raise
-            reason = error.what if isinstance(error, TracemarkError) else error.strerror or str(error)
-            planting.planted.clear()
-            planting.refused.clear()
-    shard.write(partial, _Unchanged(), link=link)
-    return ShardDone((), (SetAside(shard.name, f"could not be marked, twice ({reason}); copied as it is"),))
 
 
 class _Unchanged:

@@ -59,6 +59,10 @@ class Windows(threading.local):
     last: _Window | None = None
     _file: tuple[Path, os.stat_result, pq.ParquetFile] | None = None
 
+    def __reduce__(self) -> tuple[type[Windows], tuple[()]]:
+        """Another process reads its own."""
+        return Windows, ()
+
     def file(self, path: Path) -> pq.ParquetFile:
         """A file, opened by this thread; its end is read once while it is used."""
         status = path.stat()

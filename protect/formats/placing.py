@@ -27,8 +27,8 @@ def placed(target: Path, name: str) -> Iterator[Path]:
         InputError: if the name leads out of the folder.
         OSError: if it cannot be written.
     """
-    written, final = _paths(target, name)
-    partial = Path(written)
+    final = _inside(target, name)
+    partial = Path(_unfinished(final))
     partial.unlink(missing_ok=True)
     try:
         yield partial
@@ -38,14 +38,18 @@ def placed(target: Path, name: str) -> Iterator[Path]:
         raise
 
 
-def _paths(target: Path, name: str) -> tuple[str, str]:
-    """Where to write, and the name at the end. Path objects would cost as much as copying a small file."""
+def _inside(target: Path, name: str) -> str:
+    """Where a file of the copy will be; its folder is there. Path objects would cost as much as copying it."""
     folder, _, file = name.rpartition("/")
     if name.startswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):
         raise InputError(f"{name!r} leads out of the dataset", "Rename it.")
-    parent = _folder_inside(target, folder)
-    # Not the name with an ending: it may have the greatest length already.
-    return f"{parent}/.{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}", f"{parent}/{file}"
+    return f"{_folder_inside(target, folder)}/{file}"
+
+
+def _unfinished(final: str) -> str:
+    """Where it is written. Not the name with an ending: it may have the greatest length already."""
+    folder, _, file = final.rpartition("/")
+    return f"{folder}/.{hashlib.blake2b(file.encode(), digest_size=12).hexdigest()}{PARTIAL}"
 
 
 def _folder_inside(target: Path, folder: str) -> str:
@@ -69,9 +73,10 @@ def place_copy(target: Path, name: str, source: Path | str, *, link: bool) -> No
     One that is there already is replaced, even with the same size and time: it may be one that changed in an earlier
     run, and changed files keep their times.
     """
-    partial, final = _paths(target, name)
-    if link and _linked(os.path.realpath(source), final):  # a link to a link would lead elsewhere
+    final = _inside(target, name)
+    if link and _linked(source, final):
         return
+    partial = _unfinished(final)
     try:
         _copy(source, partial)
         os.replace(partial, final)  # noqa: PTH105
@@ -80,11 +85,15 @@ def place_copy(target: Path, name: str, source: Path | str, *, link: bool) -> No
         raise
 
 
-def _linked(source: str, target: str) -> bool:
+def _linked(source: Path | str, target: str) -> bool:
     """Make a hard link; whether the file system allows it. A link is there whole or not at all."""
+    if os.path.islink(source):  # noqa: PTH114 - a link to a link would lead elsewhere
+        source = os.path.realpath(source)
     try:
-        Path(target).unlink(missing_ok=True)
         os.link(source, target)
+    except FileExistsError:
+        Path(target).unlink()
+        return _linked(source, target)
     except OSError:
         return False
     return True

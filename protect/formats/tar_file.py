@@ -126,6 +126,10 @@ class Scratch:
         self._kept: OrderedDict[Path, Expanded] = OrderedDict()
         self._making: dict[Path, threading.Lock] = {}
 
+    def __reduce__(self) -> tuple[type[Scratch], tuple[int]]:
+        """Another process keeps its own."""
+        return Scratch, (self._most,)
+
     def expanded(self, path: Path) -> Expanded:
         """The decompressed archive; made if it is not kept.
 

@@ -32,7 +32,7 @@ def test_only_a_few_things_are_under_way() -> None:
     results = map_in_order(lambda n: n, endless(), workers=2)
     assert [next(results) for _ in range(3)] == [1, 2, 3]
     assert taken <= 8
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_an_error_reaches_the_caller() -> None:
