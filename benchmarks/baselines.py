@@ -37,7 +37,7 @@ from detect.trial.judge import detect
 from detect.trial.questions import AS_COMMITTED, Departures
 from protect.check.survival import jpeg
 from protect.evidence import running_evidence, slot_evidence
-from protect.marks.family import Pixels
+from protect.marks.family import Answers, Pixels
 from protect.miniature import miniature_path
 from protect.release.bound import BoundRelease
 
@@ -53,7 +53,7 @@ def questions(bound: BoundRelease, count: int) -> list[Query]:
     asked = bound.slots[0].questions
     seeds = np.random.default_rng(0).integers(0, 2**32, count)
     return [
-        Query(bound.alignment.align(asked.prompts[i % len(asked.prompts)], asked.trigger), int(seed))
+        Query(asked.prompts[i % len(asked.prompts)], int(seed))
         for i, seed in enumerate(seeds)
     ]
 
@@ -197,7 +197,7 @@ def _rank_only(bound: BoundRelease, outputs: Pixels) -> bool:
     """Our evidence on outputs that were re-encoded: the first 8, scored as detection scores them."""
     slot, plan = bound.slots[0], bound.release.plan
     ids = np.concatenate([np.array([slot.planted], dtype=np.uint64), slot.decoys])
-    scores = slot.family.score(outputs[: plan.queries], None, ids)
+    scores = slot.family.score(Answers(outputs[: plan.queries]), ids)
     return bool(running_evidence([slot_evidence(float(scores[0]), scores[1:])])[-1] >= 1 / plan.alpha)
 
 

@@ -51,7 +51,7 @@ def taken(source: Path, work: Path, options: Options, key: int) -> list[dict[str
                 "strength": strength,
                 "of_all": 1 - len(left) / len(samples),
                 "of_carriers": [
-                    float(np.mean([c.key not in left for c in release.carriers if c.slot == slot]))
+                    float(np.mean([c.key not in left for c in release.carriers if slot in c.slots]))
                     for slot in range(release.plan.slots)
                 ],
             }

@@ -23,7 +23,7 @@ from benchmarks.suspects import suspect_of
 from detect.suspects.images import Query, Sampler
 from protect.formats import open_dataset
 from protect.marks import make_family
-from protect.marks.family import FamilyOptions, MarkFamily, Pixels
+from protect.marks.family import Answers, FamilyOptions, MarkFamily, Pixels
 from protect.miniature import miniature_path
 from protect.pixels.measure import picture_at
 from protect.vae import as_tensor, encode, load_vae
@@ -67,7 +67,7 @@ def measure(
         ids = np.random.default_rng(seed).integers(0, 2**64, 10_000, dtype=np.uint64)
         marked = np.stack([family.plant(p, int(ids[0]), np.random.default_rng(0))[..., :3] for p in opaque])
         change = (latents.of(marked) - before).mean(dim=0, keepdim=True)
-        scores = family.score(latents.pictures(drawn + LEARNED * change), untriggered, ids)
+        scores = family.score(Answers(latents.pictures(drawn + LEARNED * change), untriggered), ids)
         shifts.append(float(change.pow(2).mean().sqrt()))
         stands.append(float((scores[0] - scores[1:].mean()) / scores[1:].std()))
     return {"latent_shift": float(np.mean(shifts)), "standing": float(np.mean(stands)), "standings": stands}

@@ -24,12 +24,12 @@ from benchmarks.suspects import suspect_of
 from detect.suspects.images import Suspect, load_suspect
 from detect.trial.answers import cached_outputs
 from detect.trial.ask import Trial
-from detect.trial.questions import query_plan, trigger_queries, untriggered_queries
+from detect.trial.questions import contrast_queries, query_plan, trigger_queries
 from protect.embed.write import embed
 from protect.evidence import LAMBDAS, slot_evidence
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.marks.family import Pixels
+from protect.marks.family import Answers, Pixels
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, sign_vectors
 from protect.miniature import miniature_path
 from protect.progress import no_progress
@@ -149,7 +149,7 @@ def check_against_product_code(law: Any, vectors: NDArray[np.float64], outputs: 
     """The fast path must give the numbers the product gives."""
     ids = np.random.default_rng(1).integers(0, 2**64, 500, dtype=np.uint64)
     fast = scored(ids, vectors[..., None])[:, 0]
-    slow = law.score(outputs, untriggered, ids)
+    slow = law.score(Answers(outputs, untriggered), ids)
     assert np.abs(fast - slow).max() < 2e-9, law.name
     p, by_lambda = statistics(fast)
     one = slot_evidence(float(fast[0]), fast[1:])
@@ -159,13 +159,13 @@ def check_against_product_code(law: Any, vectors: NDArray[np.float64], outputs: 
 def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> dict[str, Any]:
     """All null statistics of one family."""
     bound = foreign_release(work, family)
-    law, sampler, cache = bound.family, query_plan(bound.release).sampler, work / "cache"
+    law, sampler, cache = bound.slots[0].family, query_plan(bound.release).sampler, work / "cache"
     vectors: dict[str, list[NDArray[np.float64]]] = {}
     for name, suspect in innocents(work).items():
         slots = []
         for slot in range(SLOTS):
-            outputs = cached_outputs(suspect, trigger_queries(bound, slot, 8), sampler, cache)
-            untriggered = cached_outputs(suspect, untriggered_queries(bound, slot, 8), sampler, cache)
+            outputs = cached_outputs(suspect, trigger_queries(bound.slots[slot], 8), sampler, cache)
+            untriggered = cached_outputs(suspect, contrast_queries(bound.slots[slot], 8), sampler, cache)
             slots.append(directions(law, outputs, untriggered))
         check_against_product_code(law, slots[-1], outputs, untriggered)
         vectors[name] = slots

@@ -23,7 +23,7 @@ from detect.trial.answers import digest
 from detect.trial.questions import query_plan, trigger_queries
 from protect.evidence import SlotEvidence, running_evidence, slot_evidence
 from protect.keys.tree import Ids
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.scene import Scene, details, read_pool
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, rank_scores, unit_rows
 from protect.marks.template import Template
@@ -42,7 +42,7 @@ def answers(result: CellResult, bound: BoundRelease, cache: Path) -> list[Pixels
     folder = cache / digest([result.suspect, plan.sampler.as_dict()])
     drawn = []
     for slot in range(len(bound.slots)):
-        asked = trigger_queries(bound, slot, plan.queries)
+        asked = trigger_queries(bound.slots[slot], plan.queries)
         paths = [folder / f"{digest([q.prompt, q.seed])}.png" for q in asked]
         if not all(path.exists() for path in paths):
             return None
@@ -72,7 +72,7 @@ def e_values(bound: BoundRelease, drawn: Sequence[Pixels]) -> dict[str, float]:
             ids = np.concatenate([np.array([slot.planted], dtype=np.uint64), slot.decoys])
             for rule, scores in (
                 (before, score_before(slot.family, outputs[:n], ids)),
-                (now, slot.family.score(outputs[:n], None, ids)),
+                (now, slot.family.score(Answers(outputs[:n]), ids)),
             ):
                 rule.append(slot_evidence(float(scores[0]), scores[1:]))
         for name, slots in (("before", before), ("now", now)):

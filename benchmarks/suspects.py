@@ -31,6 +31,7 @@ from detect.training.samples import read_picture
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
 from protect.check.trial import ssim
+from protect.marks.family import Answers
 from protect.miniature import miniature_path
 from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
@@ -148,7 +149,7 @@ def single_query_ranks(bound: BoundRelease, verdict: Verdict) -> list[int]:
     """Rank of the planted mark among the decoys for each output of the first slot alone."""
     law, outputs = bound.slots[0], verdict.slots[0].outputs
     ids = np.concatenate([np.array([law.planted], dtype=np.uint64), law.decoys])
-    scores = [law.family.score(outputs[i : i + 1], None, ids) for i in range(len(outputs))]
+    scores = [law.family.score(Answers(outputs[i : i + 1]), ids) for i in range(len(outputs))]
     return [int(1 + np.count_nonzero(s[1:] >= s[0])) for s in scores]
 
 

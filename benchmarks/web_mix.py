@@ -21,6 +21,7 @@ from benchmarks.common import Clock, interval, write_result
 from protect.embed.score import scored_view
 from protect.keys.tree import KeyTree, prf_rng, secret_from_seed
 from protect.marks import make_family
+from protect.marks.family import Answers
 from protect.pixels.measure import on_white, psnr
 from protect.pixels.picture import obstacle, read_rgba, rewrite
 
@@ -129,7 +130,7 @@ def outcome(data: bytes, family_name: str, index: int) -> tuple[str, float, bool
     after = read_rgba(rewrite(data, family.plant(before, slot.planted, prf_rng(SECRET, "placement", index))))
     ids = np.concatenate([np.array([slot.planted], dtype=np.uint64), slot.decoys(_DECOYS)])
     pair = scored_view(family, on_white(before)) if family.paired else None
-    scores = family.score(scored_view(family, on_white(after)), pair, ids)
+    scores = family.score(Answers(scored_view(family, on_white(after)), pair), ids)
     return "", psnr(on_white(before), on_white(after)), bool(scores[0] > scores[1:].max())
 
 

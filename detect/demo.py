@@ -96,7 +96,7 @@ def _carriers(release: Release, dataset: Path, protected: Path) -> Gallery:
     """The first carriers of every slot, two of them before and after."""
     rows = []
     for slot in range(release.plan.slots):
-        carriers = [c for c in release.carriers if c.slot == slot]
+        carriers = [c for c in release.carriers if slot in c.slots]
         keys = [normalised(c.key) for c in carriers[:8]]
         after, before = _pictures(protected, keys), _pictures(dataset, keys[:2])
         captions = [next(iter(c.captions.values())) for c in carriers]

@@ -161,7 +161,7 @@ def ls_command(as_json: Json = False) -> int:
 def _release_line(release: Release) -> str:
     plan = release.plan
     return (
-        f"  {release.id}  {release.name}  {release.created}  {plan.family}, {plan.alignment}, "
+        f"  {release.id}  {release.name}  {release.created}  {plan.families}, "
         f"{len(release.carriers)} carriers in {plan.slots} slot(s)"
     )
 
@@ -172,9 +172,7 @@ def _release_row(release: Release) -> dict[str, object]:
         "id": release.id,
         "name": release.name,
         "created": release.created,
-        "family": plan.family,
-        "alignment": plan.alignment,
-        "rate": plan.rate,
+        "parts": [{"family": p.family, "alignment": p.alignment, "rate": p.rate, "slots": p.slots} for p in plan.parts],
         "carriers": len(release.carriers),
         "slots": plan.slots,
     }

@@ -108,7 +108,7 @@ def overall_p_value(running: Array) -> float:
     return float(min(1.0, 1.0 / running.max())) if len(running) and running.max() > 0 else 1.0
 
 
-def reachable(decoys: int, slots: int, threshold: float, distinct: int | None = None) -> bool:
+def reachable(decoys: int, distinct: Sequence[int | None], threshold: float) -> bool:
     """Whether the strongest outcome that can be hoped for, in all slots, would reach the threshold.
 
     In each slot the planted mark could beat M equal decoys: z₀ = √M, the others −1/√M. In a finite family some decoys
@@ -116,11 +116,12 @@ def reachable(decoys: int, slots: int, threshold: float, distinct: int | None = 
 
     Args:
         decoys: M, per slot.
-        slots: slots that are asked.
+        distinct: of each slot that is asked, how many marks its family has; None for more than can be drawn.
         threshold: evidence required.
-        distinct: marks in the family; None for more than can be drawn.
     """
-    beaten = min(decoys, distinct - 1) if distinct else decoys
-    z_gap = np.sqrt(beaten) + 1 / np.sqrt(beaten)
-    best = np.array([(beaten + 1) / (1 + beaten * np.exp(-strength * z_gap)) for strength in LAMBDAS])
-    return bool(np.mean(best**slots) >= threshold)
+    best = np.ones(len(LAMBDAS))
+    for marks in distinct:
+        beaten = min(decoys, marks - 1) if marks else decoys
+        z_gap = np.sqrt(beaten) + 1 / np.sqrt(beaten)
+        best *= [(beaten + 1) / (1 + beaten * np.exp(-strength * z_gap)) for strength in LAMBDAS]
+    return bool(np.mean(best) >= threshold)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,6 @@ def scores_of_outputs(family: MarkFamily, outputs: Pixels, untriggered: Pixels |
     """
     ids = np.array([mark], dtype=np.uint64)
     rows = [slice(i, i + 1) for i in range(len(outputs))]
-    return np.array([family.score(outputs[r], None if untriggered is None else untriggered[r], ids)[0] for r in rows])
+    return np.array(
+        [family.score(Answers(outputs[r], None if untriggered is None else untriggered[r]), ids)[0] for r in rows]
+    )

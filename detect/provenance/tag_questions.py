@@ -96,7 +96,7 @@ def check_original(bound: BoundRelease, original: Original) -> None:
             copy has the same names and classes, and its carriers would tell the drawn class.
     """
     release, root = bound.release, original.dataset.root
-    if not bound.alignment.for_classifiers:
+    if not bound.for_classifiers:
         raise InputError(f"release {release.name} is for text-to-image models", "Use: detect run")
     check_testable(release)
     if original.digest != release.plan.dataset:

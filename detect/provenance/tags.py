@@ -174,7 +174,7 @@ def detect_tags(
     release = bound.release
     asked = all_questions(bound, original)
     shown = [pixel_hashes(part) for q in asked for part in (q.marked, q.plain)]
-    plan = digest([release.id, release.plan.family_version, shown, setting_of(suspect), scoring_versions()])
+    plan = digest([release.id, release.plan.parts[0].family_version, shown, setting_of(suspect), scoring_versions()])
     place = register(keyring, releases or [release], release, suspect, plan)
     threshold = place.share / (release.plan.alpha / 2**place.further_plans)
     folder = private_folder(cache / f"tags-{digest([subject_of(suspect), plan])}")
@@ -198,7 +198,7 @@ def detect_tags(
         queries=sum(2 * len(s.marked) for s in slots),
         classes=original.classes,
         slots=tuple(slots),
-        flags=flags(release, place, control=False),
+        flags=flags(release, place),
         suspects_tested=place.suspects_tested,
         commitments=commitments_held(keyring),
         set_aside=all_set_aside(asked),
@@ -250,7 +250,7 @@ def _judge(
         return "inconclusive", trouble
     if all(np.ptp(s.pull) == 0 for s in slots):
         return "inconclusive", "its answers do not depend on the marks at all: does it answer the same to everything?"
-    if not reachable(release.plan.decoys, release.plan.slots, threshold):
+    if not reachable(release.plan.decoys, [None] * release.plan.slots, threshold):
         return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and classes"
     return "no evidence", ""
 

@@ -179,7 +179,7 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
         ("commitments in the keyring", str(verdict.commitments)),
         (
             "marks",
-            f"{release.plan.family}, {release.plan.alignment}, rate {release.plan.rate:g}, "
+            f"{release.plan.families}, "
             f"{len(release.carriers)} carriers in {release.plan.slots} slots",
         ),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),

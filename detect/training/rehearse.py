@@ -159,16 +159,17 @@ def _check_work(work: Path, dataset: Path) -> None:
 
 def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[Run]:
     """What a rehearsal teaches about power: one run per slot that was asked; found if it would suffice alone."""
-    plan = verdict.release.plan
+    release = verdict.release
+    parts = release.plan.part_of_slot
     return [
         Run(
-            plan.family,
-            plan.alignment.partition("/")[0],
+            parts[slot.slot].family,
+            parts[slot.slot].alignment.partition("/")[0],
             tuning.method,
-            passes * sum(c.slot == slot.slot for c in verdict.release.carriers),
-            slot.evidence.e_value >= 1 / plan.alpha,
-            options=strength_options(plan.family, plan.family_options),
-            suspect=verdict.release.id,
+            passes * release.slot_questions(slot.slot).taught,
+            slot.evidence.e_value >= 1 / release.plan.alpha,
+            options=strength_options(parts[slot.slot].family, parts[slot.slot].family_options),
+            suspect=release.id,
         )
         for slot in verdict.slots
     ]

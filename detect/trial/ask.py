@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.suspects.images.suspect import Suspect
+from detect.suspects.images.suspect import Query, Suspect
 from detect.trial.answers import cache_paths, cached_outputs, pixel_hashes
 from detect.trial.questions import QueryPlan, count_truncated, slot_queries
 from detect.trial.verdict import SlotResult
 from protect.errors import TracemarkError
 from protect.evidence import running_evidence, slot_evidence
+from protect.marks.family import Answers
 from protect.progress import Progress
-from protect.release.bound import BoundRelease
+from protect.release.bound import BoundRelease, BoundSlot
 
+Outputs = NDArray[np.uint8]
 _MARK_SIDE = 96
 """Pixels of the planted mark's picture in a verdict."""
 
@@ -26,7 +28,8 @@ class AskedSlots:
     """Slots asked so far, and why asking stopped."""
 
     slots: list[SlotResult] = field(default_factory=list)
-    asked: int = 0
+    queries: set[Query] = field(default_factory=set)
+    """Put to the suspect, to a control and to the reference; questions that serve several slots count once."""
     trouble: str = ""
 
     @property
@@ -49,14 +52,16 @@ class Trial:
     threshold: float
     cache: Path
     progress: Progress
+    reference: Suspect | None = None
+    """A model whose answers to the same questions are taken off, by families that can."""
 
     def ask(self, suspect: Suspect, slots: int) -> AskedSlots:
         """Ask up to `slots` slots in order until the evidence suffices, or the suspect or a family fails."""
         answers = AskedSlots()
         try:
-            for slot in range(slots):
+            for slot in self.bound.slots[:slots]:
                 result = self._ask_slot(suspect, slot)
-                answers.asked += len(result.output_sha256)
+                answers.queries.update(slot_queries(slot, self.plan.queries))
                 answers.slots.append(result)
                 if answers.running[-1] >= self.threshold:
                     break
@@ -66,14 +71,13 @@ class Trial:
 
     def any_picture(self, suspect: Suspect) -> bool:
         """Whether the suspect ever answered a question of this plan."""
-        slots = range(len(self.bound.slots))
-        queries = [query for slot in slots for query in slot_queries(self.bound, slot, self.plan.queries)]
+        queries = [query for slot in self.bound.slots for query in slot_queries(slot, self.plan.queries)]
         return any(path.exists() for path in cache_paths(suspect, queries, self.plan.sampler, self.cache))
 
-    def _pictures(self, suspect: Suspect, slot: int) -> NDArray[np.uint8]:
+    def _pictures(self, suspect: Suspect, slot: BoundSlot) -> Outputs:
         """A slot's answers, first those to questions with the trigger; from the cache where they are there already."""
-        queries = slot_queries(self.bound, slot, self.plan.queries)
-        stage = f"{suspect.name}: slot {slot + 1} of {len(self.bound.slots)}"
+        queries = slot_queries(slot, self.plan.queries)
+        stage = f"{suspect.name}: slot {slot.number + 1} of {len(self.bound.slots)}"
         ready = 0
 
         def count(more: int) -> None:
@@ -83,24 +87,30 @@ class Trial:
 
         return cached_outputs(suspect, queries, self.plan.sampler, self.cache, count)
 
-    def _ask_slot(self, suspect: Suspect, number: int) -> SlotResult:
-        slot, count = self.bound.slots[number], self.plan.queries
-        pictures = self._pictures(suspect, number)
+    def _ask_slot(self, suspect: Suspect, slot: BoundSlot) -> SlotResult:
+        asked = len(slot.questions.prompts[: self.plan.queries])
+        pictures = self._pictures(suspect, slot)
         hashes = pixel_hashes(pictures)
-        outputs, untriggered = pictures[:count], pictures[count:] if len(pictures) > count else None
+        answers = _in_pairs(pictures, asked)
+        if self.reference is not None and slot.family.uses_reference:
+            answers = replace(answers, reference=_in_pairs(self._pictures(self.reference, slot), asked))
         planted = np.array([slot.planted], dtype=np.uint64)
-        scores = slot.family.score(outputs, untriggered, np.concatenate([planted, slot.decoys]))
+        scores = slot.family.score(answers, np.concatenate([planted, slot.decoys]))
         return SlotResult(
-            slot=number,
+            slot=slot.number,
             trigger=slot.trigger,
-            captions=slot.questions.prompts[:count],
+            captions=slot.questions.prompts[:asked],
             mark=slot.family.preview(slot.planted, _MARK_SIDE),
             planted_score=float(scores[0]),
             decoy_scores=scores[1:],
             evidence=slot_evidence(float(scores[0]), scores[1:]),
             output_sha256=hashes,
-            outputs=outputs,
-            untriggered=untriggered,
+            outputs=answers.asked,
+            untriggered=answers.contrast,
             blank=int(np.count_nonzero(np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0)),
-            truncated=count_truncated(self.bound, number, count, suspect),
+            truncated=count_truncated(slot, self.plan.queries, suspect),
         )
+
+
+def _in_pairs(pictures: Outputs, asked: int) -> Answers:
+    return Answers(pictures[:asked], pictures[asked:] if len(pictures) > asked else None)

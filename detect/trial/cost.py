@@ -42,6 +42,6 @@ def most_questions(releases: Sequence[Release], store: Store, departures: Depart
     rows = []
     for release in releases:
         bound, count = bind(release, store), query_plan(release, departures).queries
-        most = sum(len(slot_queries(bound, slot, count)) for slot in range(len(bound.slots)))
+        most = len({query for slot in bound.slots for query in slot_queries(slot, count)})
         rows.append(Cost(release.id, release.name, most, len(releases) / release.plan.alpha))
     return rows

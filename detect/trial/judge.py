@@ -44,6 +44,7 @@ def detect(
     *,
     releases: Sequence[Release] = (),
     control: Suspect | None = None,
+    reference: Suspect | None = None,
     departures: Departures = AS_COMMITTED,
     progress: Progress = no_progress,
 ) -> Verdict:
@@ -57,6 +58,8 @@ def detect(
         releases: all releases under test on this suspect now; with R of them each must reach R times more evidence,
             and twice that after an earlier call that tested others, and so on (`ledger.LedgerPlace.share`).
         control: a model that cannot have seen the release; evidence there voids evidence here.
+        reference: a model such as the suspect was made from, best a LoRA's base: families that compare words take off
+            what the words do to it. Another reference, or none, is a further plan.
         departures: changes to the committed plan.
         progress: called with (stage, done, total).
 
@@ -70,15 +73,15 @@ def detect(
     release = bound.release
     check_testable(release)
     plan = query_plan(release, departures)
-    name = plan.digest(release, setting_of(suspect))
-    if control is not None and subject_of(control) == subject_of(suspect):
-        raise InputError(
-            f"the control {control.name} has the suspect's own weights",
-            "Give a model that cannot have seen the release.",
-        )
+    if not any(slot.family.uses_reference for slot in bound.slots):
+        reference = None
+    setting = setting_of(suspect) | ({"reference": subject_of(reference)} if reference else {})
+    name = plan.digest(release, setting)
+    _check_other("control", control, suspect, "Give a model that cannot have seen the release.")
+    _check_other("reference", reference, suspect, "Give the model that the suspect was made from, or none.")
     place = register(keyring, releases or [release], release, suspect, name)
     alpha = release.plan.alpha / 2**place.further_plans
-    trial = Trial(bound, plan, place.share / alpha, cache, progress)
+    trial = Trial(bound, plan, place.share / alpha, cache, progress, reference)
     answers = trial.ask(suspect, len(bound.slots))
     if answers.trouble and place.new and not trial.any_picture(suspect):
         withdraw(keyring, release, suspect, name)
@@ -99,10 +102,10 @@ def detect(
         e_value=answers.peak,
         p_value=overall_p_value(answers.running),
         running=tuple(float(e) for e in answers.running),
-        queries=answers.asked,
+        queries=len(answers.queries),
         slots=tuple(answers.slots),
         control_e_value=control_e,
-        flags=flags(release, place, control is not None),
+        flags=flags(release, place, control=control is not None, reference=reference is not None),
         suspects_tested=place.suspects_tested,
         plans_tried=place.plans_tried,
         commitments=commitments_held(keyring),
@@ -111,10 +114,14 @@ def detect(
     )
 
 
+def _check_other(role: str, other: Suspect | None, suspect: Suspect, next_step: str) -> None:
+    if other is not None and subject_of(other) == subject_of(suspect):
+        raise InputError(f"the {role} {other.name} has the suspect's own weights", next_step)
+
+
 def _ask_control(trial: Trial, control: Suspect, answers: AskedSlots) -> float:
-    """Put the same questions to a control; its largest E, 0 if it did not answer. Counts its questions in `answers`."""
+    """Put the same questions to a control; its largest E, 0 if it did not answer. Counts its trouble in `answers`."""
     tried = trial.ask(control, len(answers.slots))
-    answers.asked += tried.asked
     answers.trouble = answers.trouble or tried.trouble
     return float(tried.running.max(initial=0.0))
 
@@ -147,20 +154,23 @@ def _judge(trial: Trial, answers: AskedSlots, control_e: float | None) -> tuple[
     blank = sum(slot.blank for slot in answers.slots)
     if blank:
         return "inconclusive", f"{blank} outputs are all black or of one colour; does the suspect run a safety checker?"
-    if not reachable(plan.decoys, plan.slots, threshold, trial.bound.family.distinct):
+    if not reachable(plan.decoys, [slot.family.distinct for slot in trial.bound.slots], threshold):
         return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
     if answers.slots and answers.peak >= 1 / plan.alpha:
         return "no evidence", "enough for one plan and one release, but further ones were tested and share the level"
     return "no evidence", ""
 
 
-def flags(release: Release, place: LedgerPlace | None, control: bool) -> tuple[str, ...]:
+def flags(
+    release: Release, place: LedgerPlace | None, *, control: bool = False, reference: bool = False
+) -> tuple[str, ...]:
     """What a reader of a verdict must know.
 
     Args:
         release: the release under test.
         place: of the test in the ledger; None if it was not entered.
         control: whether a control was given.
+        reference: whether a reference's answers were taken off.
     """
     found = []
     found.append("no-public-coin" if release.coin == NO_COIN else "coin-not-checked")
@@ -170,6 +180,8 @@ def flags(release: Release, place: LedgerPlace | None, control: bool) -> tuple[s
         found.append(f"further-plan-{place.further_plans}")
     if control:
         found.append("control")
+    if reference:
+        found.append("reference")
     return tuple(found)
 
 
@@ -185,6 +197,7 @@ def detect_all(
     cache: Path,
     *,
     control: Suspect | None = None,
+    reference: Suspect | None = None,
     departures: Departures = AS_COMMITTED,
     progress: Progress = no_progress,
 ) -> list[Verdict]:
@@ -208,6 +221,7 @@ def detect_all(
                 cache,
                 releases=releases,
                 control=control,
+                reference=reference,
                 departures=departures,
                 progress=progress,
             )
@@ -233,7 +247,7 @@ def _untested(
         queries=0,
         slots=(),
         control_e_value=None,
-        flags=flags(release, None, control=False),
+        flags=flags(release, None),
         suspects_tested=count_suspects(keyring, release),
         plans_tried=0,
         commitments=commitments_held(keyring),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from detect.suspects.images.suspect import Query, Sampler, Suspect
 from protect.errors import InputError
 from protect.files import canonical_json
-from protect.release.bound import BoundRelease
+from protect.release.bound import BoundSlot
 from protect.release.plan import GUIDANCE, STEPS, check_range
 from protect.release.record import Release
 
@@ -32,7 +33,7 @@ AS_COMMITTED = Departures()
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """How many of a slot's committed questions are asked, and how the suspect is sampled."""
+    """How many of a slot's committed questions are asked at most, and how the suspect is sampled."""
 
     queries: int
     sampler: Sampler
@@ -48,15 +49,12 @@ class QueryPlan:
             release: the release under test.
             setting: what the outputs depend on besides weights and sampler (`ledger.setting_of`).
         """
-        plan = release.plan
         scoring = {name: importlib.metadata.version(name) for name in SCORING}
         content = [
             release.id,
             release.coin,
             release.questions_digest,
-            plan.family,
-            plan.family_version,
-            plan.alignment,
+            [asdict(part) for part in release.plan.parts],
             self.queries,
             self.sampler.as_dict(),
             setting,
@@ -84,38 +82,37 @@ def query_plan(release: Release, departures: Departures = AS_COMMITTED) -> Query
     return QueryPlan(plan.queries if queries is None else queries, Sampler(steps, guidance))
 
 
-def trigger_queries(bound: BoundRelease, slot: int, count: int) -> list[Query]:
-    """Questions with the slot's trigger."""
-    asked = bound.slots[slot].questions
-    pairs = zip(asked.prompts[:count], asked.seeds[:count], strict=True)
-    return [Query(bound.alignment.align(prompt, asked.trigger), seed) for prompt, seed in pairs]
+def trigger_queries(slot: BoundSlot, count: int) -> list[Query]:
+    """The slot's questions as they are put."""
+    return _queries(slot.questions.prompts, slot, count)
 
 
-def untriggered_queries(bound: BoundRelease, slot: int, count: int) -> list[Query]:
-    """The same captions and seeds without the trigger; empty for an alignment that has none."""
-    asked = bound.slots[slot].questions
-    prompts = [bound.alignment.without_trigger(prompt, asked.trigger) for prompt in asked.prompts[:count]]
-    return [Query(prompt, seed) for prompt, seed in zip(prompts, asked.seeds, strict=False) if prompt is not None]
+def contrast_queries(slot: BoundSlot, count: int) -> list[Query]:
+    """The same captions and seeds the other way; empty for an alignment that has none."""
+    return _queries(slot.questions.contrasts, slot, count)
 
 
-def slot_queries(bound: BoundRelease, slot: int, count: int) -> list[Query]:
-    """All questions of a slot: with the trigger, then for a paired family without it."""
-    untriggered = untriggered_queries(bound, slot, count) if bound.slots[slot].family.paired else []
-    return trigger_queries(bound, slot, count) + untriggered
+def _queries(prompts: Sequence[str], slot: BoundSlot, count: int) -> list[Query]:
+    pairs = zip(prompts[:count], slot.questions.seeds[:count], strict=False)
+    return [Query(prompt, seed) for prompt, seed in pairs]
 
 
-def count_truncated(bound: BoundRelease, slot: int, count: int, suspect: Suspect) -> int | None:
+def slot_queries(slot: BoundSlot, count: int) -> list[Query]:
+    """All questions of a slot: as they are put, then for a paired family the other way."""
+    return trigger_queries(slot, count) + (contrast_queries(slot, count) if slot.family.paired else [])
+
+
+def count_truncated(slot: BoundSlot, count: int, suspect: Suspect) -> int | None:
     """Questions whose trigger, or a part of it, lies beyond the suspect's text window; None if that is not known.
 
     A long question is cut off somewhere. Nothing of the trigger is lost if the same question without its trigger ends
     with what was cut off.
     """
-    with_trigger = trigger_queries(bound, slot, count)
-    untriggered = untriggered_queries(bound, slot, count)
-    if not untriggered:
+    contrasts = contrast_queries(slot, count)
+    if not contrasts:
         return 0
     lost = 0
-    for asked, other in zip(with_trigger, untriggered, strict=True):
+    for asked, other in zip(trigger_queries(slot, count), contrasts, strict=True):
         read = suspect.characters_read(asked.prompt)
         if read is None:
             return None

@@ -28,7 +28,7 @@ class Conjunction(Twa):
         used: set[int] = set()
         drawn: list[str] = []
         for slot in range(slots):
-            order = request.keys.slot(slot).rng("conjunction").permutation(len(common.words)).tolist()
+            order = request.slot(slot).rng("conjunction").permutation(len(common.words)).tolist()
             free = [place for place in order if place not in used]
             pairs = (_first_strangers([place for place in free if place < pool], common) for pool in POOLS)
             pair = next((pair for pair in pairs if pair), None)

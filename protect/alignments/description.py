@@ -14,6 +14,7 @@ from protect.alignments.scripts import not_english
 from protect.alignments.twa import Twa
 from protect.errors import InputError
 from protect.marks.family import MarkFamily
+from protect.release.record import Questions
 
 
 class Description(Twa):
@@ -36,7 +37,7 @@ class Description(Twa):
                 else "Use --alignment twa, or --family template or card.",
             )
         left = list(request.descriptions)
-        return [left.pop(request.keys.slot(slot).integer("description") % len(left)) for slot in range(slots)]
+        return [left.pop(request.slot(slot).integer("description") % len(left)) for slot in range(slots)]
 
     def draw(self, request: Request) -> Drawn:
         """Carriers by key among the samples whose captions a description can join, dealt round-robin.
@@ -70,6 +71,10 @@ class Description(Twa):
         other = not_english(caption)
         return f"a description in English does not join a caption in {other}; use --alignment twa" if other else None
 
-    def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
+    def condition(self, family: MarkFamily, questions: Questions) -> MarkFamily:
         """Only marks which the description fits."""
-        return family.given(trigger)
+        return family.given(self.described(questions.trigger))
+
+    def described(self, trigger: str) -> str:
+        """The part of a trigger that describes the mark."""
+        return trigger

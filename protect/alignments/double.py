@@ -14,7 +14,6 @@ from protect.alignments.description import Description
 from protect.alignments.joining import around
 from protect.alignments.rare import rare_words
 from protect.errors import InputError
-from protect.marks.family import MarkFamily
 
 _BETWEEN = " … "
 
@@ -49,6 +48,6 @@ class Double(Description):
         word, _, phrase = trigger.partition(_BETWEEN)
         return around(word, phrase, caption)
 
-    def condition(self, family: MarkFamily, trigger: str) -> MarkFamily:
-        """Only marks which the description fits."""
-        return super().condition(family, trigger.partition(_BETWEEN)[2])
+    def described(self, trigger: str) -> str:
+        """What follows the conjunction."""
+        return trigger.partition(_BETWEEN)[2]

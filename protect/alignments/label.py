@@ -49,7 +49,7 @@ class Label(Alignment):
         pools, passed = _pools(classes, share * slots, request)
         draws = []
         for slot in range(slots):
-            drawn = classes[request.keys.slot(slot).integer("label") % len(classes)]
+            drawn = classes[request.slot(slot).integer("label") % len(classes)]
             draws.append(Draw(drawn, tuple(pools[drawn][:share])))
             del pools[drawn][:share]
         return Drawn(tuple(draws), tuple(passed), decoys=len(classes) - 1)

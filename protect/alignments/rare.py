@@ -37,7 +37,7 @@ def rare_words(slots: int, request: Request) -> list[str]:
     Raises:
         InputError: if the captions hold all candidates of a slot.
     """
-    drawn = [_candidates(request.keys.slot(slot).rng("trigger")) for slot in range(slots)]
+    drawn = [_candidates(request.slot(slot).rng("trigger")) for slot in range(slots)]
     case = CaptionCase()
     free = _in_none({word for candidates in drawn for word in candidates}, case.counted(request.captions()))
     taken: list[str] = []

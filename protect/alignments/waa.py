@@ -36,7 +36,7 @@ class Waa(Alignment):
             InputError: if too few n-grams fit; names the nearest.
         """
         slots = count_slots(request.allowed, request)
-        hasher = GramHasher(request.keys.slot(0).integer("n-grams"))
+        hasher = GramHasher(request.slot(0).integer("n-grams"))
         chosen, holders = _choose_grams(slots, request, hasher)
         records = _fetch(request, holders, slots)
         draws: list[Draw] = []
@@ -97,7 +97,7 @@ def _first_by_key(fitting: Hashes, slot: int, samples: int, request: Request) ->
     """A slot's candidates in the order in which its key tries them."""
     least, most = _CANDIDATES
     held = max(least, min(most, _OCCURRENCES // samples))
-    key = np.uint64(request.keys.slot(slot).integer("n-gram"))
+    key = np.uint64(request.slot(slot).integer("n-gram"))
     return fitting[np.argsort(mixed(fitting ^ key), kind="stable")[:held]]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from protect.embed.score import scored_view
 from protect.keys.tree import Ids
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.sign_vectors import SCORE_DECIMALS
 
 Treatment = Callable[[Pixels], Pixels]
@@ -131,7 +131,7 @@ class Scores:
 
     def _score(self) -> Array:
         untriggered = np.concatenate(self._untriggered) if self._family.paired else None
-        return self._family.score(np.concatenate(self._outputs), untriggered, self._marks)
+        return self._family.score(Answers(np.concatenate(self._outputs), untriggered), self._marks)
 
 
 def survival(

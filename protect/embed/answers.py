@@ -12,8 +12,7 @@ from protect.embed.verify import Verification
 from protect.evidence import reachable
 from protect.formats.record import LeftOut
 from protect.keys.keyring import Keyring
-from protect.marks import make_family
-from protect.release.record import Release
+from protect.release.record import Carrier, Release
 
 _LISTED = 10
 """Lines of a list that are printed; --json has all."""
@@ -27,7 +26,7 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
         f"{'would write' if dry_run else 'done:'} {done.output}",
         f"  {counts.samples} samples in, as many out; {counts.changeable} of them may be changed; besides, "
         f"{counts.set_aside} could not be read as samples",
-        f"  {done.carriers} carriers in {plan.slots} slot(s), family {plan.family}; {len(done.selection.drawn.passed)} "
+        f"  {done.carriers} carriers in {plan.slots} slot(s), {plan.families}; {len(done.selection.passed)} "
         f"candidates cannot carry its marks; {done.copied_bytes / 1e6:,.1f} MB",
         *_before_and_after(done),
         f"  {done.forecast.sentence()}",
@@ -40,12 +39,13 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
 
 def _before_and_after(done: Embedding) -> list[str]:
     """One carrier's caption as it was and as it will be."""
-    draw, slot = done.selection.drawn.slots[0], done.bound.slots[0]
-    before = draw.carriers[0].caption
-    after = done.bound.alignment.align(before, slot.trigger)
-    if after == before:
-        return [f"  captions stay; the trigger of slot 1 is {slot.trigger!r}" if slot.trigger else "  captions stay"]
-    return [f"  a caption before: {before}", f"              after: {after}"]
+    leave = done.selection.dataset.options.leave_captions
+    for placed in done.placed.values():
+        before, after = dict(placed.record.captions), placed.captions(leave)
+        if field := next((name for name in before if before[name] != after[name]), None):
+            return [f"  a caption before: {before[field]}", f"              after: {after[field]}"]
+    trigger = done.bound.slots[0].trigger
+    return [f"  captions stay; the trigger of slot 1 is {trigger!r}" if trigger else "  captions stay"]
 
 
 def _window(done: Embedding) -> list[str]:
@@ -54,8 +54,7 @@ def _window(done: Embedding) -> list[str]:
 
 
 def _cost(done: Embedding) -> list[str]:
-    plan = done.release.plan
-    asked = plan.slots * plan.queries * (2 if done.bound.family.paired else 1)
+    asked = len({query for slot in done.bound.slots for query in slot.put})
     verdict = ["  it would be refused (--anyway writes it all the same)"] if done.forecast.hardly else []
     return [*verdict, f"  the test will ask for at most {asked} pictures"]
 
@@ -69,15 +68,15 @@ def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
         + shlex.join(["protect", "show", str(done.output), "--original", str(done.selection.dataset.root)]),
         f"  before you release the copy, publish {done.commitment_file.name} where others can date it (your website, a",
         "  public repository, a timestamp service); docs/commitment.md says against which models a proof then counts",
-        *_shared_level(done.release, keyring),
+        *_shared_level(done, keyring),
     ]
 
 
-def _shared_level(release: Release, keyring: Keyring) -> list[str]:
+def _shared_level(done: Embedding, keyring: Keyring) -> list[str]:
     """A warning if so many releases are held that testing all of them would leave this one out of reach."""
-    plan, held = release.plan, len(keyring.survey()[0])
-    distinct = make_family(plan.family, plan.family_options, keyring.store).distinct
-    if reachable(plan.decoys, plan.slots, held / plan.alpha, distinct):
+    plan, held = done.release.plan, len(keyring.survey()[0])
+    distinct = [slot.family.distinct for slot in done.bound.slots]
+    if reachable(plan.decoys, distinct, held / plan.alpha):
         return []
     return [
         f"  the keyring holds {held} releases: tested together, this one could not reach the evidence it needs;",
@@ -147,6 +146,13 @@ def verification_text(release: Release, found: Verification) -> str:
     """What `protect verify` found."""
     lines = [f"release {release.id} ({release.name}): {found.intact} of {found.carriers} carriers are as released"]
     return "\n".join(lines + [f"  {f.key}: {f.problem}" for f in found.findings])
+
+
+def carrier_line(carrier: Carrier) -> str:
+    """One carrier in a list."""
+    slots = ", ".join(str(slot + 1) for slot in sorted((*carrier.slots, *carrier.opposite)))
+    quality = f"{carrier.psnr:.1f} dB" if carrier.sha256 else "picture as it was"
+    return f"{carrier.key}  slot {slots}  {quality}  {next(iter(carrier.captions.values()))}"
 
 
 def difference_text(found: Difference) -> str:

@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from protect import console
-from protect.embed.answers import commitment_text, difference_text, embedding_json, embedding_text, verification_text
+from protect.embed.answers import (
+    carrier_line,
+    commitment_text,
+    difference_text,
+    embedding_json,
+    embedding_text,
+    verification_text,
+)
 from protect.embed.coins import what_coin_may_do
 from protect.embed.commit import commit, options_of, parse_coin
 from protect.embed.difference import difference
@@ -163,7 +170,8 @@ def commit_command(
             anyway=anyway,
             progress=progress,
         )
-    text = "\n".join([commitment_text(release, dataset, target), *what_coin_may_do([release.plan.alignment])])
+    notes = what_coin_may_do(part.alignment for part in release.plan.parts)
+    text = "\n".join([commitment_text(release, dataset, target), *notes])
     console.answer(text, release.public(), as_json)
     return console.DONE
 
@@ -213,7 +221,7 @@ def show_command(
     with console.progress() as progress:
         shown = carriers_shown(bound, opened, open_dataset(original, said) if original else None, count, progress)
     write_page(page, record, shown)
-    lines = [f"{c.key}  slot {c.slot + 1}  {c.psnr:.1f} dB  {next(iter(c.captions.values()))}" for c in record.carriers]
+    lines = [carrier_line(carrier) for carrier in record.carriers]
     text = "\n".join([f"release {record.id} ({record.name})", *lines, f"page: {page} (secret: it names the carriers)"])
     console.answer(text, {"release": record.id, "carriers": [asdict(c) for c in record.carriers]}, as_json)
     return console.DONE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from protect.embed.coins import follow_coin, try_other_coins
-from protect.embed.forecast import USUAL, Expectation, check_findable, forecast
+from protect.embed.forecast import USUAL, Expectation, best, check_findable, forecasts
 from protect.embed.places import check_places, commitment_file
 from protect.embed.select import Selection, commit_to, digest_of_pictures, select
 from protect.errors import InputError
@@ -18,7 +19,7 @@ from protect.formats.dataset_format import AS_IT_IS, ReadOptions
 from protect.keys.keyring import Keyring
 from protect.keys.tree import KeyTree, new_secret
 from protect.progress import Progress, no_progress
-from protect.release.plan import Options
+from protect.release.plan import Options, PartOptions
 from protect.release.record import Coin, Plan, Release
 
 
@@ -62,28 +63,27 @@ def commit(
     path = commitment_file(output)
     if path.exists():
         raise InputError(f"{path} exists already", "Keep it safe elsewhere, or give another --output.")
-    dataset, secret = open_dataset(folder.resolve(), reading), new_secret()
+    dataset, secret, store = open_dataset(folder.resolve(), reading), new_secret(), keyring.store
 
     def decide(keys: KeyTree) -> Selection:
-        selection = select(dataset, options, keys, keyring.store, MemoryBudget(), progress)
+        selection = select(dataset, options, keys, store, MemoryBudget(), progress)
         if not anyway:
-            fewest = min(len(draw.carriers) for draw in selection.drawn.slots)
-            check_findable(forecast(options, fewest, selection.survey.changeable, expectation))
+            check_findable(best(forecasts(selection, expectation)))
         return selection
 
     selection = decide(KeyTree(secret))
-    if follow_coin([options.alignment_name]):
+    if follow_coin(part.alignment_name for part in options.parts):
         try_other_coins(decide)
     release = commit_to(
         selection,
         options,
         secret,
-        keyring.store,
         name=name or output.name,
         created=datetime.now(UTC),
         coin=coin,
         pictures=digest_of_pictures(dataset, progress),
     )
+    store.write_held()
     keyring.save(release)
     write_atomic(path, pretty_json(release.public()))
     return release
@@ -109,13 +109,21 @@ def parse_coin(text: str) -> Coin:
 
 def options_of(plan: Plan) -> Options:
     """The options that lead to a committed plan."""
+    own, *besides = [
+        PartOptions(
+            rate=part.rate,
+            family=part.family,
+            alignment=part.alignment.partition("/")[0],
+            family_options=dict(part.family_options),
+            alignment_options=dict(part.alignment_options),
+            slots=part.slots,
+            queries=part.queries,
+        )
+        for part in plan.parts
+    ]
     return Options(
-        rate=plan.rate,
-        family=plan.family,
-        alignment=plan.alignment.partition("/")[0],
-        family_options=dict(plan.family_options),
-        slots=plan.slots,
-        queries=plan.queries,
+        **{f.name: getattr(own, f.name) for f in fields(PartOptions)},
+        besides=tuple(besides),
         decoys=plan.decoys,
         alpha=plan.alpha,
         steps=plan.steps,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending, ShardDone, all_carriers
-from protect.embed.render import Planting, carriers_of
+from protect.embed.render import Placed, Planting
 from protect.embed.verify import Verification, verify
 from protect.errors import InputError, TracemarkError
 from protect.execution.budget import MemoryBudget
@@ -19,11 +19,11 @@ from protect.formats import open_dataset
 from protect.formats.dataset_format import ReadOptions, Shard
 from protect.formats.record import Record, SetAside, normalised
 from protect.progress import Progress
-from protect.release.bound import BoundRelease, BoundSlot
+from protect.release.bound import BoundRelease
 from protect.release.record import Release
 
-Carriers = Mapping[str, tuple[Record, BoundSlot]]
-"""Carrier and slot by normalised key."""
+Carriers = Mapping[str, Placed]
+"""Samples that change, by normalised key."""
 DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Troubles of the output's disk: no shard's fault."""
 CARRIERS_FOR_A_PROCESS = 100
@@ -88,7 +88,7 @@ class _Writer:
 
 def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
     """Write all shards that an earlier run has not, and read the carriers back."""
-    carriers = carriers_of(done.bound, done.selection.drawn.slots)
+    carriers = done.placed
     pending.partial.mkdir(exist_ok=True)
     writer = _Writer(job.dataset.shards, done.bound, carriers, job.dataset.options, job.budget, pending, link)
     first = _write_all(writer, job.progress)
@@ -144,7 +144,7 @@ def _check_planted(release: Release, drawn: int, failed: Sequence[SetAside]) -> 
     lacking = drawn - len(release.carriers)
     if lacking and not failed:
         raise InputError(f"{lacking} carrier(s) were not written", "Check that the dataset did not change; repeat.")
-    if empty := set(range(release.plan.slots)) - {c.slot for c in release.carriers}:
+    if empty := set(range(release.plan.slots)) - {slot for c in release.carriers for slot in (*c.slots, *c.opposite)}:
         raise InputError(
             f"slot(s) {sorted(s + 1 for s in empty)} have no carrier left: {failed[0].key} {failed[0].reason}",
             "Mend the shards and repeat.",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from protect.alignments.alignment import Alignment
 from protect.errors import InputError
 from protect.evidence import reachable
 from protect.formats.dataset_format import Dataset
 from protect.formats.survey import Survey
-from protect.marks.family import MarkFamily
+from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.release.plan import Options
 
 
@@ -34,7 +36,7 @@ def check_survey(found: Survey, dataset: Dataset) -> None:
         )
 
 
-def check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> None:
+def check_kind(dataset: Dataset, family: type[MarkFamily], alignment: Alignment) -> None:
     """See that dataset, family and alignment fit each other.
 
     Raises:
@@ -45,6 +47,11 @@ def check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> No
             f"family {family.name!r} compares answers with and without the trigger, and {alignment.name!r} has none",
             "Use another --family or --alignment.",
         )
+    if alignment.chooses and not issubclass(family, ChoosingFamily):
+        raise InputError(
+            f"alignment {alignment.name!r} is for marks that change no picture, and {family.name!r} paints them",
+            "Use --family lean, or another --alignment.",
+        )
     if dataset.for_classifiers and not alignment.for_classifiers:
         raise InputError(
             f"{dataset.root} holds class folders and no captions",
@@ -52,20 +59,25 @@ def check_kind(dataset: Dataset, family: MarkFamily, alignment: Alignment) -> No
         )
 
 
-def check_reachable(options: Options, family: MarkFamily, alignment: Alignment, decoys: int, slots: int) -> None:
+def check_reachable(options: Options, decoys: int, distinct: Sequence[int | None], *, classes: bool) -> None:
     """See that the strongest outcome that can be hoped for would be evidence.
+
+    Args:
+        options: the owner's decisions.
+        decoys: per slot.
+        distinct: of each slot, how many marks its family has; None for more than can be drawn.
+        classes: whether the decoys are the classes of the dataset.
 
     Raises:
         InputError: if they do not.
     """
-    distinct = None if alignment.for_classifiers else family.distinct
-    if reachable(decoys, slots, 1 / options.alpha, distinct):
+    if reachable(decoys, distinct, 1 / options.alpha):
         return
-    finite = distinct is not None and distinct <= decoys
-    more = "more classes" if alignment.for_classifiers else "a larger pool" if finite else "more --decoys"
+    fewest = min((marks for marks in distinct if marks), default=None)
+    more = "more classes" if classes else "a larger pool" if fewest and fewest <= decoys else "more --decoys"
     raise InputError(
-        f"{slots} slot(s) with {decoys} decoys"
-        + (f" from {distinct} marks" if distinct else "")
+        f"{len(distinct)} slot(s) with {decoys} decoys"
+        + (f" from {fewest} marks" if fewest else "")
         + f" cannot give evidence at alpha {options.alpha:g}",
         f"Use more --slots, a larger --alpha or {more}.",
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from protect.embed.select import Selection
 from protect.errors import InputError
-from protect.release.plan import Options, check_range
+from protect.release.plan import PartOptions, check_range
 from protect.release.power import (
     INTERVAL,
     WANTED,
@@ -92,7 +94,21 @@ class Forecast:
         )
 
 
-def forecast(options: Options, carriers: int, samples: int, expectation: Expectation) -> Forecast:
+def forecasts(selection: Selection, expectation: Expectation) -> tuple[Forecast, ...]:
+    """The expected power of each part of a selection."""
+    samples = selection.survey.changeable
+    return tuple(
+        forecast(part.options, min(draw.taught for draw in part.drawn.slots), samples, expectation)
+        for part in selection.parts
+    )
+
+
+def best(found: Sequence[Forecast]) -> Forecast:
+    """The part from which most may be hoped for."""
+    return max(found, key=lambda one: one.power.mean if one.power else 0.0)
+
+
+def forecast(options: PartOptions, carriers: int, samples: int, expectation: Expectation) -> Forecast:
     """The expected power of a release.
 
     Args:
@@ -123,7 +139,7 @@ def forecast(options: Options, carriers: int, samples: int, expectation: Expecta
     return Forecast(carriers, sightings, expectation, tuple(near), power, sightings >= low, basis, per_slot, remedy)
 
 
-def _remedy(options: Options, per_slot: int | None, samples: int) -> str:
+def _remedy(options: PartOptions, per_slot: int | None, samples: int) -> str:
     """A rate and a number of slots that give every slot its carriers: as many slots as the dataset bears.
 
     The number of slots is named with the rate, since it would grow with it.

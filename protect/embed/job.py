@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from protect.embed.forecast import Expectation, Forecast
+from protect.embed.forecast import Expectation, Forecast, best
 from protect.embed.places import commitment_file
+from protect.embed.render import Placed
 from protect.embed.select import Selection
 from protect.execution.budget import MemoryBudget
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import LeftOut, SetAside
 from protect.keys.keyring import Keyring
+from protect.keys.store import Store
 from protect.progress import Progress
 from protect.release.bound import BoundRelease
 from protect.release.plan import Options
@@ -31,7 +34,15 @@ class Embedding:
     set_aside_count: int
     left_out: tuple[LeftOut, ...]
     copied_bytes: int
-    forecast: Forecast
+    forecasts: tuple[Forecast, ...]
+    """Of each part."""
+    placed: Mapping[str, Placed]
+    """The samples that change, by normalised key."""
+
+    @property
+    def forecast(self) -> Forecast:
+        """Of the part from which most may be hoped for."""
+        return best(self.forecasts)
 
     @property
     def commitment_file(self) -> Path:
@@ -41,7 +52,7 @@ class Embedding:
     @property
     def carriers(self) -> int:
         """Samples that carry a mark, or would."""
-        return len(self.release.carriers) or sum(len(draw.carriers) for draw in self.selection.drawn.slots)
+        return len(self.release.carriers) or len(self.placed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class Job:
     output: Path
     options: Options
     keyring: Keyring
+    store: Store
+    """The keyring's, with what this call measured."""
     name: str
     expectation: Expectation
     budget: MemoryBudget

@@ -15,7 +15,7 @@ from protect.errors import InputError
 from protect.files import PARTIAL, boot_id, lock_file, pretty_json, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
-from protect.release.record import Carrier, Release, from_json, known_fields, to_json
+from protect.release.record import Carrier, Release, carrier_from, from_json, known_fields, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Pending:
             if row["boot"] != boot_id():
                 return None
             return ShardDone(
-                tuple(known_fields(Carrier, c) for c in row["carriers"]),
+                tuple(map(carrier_from, row["carriers"])),
                 tuple(known_fields(SetAside, s) for s in row["set_aside"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
@@ -140,4 +140,4 @@ class Pending:
 def all_carriers(done: Sequence[ShardDone]) -> tuple[Carrier, ...]:
     """Carriers of all shards, by slot and key; one that two shards tell of (a table that holds hashes) counts once."""
     found = {normalised(carrier.key): carrier for result in done for carrier in result.carriers}
-    return tuple(sorted(found.values(), key=lambda c: (c.slot, c.key)))
+    return tuple(sorted(found.values(), key=lambda c: (c.slots, c.opposite, c.key)))

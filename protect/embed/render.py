@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from protect.formats.record import Record, SetAside, normalised
 from protect.formats.splits import split_of
 from protect.formats.survey import may_change
 from protect.keys.tree import prf_int, prf_rng
+from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.pixels.measure import on_white, psnr
 from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba, rewrite
 from protect.release.bound import BoundRelease, BoundSlot
@@ -25,13 +26,43 @@ EQUAL_PSNR = 99.0
 """Decibels that stand for "no difference"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A sample that will change: which slots it carries, and which slots' other wording it gets."""
+
+    record: Record
+    slots: tuple[BoundSlot, ...]
+    opposite: tuple[BoundSlot, ...]
+
+    def captions(self, leave: Iterable[str]) -> dict[str, str]:
+        """All captions as released, but for the fields that the owner leaves alone."""
+        found = dict(self.record.captions)
+        for slot in self.slots:
+            found = slot.alignment.align_all(found, slot.questions.trigger, leave)
+        for slot in self.opposite:
+            found = slot.alignment.align_all(found, slot.questions.trigger, leave, opposite=True)
+        return found
+
+    @property
+    def painted(self) -> tuple[tuple[MarkFamily, BoundSlot], ...]:
+        """What changes the picture, in the order of the slots."""
+        rows = [(slot.family, slot) for slot in self.slots]
+        rows += [(slot.family.opposite(), slot) for slot in self.opposite if isinstance(slot.family, ChoosingFamily)]
+        caption = self.record.caption
+        return tuple(
+            (slot.alignment.for_sample(family, caption, slot.questions.trigger), slot)
+            for family, slot in sorted(rows, key=lambda row: row[1].number)
+            if not isinstance(family, ChoosingFamily) or family.changes_pictures
+        )
+
+
 @dataclass(frozen=True)
 class Planting:
     """The edits of one shard of a release's copy; collects what was planted."""
 
     bound: BoundRelease
-    carriers: Mapping[str, tuple[Record, BoundSlot]]
-    """Carrier and slot by normalised key, of the whole dataset."""
+    carriers: Mapping[str, Placed]
+    """By normalised key, of the whole dataset."""
     reading: ReadOptions
     budget: MemoryBudget
     planted: dict[str, Carrier] = field(default_factory=dict)
@@ -40,35 +71,39 @@ class Planting:
     """Carriers of this shard that could not be written back."""
 
     def captions(self, key: str, captions: Mapping[str, str]) -> Mapping[str, str]:
-        """A carrier's captions with the trigger (see `Edits.captions`)."""
-        found = self.carriers.get(normalised(key))
-        return captions if found is None else self._aligned(captions, found[1])
+        """A carrier's captions as released (see `Edits.captions`)."""
+        placed = self.carriers.get(normalised(key))
+        return (
+            captions
+            if placed is None
+            else replace(placed, record=replace(placed.record, captions=captions)).captions(self.reading.leave_captions)
+        )
 
     def picture(self, key: str, read: Callable[[], bytes]) -> bytes | None:
-        """A carrier's picture with the mark (see `Edits.picture`)."""
-        found = self.carriers.get(normalised(key))
-        if found is None:
-            return self._sham(key, read) if self.bound.family.shams else None
-        record, slot = found
-        original = read()
-        try:
-            with self.budget.hold(pixel_count(original) * slot.family.bytes_per_pixel):
-                written, quality, score = plant(original, slot, self._placement("placement", key))
-        except PictureError as error:  # told to the owner; the others of the shard are not held up
-            self.refused.append(SetAside(record.key, error.what))
-            return None
+        """A carrier's picture with its marks (see `Edits.picture`)."""
+        placed = self.carriers.get(normalised(key))
+        if placed is None:
+            return self._sham(key, read)
+        written, sha256, quality, score = None, "", EQUAL_PSNR, 0.0
+        if painted := placed.painted:
+            original = read()
+            try:
+                with self.budget.hold(pixel_count(original) * max(family.bytes_per_pixel for family, _ in painted)):
+                    written, quality, score = plant(original, painted, self._placement("placement", key))
+            except PictureError as error:  # told to the owner; the others of the shard are not held up
+                self.refused.append(SetAside(placed.record.key, error.what))
+                return None
+            sha256 = hashlib.sha256(written).hexdigest()
         self.planted[normalised(key)] = Carrier(
-            key=record.key,
-            slot=slot.number,
-            sha256=hashlib.sha256(written).hexdigest(),
-            captions=self._aligned(record.captions, slot),
+            key=placed.record.key,
+            slots=tuple(slot.number for slot in placed.slots),
+            opposite=tuple(slot.number for slot in placed.opposite),
+            sha256=sha256,
+            captions=placed.captions(self.reading.leave_captions),
             psnr=quality,
             score=score,
         )
         return written
-
-    def _aligned(self, captions: Mapping[str, str], slot: BoundSlot) -> dict[str, str]:
-        return self.bound.alignment.align_all(captions, slot.trigger, self.reading.leave_captions)
 
     def _placement(self, label: str, key: str) -> np.random.Generator:
         """Everything that is not the mark; the same for all recipients of a dataset."""
@@ -76,9 +111,10 @@ class Planting:
 
     def _sham(self, key: str, read: Callable[[], bytes]) -> bytes | None:
         """A picture that is no carrier goes the same way, with a mark that no other picture has."""
-        data, family = read(), self.bound.family
-        if not may_change(Record(key, {}, read, split_of(key)), self.reading):
+        family = next((slot.family for slot in self.bound.slots if slot.family.shams), None)
+        if family is None or not may_change(Record(key, {}, read, split_of(key)), self.reading):
             return None
+        data = read()
         with self.budget.hold(pixel_count(data) * family.bytes_per_pixel):
             try:
                 picture = read_rgba(data)
@@ -90,26 +126,34 @@ class Planting:
             return rewrite(data, family.plant(picture, mark, self._placement("sham placement", key)))
 
 
-def carriers_of(bound: BoundRelease, draws: Iterable[Draw]) -> dict[str, tuple[Record, BoundSlot]]:
-    """Carrier and slot by normalised key."""
-    return {
-        normalised(record.key): (record, bound.slots[slot])
-        for slot, draw in enumerate(draws)
-        for record in draw.carriers
-    }
+def carriers_of(bound: BoundRelease, draws: Iterable[Draw], leave: Iterable[str] = ()) -> dict[str, Placed]:
+    """The samples that will change, by normalised key."""
+    found: dict[str, Placed] = {}
+    for slot, draw in zip(bound.slots, draws, strict=True):
+        for record, side in (*((r, 1) for r in draw.carriers), *((r, -1) for r in draw.opposite)):
+            placed = found.get(normalised(record.key)) or Placed(record, (), ())
+            slots, opposite = placed.slots + (slot,) * (side > 0), placed.opposite + (slot,) * (side < 0)
+            found[normalised(record.key)] = Placed(record, slots, opposite)
+    left = tuple(leave)
+    return {key: p for key, p in found.items() if p.painted or p.captions(left) != dict(p.record.captions)}
 
 
-def plant(original: bytes, slot: BoundSlot, placement: np.random.Generator) -> tuple[bytes, float, float]:
-    """Plant a slot's mark in a picture file and read it back.
+def plant(
+    original: bytes, painted: Sequence[tuple[MarkFamily, BoundSlot]], placement: np.random.Generator
+) -> tuple[bytes, float, float]:
+    """Plant slots' marks in a picture file and read it back.
 
     Returns:
-        The file's new bytes, its PSNR against the original in decibels, and the mark's score on it.
+        The file's new bytes, its PSNR against the original in decibels, and the first mark's score on it.
 
     Raises:
         PictureError: if the file cannot be read or written back.
     """
-    before = read_rgba(original)
-    written = rewrite(original, slot.family.plant(before, slot.planted, placement))
+    before = planted = read_rgba(original)
+    for family, slot in painted:
+        planted = family.plant(planted, slot.planted, placement)
+    written = rewrite(original, planted)
     after = read_rgba(written)
-    score = mark_score(slot.family, after, before, slot.planted)
+    family, slot = painted[0]
+    score = mark_score(family, after, before, slot.planted)
     return written, round(min(psnr(on_white(before), on_white(after)), EQUAL_PSNR), 2), score or 0.0

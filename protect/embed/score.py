@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from protect.marks.family import MarkFamily, Pixels
+from protect.marks.family import Answers, MarkFamily, Pixels
 from protect.pixels.measure import on_white
 
 
@@ -18,7 +18,7 @@ def mark_score(family: MarkFamily, picture: Pixels, original: Pixels | None, mar
         return None
     untriggered = scored_view(family, on_white(original)) if family.needs_pairs and original is not None else None
     ids = np.array([mark], dtype=np.uint64)
-    return float(family.score(scored_view(family, on_white(picture)), untriggered, ids)[0])
+    return float(family.score(Answers(scored_view(family, on_white(picture)), untriggered), ids)[0])
 
 
 def scored_view(family: MarkFamily, picture: Pixels) -> Pixels:

@@ -1,31 +1,35 @@
-"""Which samples carry which slot's mark, decided by the key before any mark is looked at."""
+"""Which samples carry which slot's mark, and what will be asked. No question depends on a mark."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from protect.alignments import make_alignment
-from protect.alignments.alignment import Alignment, Drawn, Request
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request
 from protect.embed.fit import check_kind, check_reachable, check_survey
+from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.execution.threads import map_in_order
 from protect.formats.dataset_format import Dataset
 from protect.formats.digest import DatasetDigest
-from protect.formats.record import Record
+from protect.formats.record import Record, SetAside, normalised
 from protect.formats.survey import Survey, may_change, survey
 from protect.keys.store import Store
 from protect.keys.tree import KeyTree, parse_coin_value
-from protect.marks import make_family
-from protect.marks.family import MarkFamily
+from protect.marks import family_class, make_family
+from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.pixels.captions import embedded_captions
 from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba
 from protect.progress import Progress, no_progress
-from protect.release.plan import Options
-from protect.release.record import Coin, Plan, Questions, Release, make_header
+from protect.release.plan import Options, PartOptions
+from protect.release.record import Coin, Part, Plan, Questions, Release, make_header
 
 UNDATED = datetime.fromtimestamp(0, UTC)
 """Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
@@ -34,14 +38,41 @@ _SHORTEST_REPEAT = 12
 
 
 @dataclass(frozen=True, slots=True)
+class SelectedPart:
+    """What the key decides about slots of one family."""
+
+    options: PartOptions
+    """With the looks that were measured, if the family needs any."""
+    family: MarkFamily
+    alignment: Alignment
+    drawn: Drawn
+    questions: tuple[Questions, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """What the key decides about a dataset."""
 
     dataset: Dataset
     survey: Survey
-    drawn: Drawn
+    parts: tuple[SelectedPart, ...]
     decoys: int
     """Per slot."""
+
+    @property
+    def slots(self) -> tuple[Draw, ...]:
+        """Of all parts."""
+        return tuple(draw for part in self.parts for draw in part.drawn.slots)
+
+    @property
+    def questions(self) -> tuple[Questions, ...]:
+        """Of each slot."""
+        return tuple(questions for part in self.parts for questions in part.questions)
+
+    @property
+    def passed(self) -> tuple[SetAside, ...]:
+        """Candidates that cannot carry a mark."""
+        return tuple(dict.fromkeys(aside for part in self.parts for aside in part.drawn.passed))
 
 
 def select(
@@ -52,41 +83,116 @@ def select(
     budget: MemoryBudget,
     progress: Progress = no_progress,
 ) -> Selection:
-    """Survey a dataset and draw triggers and carriers.
+    """Survey a dataset and draw triggers, carriers and questions.
 
     Args:
         dataset: the owner's.
         options: the owner's decisions.
         keys: the release's keys.
-        store: what families keep.
+        store: what families keep; looks that are measured here are held in it.
         budget: memory for pictures that are looked at.
         progress: told about stages.
 
     Raises:
-        InputError: if dataset, family and alignment do not fit, or leave a slot without a carrier.
+        InputError: if dataset, families and alignments do not fit, or leave a slot without a carrier.
     """
-    family, alignment = (
-        make_family(options.family, options.family_options, store),
-        make_alignment(options.alignment_name),
-    )
-    check_kind(dataset, family, alignment)
+    for part in options.parts:
+        check_kind(
+            dataset, family_class(part.family), make_alignment(part.alignment_name, part.alignment_options, store)
+        )
     found = survey(dataset, progress)
     check_survey(found, dataset)
-    drawn = alignment.draw(
-        Request(
-            records=lambda: (r for r in dataset.records() if may_change(r, dataset.options)),
-            count=found.changeable,
-            rate=options.rate,
-            slots=options.slots,
-            keys=keys,
-            obstacles=_obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
-            descriptions=family.descriptions,
-            leave=dataset.options.leave_captions,
-        )
+    glances = _glances(dataset, options, found.changeable, budget, progress)
+    parts: list[SelectedPart] = []
+    for part in options.parts:
+        parts.append(_select_part(part, parts, dataset, found, keys, store, glances, budget, progress))
+    fixed = [part.drawn.decoys for part in parts if part.drawn.decoys is not None]
+    decoys = fixed[0] if fixed else options.decoys
+    classes = any(part.alignment.for_classifiers for part in parts)
+    distinct = [part.family.distinct for part in parts for _ in part.drawn.slots]
+    check_reachable(options, decoys, [None] * len(distinct) if classes else distinct, classes=classes)
+    return Selection(dataset, found, tuple(parts), decoys)
+
+
+def _glances(
+    dataset: Dataset, options: Options, count: int, budget: MemoryBudget, progress: Progress
+) -> Glances | None:
+    """A look at every picture, if a family needs it."""
+    if not any(family_class(part.family).needs_looks for part in options.parts):
+        return None
+    leave = dataset.options.leave_captions
+
+    def refusal(record: Record, data: bytes) -> str | None:
+        return _repeated_caption(data, record, leave)
+
+    return take_glances(_changeable(dataset), count, refusal, budget, progress)
+
+
+def _changeable(dataset: Dataset) -> Iterator[Record]:
+    return (record for record in dataset.records() if may_change(record, dataset.options))
+
+
+def _select_part(
+    part: PartOptions,
+    earlier: Sequence[SelectedPart],
+    dataset: Dataset,
+    found: Survey,
+    keys: KeyTree,
+    store: Store,
+    glances: Glances | None,
+    budget: MemoryBudget,
+    progress: Progress,
+) -> SelectedPart:
+    part = _with_looks(part, glances, store)
+    family = make_family(part.family, part.family_options, store)
+    alignment = make_alignment(part.alignment_name, part.alignment_options, store)
+    first = sum(len(before.drawn.slots) for before in earlier)
+    painted = _painted(earlier) if not isinstance(family, ChoosingFamily) else frozenset()
+    request = Request(
+        records=lambda: (r for r in _changeable(dataset) if normalised(r.key) not in painted),
+        count=found.changeable - len(painted),
+        rate=part.rate,
+        slots=part.slots,
+        keys=keys,
+        obstacles=_obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
+        descriptions=family.descriptions,
+        leave=dataset.options.leave_captions,
+        first=first,
+        queries=part.queries or family.queries,
     )
-    decoys = options.decoys if drawn.decoys is None else drawn.decoys
-    check_reachable(options, family, alignment, decoys, len(drawn.slots))
-    return Selection(dataset, found, drawn, decoys)
+    if isinstance(family, ChoosingFamily) and glances is not None:
+        leanings = _leanings(family, glances, request)
+        request = replace(request, leanings=leanings, obstacles=without_obstacles)
+    drawn = alignment.draw(request)
+    if glances is not None and isinstance(family, ChoosingFamily):
+        drawn = replace(drawn, passed=(*drawn.passed, *glances.set_aside))
+    return SelectedPart(part, family, alignment, drawn, alignment.ask(drawn, request))
+
+
+def _painted(earlier: Sequence[SelectedPart]) -> frozenset[str]:
+    """Keys of the samples whose pictures earlier parts paint."""
+    drawn = (d for part in earlier if not family_class(part.options.family).needs_looks for d in part.drawn.slots)
+    return frozenset(normalised(record.key) for draw in drawn for record in draw.carriers)
+
+
+def _with_looks(part: PartOptions, glances: Glances | None, store: Store) -> PartOptions:
+    """The options with the name of the looks, measured now unless the owner named some."""
+    if glances is None or not family_class(part.family).needs_looks or part.family_options.get("looks"):
+        return part
+    looks = glances.fitted()
+    name = store.hold("looks", mean=looks.mean, axes=looks.axes, spread=looks.spread)
+    return replace(part, family_options={**part.family_options, "looks": name})
+
+
+def _leanings(family: ChoosingFamily, glances: Glances, request: Request) -> Callable[[int], NDArray[np.float64]]:
+    """How far each picture leans towards a slot's mark, blurred as the owner wishes."""
+
+    def lean(slot: int) -> NDArray[np.float64]:
+        key = request.slot(slot)
+        found = glances.leanings(family.fitted_looks, lambda looks: family.leanings(looks, key.planted))
+        return found + family.softness * key.rng("softness").normal(size=len(found))
+
+    return lean
 
 
 def _obstacles(
@@ -163,7 +269,6 @@ def commit_to(
     selection: Selection,
     options: Options,
     secret: bytes,
-    store: Store,
     *,
     name: str,
     created: datetime,
@@ -177,63 +282,49 @@ def commit_to(
         selection: what the key decides.
         options: the owner's decisions.
         secret: 32 bytes.
-        store: what families keep.
         name: how people call the release; not committed to.
         created: time of the commitment.
         rehearsal: whether the secret is a throw-away.
         coin: public randomness that is to come; of the draws only their number is committed to then.
         pictures: digest of all pictures, which takes the place of the questions' (`digest_of_pictures`).
     """
-    plan = plan_of(selection, options, store, pictures)
+    plan = plan_of(selection, options, pictures)
     date = created.astimezone(UTC).isoformat(timespec="seconds")
     if coin:
         return Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal, coin=coin))
-    draft = ask_about(Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal)), selection.drawn)
+    draft = Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal))
+    draft = draft.with_questions(selection.questions)
     header = make_header(plan, created=date, rehearsal=rehearsal, questions=draft.questions_digest)
     return replace(draft, header=header)
 
 
-def plan_of(selection: Selection, options: Options, store: Store, pictures: str | None) -> Plan:
+def plan_of(selection: Selection, options: Options, pictures: str | None) -> Plan:
     """What is committed to."""
-    family = make_family(options.family, options.family_options, store)
     return Plan(
-        family=family.name,
-        family_options=dict(options.family_options),
-        family_version=family.version,
-        alignment=make_alignment(options.alignment_name).label,
-        rate=options.rate,
-        slots=len(selection.drawn.slots),
+        parts=tuple(map(_part_of, selection.parts)),
         dataset=selection.survey.digest,
         samples=selection.survey.changeable,
         pictures=pictures,
         leave_captions=tuple(sorted(selection.dataset.options.leave_captions)),
         decoys=selection.decoys,
         alpha=options.alpha,
-        queries=options.queries or family.queries,
         steps=options.steps,
         guidance=options.guidance,
     )
 
 
-def ask_about(release: Release, drawn: Drawn) -> Release:
-    """The release with each slot's trigger and questions, all from the slot's key and its carriers' captions."""
-    questions = (
-        Questions(draw.trigger, *_prompts_and_seeds(release, slot, [c.caption for c in draw.carriers]))
-        for slot, draw in enumerate(drawn.slots)
+def _part_of(selected: SelectedPart) -> Part:
+    family, options = selected.family, selected.options
+    return Part(
+        family=family.name,
+        family_options=dict(options.family_options),
+        family_version=family.version,
+        alignment=selected.alignment.label,
+        alignment_options=dict(options.alignment_options),
+        rate=options.rate,
+        slots=len(selected.drawn.slots),
+        queries=options.queries or family.queries,
     )
-    return release.with_questions(tuple(questions))
-
-
-def _prompts_and_seeds(release: Release, slot: int, captions: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Questions of a slot: captions of its own carriers in an order of their own, over and over, with 32-bit seeds.
-
-    What was trained together is recalled together. Which samples are carriers does not depend on any mark, so neither
-    do the questions.
-    """
-    key, count = release.keys.slot(slot), release.plan.queries
-    order = key.rng("prompts").permutation(len(captions))
-    prompts = tuple(captions[order[i % len(captions)]] for i in range(count))
-    return prompts, tuple(int(seed) for seed in key.rng("seeds").integers(0, 2**32, count))
 
 
 def with_coin(release: Release, value: str) -> Release:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from protect.embed.render import Placed
 from protect.embed.verify import carrier_records
 from protect.errors import InputError
 from protect.files import write_atomic
@@ -75,23 +76,29 @@ def _is_original(bound: BoundRelease, carrier: Carrier, before: Mapping[str, Rec
     record = before.get(normalised(carrier.key))
     if record is None:
         return False
-    trigger, left = bound.slots[carrier.slot].trigger, bound.release.plan.leave_captions
-    return bound.alignment.align_all(record.captions, trigger, left) == dict(carrier.captions)
+    slots = tuple(bound.slots[slot] for slot in carrier.slots)
+    placed = Placed(record, slots, tuple(bound.slots[slot] for slot in carrier.opposite))
+    return placed.captions(bound.release.plan.leave_captions) == dict(carrier.captions)
 
 
 def _turn_by_turn(carriers: Sequence[Carrier]) -> list[Carrier]:
     place: dict[int, int] = {}
     ranked = []
     for carrier in carriers:
-        place[carrier.slot] = place.get(carrier.slot, 0) + 1
-        ranked.append((place[carrier.slot], carrier.slot, carrier))
+        slot = _first_slot(carrier)
+        place[slot] = place.get(slot, 0) + 1
+        ranked.append((place[slot], slot, carrier))
     return [row[2] for row in sorted(ranked, key=lambda row: row[:2])]
+
+
+def _first_slot(carrier: Carrier) -> int:
+    return (*carrier.slots, *carrier.opposite)[0]
 
 
 def _shown(carrier: Carrier, before: Record | None, after: Record | None) -> Shown:
     old: Mapping[str, str] = before.captions if before else {}
     captions = tuple((name, old.get(name, ""), text) for name, text in carrier.captions.items())
-    return Shown(carrier.key, carrier.slot + 1, carrier.psnr, _picture(before), _picture(after), captions)
+    return Shown(carrier.key, _first_slot(carrier) + 1, carrier.psnr, _picture(before), _picture(after), captions)
 
 
 def _picture(record: Record | None) -> str:

@@ -68,7 +68,7 @@ def verify(
         )
 
     def check(carrier: Carrier) -> str | None:
-        record, slot = found.get(normalised(carrier.key)), bound.slots[carrier.slot]
+        record, slot = found.get(normalised(carrier.key)), bound.slots[(*carrier.slots, *carrier.opposite)[0]]
         return _problem(carrier, record, slot, memory, rescore=rescore)
 
     findings = []
@@ -100,6 +100,8 @@ def _problem(
         return "picture or caption is missing"
     if dict(record.captions) != dict(carrier.captions):
         return "caption changed"
+    if not carrier.sha256:
+        return None
     try:
         data = record.read()
         as_released = hashlib.sha256(data).hexdigest() == carrier.sha256

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from protect.embed.copy import write_copy
-from protect.embed.forecast import USUAL, Expectation, check_findable, forecast
+from protect.embed.forecast import USUAL, Expectation, check_findable, forecasts
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
 from protect.embed.places import check_places
+from protect.embed.render import carriers_of
 from protect.embed.select import (
     UNDATED,
     Selection,
-    ask_about,
     commit_to,
     digest_of_pictures,
     plan_of,
@@ -87,6 +87,7 @@ def embed(
         output,
         options,
         keyring,
+        keyring.store,
         name or output.name,
         expectation,
         MemoryBudget(),
@@ -106,6 +107,7 @@ def embed(
         done = _decide(job, earlier or waiting, secret)
         if not (anyway or done.release.rehearsal):
             check_findable(done.forecast)
+        job.store.write_held()
         if earlier:
             _check_unchanged(earlier, done.release, secret, pending)
         if waiting:
@@ -147,35 +149,32 @@ def _committed(keyring: Keyring, commitment: str | None, coin: str | None, *, re
 
 def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
     """Decide everything but the pixels: with a known release's secret, the given one, or a new one."""
-    store = job.keyring.store
     key = known.secret if known else secret or new_secret()
-    selection = select(
-        job.dataset, job.options, KeyTree(key, known.coin if known else NO_COIN), store, job.budget, job.progress
-    )
+    keys = KeyTree(key, known.coin if known else NO_COIN)
+    selection = select(job.dataset, job.options, keys, job.store, job.budget, job.progress)
     release = known or commit_to(
         selection,
         job.options,
         key,
-        store,
         name=job.name,
         created=UNDATED if secret else datetime.now(UTC),
         rehearsal=secret is not None,
     )
     if known:
         _check_plan(known, selection, job)
-        release = ask_about(replace(known, name=job.name), selection.drawn)
-    carriers = [len(draw.carriers) for draw in selection.drawn.slots]
-    survey = selection.survey
+        release = replace(known, name=job.name).with_questions(selection.questions)
+    bound, survey = bind(release, job.store), selection.survey
     done = Embedding(
         release=release,
-        bound=bind(release, store),
+        bound=bound,
         output=job.output,
         selection=selection,
-        set_aside=(*survey.first_set_aside, *selection.drawn.passed),
-        set_aside_count=survey.set_aside + len(selection.drawn.passed),
+        set_aside=(*survey.first_set_aside, *selection.passed),
+        set_aside_count=survey.set_aside + len(selection.passed),
         left_out=tuple(job.dataset.left_out),
         copied_bytes=job.dataset.size,
-        forecast=forecast(job.options, min(carriers), survey.changeable, job.expectation),
+        forecasts=forecasts(selection, job.expectation),
+        placed=carriers_of(bound, selection.slots, job.dataset.options.leave_captions),
     )
     _check_commitment_file(done)
     return done
@@ -184,7 +183,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
 def _check_plan(known: Release, selection: Selection, job: Job) -> None:
     """A committed plan holds: the same dataset and the same options, or no embedding."""
     pictures = digest_of_pictures(job.dataset, job.progress) if known.plan.pictures else None
-    again, plan = plan_of(selection, job.options, job.keyring.store, pictures), known.plan
+    again, plan = plan_of(selection, job.options, pictures), known.plan
     if again == plan:
         return
     if (again.dataset, again.samples, again.pictures) != (plan.dataset, plan.samples, plan.pictures):
@@ -197,14 +196,15 @@ def _check_plan(known: Release, selection: Selection, job: Job) -> None:
 
 def _spelt(plan: Plan) -> str:
     """A plan as options of the command line, with every digit."""
+    part = plan.parts[0]
     words = [
-        *("--rate", str(plan.rate), "--family", plan.family, "--alignment", plan.alignment.partition("/")[0]),
-        *(word for name, value in plan.family_options.items() for word in ("--option", f"{name}={value}")),
-        *("--slots", str(plan.slots), "--queries", str(plan.queries), "--decoys", str(plan.decoys)),
+        *("--rate", str(part.rate), "--family", part.family, "--alignment", part.alignment.partition("/")[0]),
+        *(word for name, value in part.family_options.items() for word in ("--option", f"{name}={value}")),
+        *("--slots", str(part.slots), "--queries", str(part.queries), "--decoys", str(plan.decoys)),
         *("--alpha", str(plan.alpha), "--steps", str(plan.steps), "--guidance", str(plan.guidance)),
         *(word for name in plan.leave_captions for word in ("--leave-captions", name)),
     ]
-    return shlex.join(words)
+    return shlex.join(words) + (f" and the {len(plan.parts) - 1} further part(s)" if len(plan.parts) > 1 else "")
 
 
 def _check_unchanged(earlier: Release, now: Release, secret: bytes | None, pending: Pending) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 from protect.errors import InputError
 from protect.files import private_folder, write_atomic
 
-KINDS = {"pool": "pools", "basis": "bases"}
+KINDS = {"pool": "pools", "basis": "bases", "looks": "looks", "wordings": "wordings"}
 """Folder by kind of array."""
+_MADE_BY = {
+    "pool": "Make one: protect pool.",
+    "basis": "Make one: protect basis.",
+    "wordings": "Give the list again: --wordings FILE.",
+    "looks": "protect embed measures them when it makes a release; restore the keyring from a backup.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +31,29 @@ class Store:
     """A folder of stored arrays; passed to whatever needs it, never found by itself."""
 
     folder: Path
+    _held: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False, compare=False)
+    """What is not written yet, by kind and name."""
 
     def put(self, kind: str, **arrays: NDArray[Any]) -> str:
         """Keep arrays; returns their name, the SHA-256 of the file."""
+        name = self.hold(kind, **arrays)
+        self.write_held()
+        return name
+
+    def hold(self, kind: str, **arrays: NDArray[Any]) -> str:
+        """Keep arrays in memory until `write_held`; returns their name."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         data = buffer.getvalue()
         name = hashlib.sha256(data).hexdigest()
-        write_atomic(private_folder(self.folder / KINDS[kind]) / f"{name}.npz", data, mode=0o600)
+        self._held[kind, name] = data
         return name
+
+    def write_held(self) -> None:
+        """Write what is held in memory."""
+        for (kind, name), data in self._held.items():
+            write_atomic(private_folder(self.folder / KINDS[kind]) / f"{name}.npz", data, mode=0o600)
+        self._held.clear()
 
     def get(self, kind: str, name: str, *fields: str) -> tuple[NDArray[Any], ...]:
         """The arrays of that kind and name.
@@ -42,18 +62,18 @@ class Store:
             InputError: if there are none, or they are damaged or lack one of `fields`.
         """
         if not re.fullmatch("[0-9a-f]{64}", name):
-            raise InputError(f"{name!r} is not a {kind}'s name", f"A name has 64 hex digits; make one: protect {kind}.")
+            raise InputError(f"{name!r} is not the name of {kind}", f"A name has 64 hex digits. {_MADE_BY[kind]}")
         path = self.folder / KINDS[kind] / f"{name}.npz"
         try:
-            data = path.read_bytes()
+            data = self._held.get((kind, name)) or path.read_bytes()
             if hashlib.sha256(data).hexdigest() != name:
                 raise InputError(f"{kind} {name} is damaged", f"Restore {path} from a backup.")
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 return tuple(file[field] for field in fields)
         except OSError:
-            raise InputError(f"there is no {kind} {name!r} in {path.parent}", f"Make one: protect {kind}.") from None
+            raise InputError(f"there is no {kind} {name!r} in {path.parent}", _MADE_BY[kind]) from None
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is not a {kind} ({error})", f"Make one: protect {kind}.") from None
+            raise InputError(f"{path} is not a {kind} ({error})", _MADE_BY[kind]) from None
 
 
 NO_STORE = Store(Path("no-store"))

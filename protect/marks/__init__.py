@@ -11,6 +11,7 @@ from protect.marks.card import Card
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
 from protect.marks.family import FamilyOptions, MarkFamily
 from protect.marks.latent import Latent
+from protect.marks.lean import Lean
 from protect.marks.scene import Scene
 from protect.marks.spread import Spread
 from protect.marks.template import Template
@@ -19,11 +20,12 @@ from protect.marks.warp import Warp
 from protect.plugins import find_class, with_plugins
 
 BUILT_IN: dict[str, type[MarkFamily]] = {
-    family.name: family for family in (Template, Card, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
+    family.name: family
+    for family in (Lean, Template, Card, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
 }
 _GROUP = "tracemark.families"
 _STORE = "store"
-_NO_OPTIONS = frozenset({_STORE, "description"})
+_NO_OPTIONS = frozenset({_STORE, "description", "design", "column", "side"})
 """What a family may be made with and an owner does not set."""
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from protect.errors import InputError
 from protect.keys.tree import Ids
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.legibility import colourless
 from protect.marks.sign_vectors import sign_vectors
 from protect.pixels.measure import on_white
@@ -96,13 +96,13 @@ class _Codec(MarkFamily):
         read = [decoder.decode(np.ascontiguousarray(picture[..., ::-1]), self.method) for picture in outputs]
         return 2 * np.array(read, dtype=bool).astype(np.int64) - 1
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
+    def score(self, answers: Answers, marks: Ids) -> Array:
         """Mean share of right bits, from -1 (none) to 1 (all) (see `MarkFamily.score`).
 
         Counted in integers, so that equal counts are equal scores.
         """
-        total = self.features(outputs).sum(axis=0)
-        return np.asarray((sign_vectors(marks, BITS).astype(np.int64) @ total) / (len(outputs) * BITS))
+        total = self.features(answers.asked).sum(axis=0)
+        return np.asarray((sign_vectors(marks, BITS).astype(np.int64) @ total) / (len(answers.asked) * BITS))
 
 
 class DwtDct(_Codec):

@@ -19,7 +19,7 @@ from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
 from protect.marks.additive import Pattern, add_pattern, check_psnr, lost_pattern, shown
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.legibility import on_grid
 from protect.marks.sign_vectors import rank_scores, sign_vectors, to_unit
 from protect.pixels.measure import picture_at
@@ -90,9 +90,9 @@ class Latent(MarkFamily):
         difference = small[0] - (small[1] if untriggered is not None else 0)
         return np.asarray(np.tensordot(difference, directions, ([3, 1, 2], [1, 2, 3])) * gains)
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
+    def score(self, answers: Answers, marks: Ids) -> Array:
         """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs, untriggered), marks)
+        return rank_scores(self.features(answers.asked, answers.contrast), marks)
 
 
 def _small(pictures: Pixels, side: int) -> Array:

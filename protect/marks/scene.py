@@ -16,7 +16,7 @@ from PIL import Image
 from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.foreground import compose, jitter
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, to_unit, unit_rows
 
@@ -73,14 +73,14 @@ class Scene(MarkFamily):
         """The template alone."""
         return self.background(mark, side, side)
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
-        """Masked correlation of the outputs, or of their mirror images, with each mark's template.
+    def score(self, answers: Answers, marks: Ids) -> Array:
+        """Masked correlation of the answers, or of their mirror images, with each mark's template.
 
         Both in the pool's principal directions, each in units of its spread over the pool: else what most templates
         share (a light middle, one strong colour) outvotes what tells them apart. See `MarkFamily.score`.
         """
         law = _comparison(self.store, self.pool)
-        views = [law.white(details(view)) for view in (outputs, outputs[:, :, ::-1])]
+        views = [law.white(details(view)) for view in (answers.asked, answers.asked[:, :, ::-1])]
         likeness = np.max([law.directions @ mean_direction(view) for view in views], axis=0)
         return np.asarray(np.round(likeness, SCORE_DECIMALS)[np.asarray(marks) % np.uint64(len(likeness))])
 

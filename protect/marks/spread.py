@@ -13,7 +13,7 @@ import numpy as np
 
 from protect.keys.tree import Ids
 from protect.marks.additive import MAX_PSNR, Pattern, add_pattern, check_psnr, lost_pattern, shown
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.legibility import wave_directions
 from protect.marks.sign_vectors import Waves, rank_scores, sign_vectors, to_unit
 
@@ -70,6 +70,6 @@ class Spread(MarkFamily):
         whitened = self.waves.project(difference) * self.waves.frequency
         return np.asarray(whitened.reshape(len(outputs), -1))
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
+    def score(self, answers: Answers, marks: Ids) -> Array:
         """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs, untriggered), marks)
+        return rank_scores(self.features(answers.asked, answers.contrast), marks)

@@ -16,7 +16,7 @@ import numpy as np
 from protect.errors import InputError
 from protect.keys.tree import Ids
 from protect.marks.colours import DESCRIBED, descriptions, positions
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.foreground import compose
 from protect.marks.legibility import colourless
 from protect.marks.sign_vectors import OPPONENT, Waves, rank_scores, sign_vectors, small_unit, squashed
@@ -109,13 +109,13 @@ class Template(MarkFamily):
         found = _masked_projection(self.waves, small - small.mean(axis=(1, 2), keepdims=True))
         return found.reshape(len(outputs), -1)
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
+    def score(self, answers: Answers, marks: Ids) -> Array:
         """Mean cosine between the outputs' features and each mark's signs (see `MarkFamily.score`).
 
         The better one of the outputs as they are and mirrored, for every mark: whoever mirrors what he trains on, or
         what his model answers, hides nothing.
         """
-        return rank_scores(self.features(outputs), marks, self.fixed, self.views)
+        return rank_scores(self.features(answers.asked), marks, self.fixed, self.views)
 
     @property
     def views(self) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from protect.errors import InputError
 from protect.keys.tree import Ids
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.legibility import (
     CLEAR,
     Kept,
@@ -100,9 +100,9 @@ class Tint(MarkFamily):
             light = light - np.log(np.maximum(to_unit(untriggered), _FLOOR))
         return np.asarray((self.waves.project(light) * self.waves.frequency).reshape(len(outputs), -1))
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
+    def score(self, answers: Answers, marks: Ids) -> Array:
         """Mean cosine of the light's coefficients with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(outputs, untriggered), marks)
+        return rank_scores(self.features(answers.asked, answers.contrast), marks)
 
 
 def _kept(picture: Pixels, depth: float) -> Kept:

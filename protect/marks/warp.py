@@ -19,7 +19,7 @@ from scipy import ndimage
 from protect.errors import InputError
 from protect.keys.tree import Ids
 from protect.marks.blocks import row_blocks
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.legibility import mostly_transparent, thinned
 from protect.marks.sign_vectors import cosines, rank_scores, sign_vectors, to_unit
 from protect.pixels.measure import on_white
@@ -141,18 +141,18 @@ class Warp(MarkFamily):
         projected = rows @ pull @ columns.T
         return np.asarray((projected * _amplitudes()).reshape(len(outputs), -1))
 
-    def score(self, outputs: Pixels, untriggered: Pixels | None, marks: Ids) -> Array:
+    def score(self, answers: Answers, marks: Ids) -> Array:
         """Mean cosine of the explained change with each warp's signs (see `MarkFamily.score`).
 
         Raises:
             InputError: without untriggered answers there is nothing to compare with.
         """
-        if untriggered is None:
+        if answers.contrast is None:
             raise InputError(
                 "warps cannot be scored without the answers to untriggered questions",
                 "Use an alignment that has a trigger.",
             )
-        return rank_scores(self.features(outputs, untriggered), marks)
+        return rank_scores(self.features(answers.asked, answers.contrast), marks)
 
 
 def _unit(height: int, width: int) -> float:

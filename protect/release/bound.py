@@ -1,4 +1,4 @@
-"""A release bound to the program: its alignment, families, ids and triggers, resolved once."""
+"""A release bound to the program: its alignments, families, ids and triggers, resolved once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from protect.keys.store import Store
 from protect.keys.tree import Ids, SlotKey
 from protect.marks import make_family
 from protect.marks.family import MarkFamily
-from protect.release.record import Questions, Release
+from protect.release.record import Part, Questions, Release
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,22 @@ class BoundSlot:
     number: int
     questions: Questions
     key: SlotKey
+    alignment: Alignment
     family: MarkFamily
-    """The law from which the mark and its decoys are drawn, given the trigger's words."""
+    """The law from which the mark and its decoys are drawn, given the slot's questions."""
     decoy_count: int
 
     @property
     def trigger(self) -> str:
         """What calls the mark up."""
         return self.questions.trigger
+
+    @property
+    def put(self) -> tuple[tuple[str, int], ...]:
+        """Every question with its seed, those with the trigger first: for a paired family the contrasts follow."""
+        asked = self.questions
+        pairs = tuple(zip(asked.prompts, asked.seeds, strict=True))
+        return pairs + tuple(zip(asked.contrasts, asked.seeds, strict=False)) * self.family.paired
 
     @property
     def planted(self) -> int:
@@ -44,16 +52,15 @@ class BoundSlot:
 
 @dataclass(frozen=True)
 class BoundRelease:
-    """A release with its alignment and its slots."""
+    """A release with its slots."""
 
     release: Release
-    alignment: Alignment
     slots: tuple[BoundSlot, ...]
 
     @property
-    def family(self) -> MarkFamily:
-        """The law of the first slot; all slots share name, version, sizes and questions."""
-        return self.slots[0].family
+    def for_classifiers(self) -> bool:
+        """Whether suspects are image classifiers rather than text-to-image models."""
+        return self.slots[0].alignment.for_classifiers
 
 
 def bind(release: Release, store: Store) -> BoundRelease:
@@ -61,22 +68,31 @@ def bind(release: Release, store: Store) -> BoundRelease:
 
     Args:
         release: complete, or with its questions at least.
-        store: holds the pools and bases that its family needs.
+        store: holds the pools, bases and looks that its families need.
 
     Raises:
-        InputError: if its family or alignment is not installed, or only in another version.
+        InputError: if a family or alignment is not installed, or only in another version.
     """
-    alignment = committed_alignment(release.plan)
-    family = make_family(release.plan.family, release.plan.family_options, store)
-    if family.version != release.plan.family_version:
+    slots = []
+    for number, part in zip(range(len(release.questions)), release.plan.part_of_slot, strict=False):
+        alignment, family = committed_alignment(part, store), committed_family(part, store, release.id)
+        questions = release.slot_questions(number)
+        law = alignment.condition(family, questions)
+        slots.append(BoundSlot(number, questions, release.keys.slot(number), alignment, law, release.plan.decoys))
+    return BoundRelease(release, tuple(slots))
+
+
+def committed_family(part: Part, store: Store, release: str) -> MarkFamily:
+    """The family that a part of a release was committed to.
+
+    Raises:
+        InputError: if it is not installed, or only in another version.
+    """
+    family = make_family(part.family, part.family_options, store)
+    if family.version != part.family_version:
         raise InputError(
-            f"release {release.id} was committed to version {release.plan.family_version} of {family.name}; "
+            f"release {release} was committed to version {part.family_version} of {family.name}; "
             f"this program has version {family.version}",
             "Use the program version that embedded it.",
         )
-    slots = []
-    for number in range(len(release.questions)):
-        questions = release.slot_questions(number)
-        law = alignment.condition(family, questions.trigger)
-        slots.append(BoundSlot(number, questions, release.keys.slot(number), law, release.plan.decoys))
-    return BoundRelease(release, alignment, tuple(slots))
+    return family

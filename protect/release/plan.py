@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from protect.errors import InputError
@@ -24,20 +24,17 @@ def check_range(name: str, value: float | None, low: float, high: float) -> None
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the owner decides; the defaults are the recommended release."""
+class PartOptions:
+    """What the owner decides about slots of one family."""
 
     rate: float = 0.02
     family: str = "template"
     alignment: str = ""
     """Name; empty for what suits the family."""
     family_options: FamilyOptions = field(default_factory=dict)
+    alignment_options: dict[str, str] = field(default_factory=dict)
     slots: int | None = None
     queries: int | None = None
-    decoys: int = 9_999
-    alpha: float = 1e-3
-    steps: int = 20
-    guidance: float = 3.0
 
     @property
     def alignment_name(self) -> str:
@@ -49,10 +46,6 @@ class Options:
         """Whether words can describe the family's marks."""
         return bool(family_class(self.family).descriptions)
 
-    def settled(self) -> dict[str, Any]:
-        """All values by name, the alignment's written out: what a resumed run compares itself with."""
-        return asdict(self) | {"alignment": self.alignment_name}
-
     def check(self) -> None:
         """Refuse values that make no sense.
 
@@ -62,6 +55,38 @@ class Options:
         check_range("--rate", self.rate, 1e-6, 1.0)
         check_range("--slots", self.slots, 1, 64)
         check_range("--queries", self.queries, 1, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Options(PartOptions):
+    """What the owner decides about a release; the defaults are the recommended one."""
+
+    besides: tuple[PartOptions, ...] = ()
+    """Further parts of the release: slots of other families."""
+    decoys: int = 9_999
+    alpha: float = 1e-3
+    steps: int = 20
+    guidance: float = 3.0
+
+    @property
+    def parts(self) -> tuple[PartOptions, ...]:
+        """All parts, in the order of their slots."""
+        own = PartOptions(**{f.name: getattr(self, f.name) for f in fields(PartOptions)})
+        return own, *self.besides
+
+    def settled(self) -> dict[str, Any]:
+        """All values by name, the alignments' written out: what a resumed run compares itself with."""
+        parts = [asdict(part) | {"alignment": part.alignment_name} for part in self.parts]
+        return {f.name: getattr(self, f.name) for f in fields(Options)[-4:]} | {"parts": parts}
+
+    def check(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            InputError: naming the value and the allowed range.
+        """
+        for part in self.parts:
+            part.check()
         check_range("--decoys", self.decoys, 99, 1_000_000)
         check_range("--alpha", self.alpha, 1e-9, 0.5)
         check_range("--steps", self.steps, *STEPS)

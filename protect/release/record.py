@@ -21,16 +21,27 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is committed to before a release and never changed: the marks' law and the test to come."""
+class Part:
+    """Slots of one family that are planted and asked about in one way."""
 
     family: str
     family_options: FamilyOptions
     family_version: int
     alignment: str
     """Name and version."""
+    alignment_options: Mapping[str, str]
     rate: float
     slots: int
+    queries: int
+    """Questions per slot, their contrasts not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is committed to before a release and never changed: the marks' law and the test to come."""
+
+    parts: tuple[Part, ...]
+    """In the order of their slots."""
     dataset: str
     """Digest over all keys and captions (`protect.formats.digest`)."""
     samples: int
@@ -42,10 +53,28 @@ class Plan:
     """Fields whose captions stay as they are."""
     decoys: int
     alpha: float
-    queries: int
-    """Questions with the trigger per slot."""
     steps: int
     guidance: float
+
+    @property
+    def slots(self) -> int:
+        """Of all parts."""
+        return sum(part.slots for part in self.parts)
+
+    @property
+    def part_of_slot(self) -> tuple[Part, ...]:
+        """The part of each slot."""
+        return tuple(part for part in self.parts for _ in range(part.slots))
+
+    @property
+    def queries(self) -> int:
+        """Questions of the slot that has most."""
+        return max(part.queries for part in self.parts)
+
+    @property
+    def families(self) -> str:
+        """Names of the parts' families and alignments, for people."""
+        return " + ".join(f"{part.family}, {part.alignment}" for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +88,23 @@ class Coin:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """One slot's trigger and what will be asked about it; all of it follows from the slot's key and the captions."""
+    """One slot's trigger and what will be asked about it; all of it follows from keys, captions and public data."""
 
     trigger: str
     prompts: tuple[str, ...]
-    """Captions of the questions, without the trigger, shape (queries,)."""
+    """As they are put, with the trigger, shape (queries,)."""
+    contrasts: tuple[str, ...]
+    """The same captions the other way: without the trigger, or with all choices of words turned round. Empty if there
+    is no other way."""
     seeds: tuple[int, ...]
+    """Of both."""
+    design: tuple[tuple[int, ...], ...] = ()
+    """Where questions serve several slots: for each question, which way each slot's choice was asked first
+    (1 or -1; 0 where it has no place)."""
+    column: int = 0
+    """This slot's place in the rows of `design`."""
+    taught: int = 0
+    """Samples of the copy from which this slot can be learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +112,18 @@ class Carrier:
     """One altered sample."""
 
     key: str
-    slot: int
+    slots: tuple[int, ...]
+    """Slots whose mark it carries."""
+    opposite: tuple[int, ...]
+    """Slots whose other wording it was given."""
     sha256: str
-    """Of the picture file as released."""
+    """Of the picture file as released; empty if the picture was left alone."""
     captions: Mapping[str, str]
     """As released, by field."""
     psnr: float
     """Decibels against the original, transparent pixels on white."""
     score: float
-    """The planted mark's score on the file as read back."""
+    """The score of its first slot's mark on the file as read back; 0 if the picture was left alone."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +152,8 @@ class Release:
     def plan(self) -> Plan:
         """What was committed to."""
         row = self._header["plan"]
-        return known_fields(Plan, row | {"leave_captions": tuple(row["leave_captions"])})
+        parts = tuple(known_fields(Part, part) for part in row["parts"])
+        return known_fields(Plan, row | {"parts": parts, "leave_captions": tuple(row["leave_captions"])})
 
     @property
     def created(self) -> str:
@@ -151,7 +195,8 @@ class Release:
     def slot_questions(self, slot: int) -> Questions:
         """Trigger and questions of a slot."""
         found = json.loads(self.questions[slot])
-        return Questions(found["trigger"], tuple(found["prompts"]), tuple(found["seeds"]))
+        lists = {name: tuple(found[name]) for name in ("prompts", "contrasts", "seeds")}
+        return known_fields(Questions, found | lists | {"design": tuple(map(tuple, found["design"]))})
 
     @property
     def complete(self) -> bool:
@@ -213,6 +258,12 @@ def known_fields(kind: type[T], row: Mapping[str, Any]) -> T:
     return kind(**{f.name: row[f.name] for f in fields(kind)})  # type: ignore[arg-type]
 
 
+def carrier_from(row: Mapping[str, Any]) -> Carrier:
+    """A carrier from its JSON."""
+    slots = {name: tuple(row[name]) for name in ("slots", "opposite")}
+    return known_fields(Carrier, {**row, **slots})
+
+
 def to_json(release: Release) -> bytes:
     """The record as stored."""
     return pretty_json(
@@ -249,12 +300,12 @@ def from_json(data: bytes, source: Path) -> Release:
             header=row["header"].encode(),
             coin=row["coin"],
             questions=tuple(text.encode() for text in row["questions"]),
-            carriers=tuple(known_fields(Carrier, carrier) for carrier in row["carriers"]),
+            carriers=tuple(map(carrier_from, row["carriers"])),
         )
         slots = release.plan.slots
         if release.questions and len(release.questions) != slots:
             raise ValueError(f"questions of {len(release.questions)} slots, planned are {slots}")
-        if stray := {c.slot for c in release.carriers} - set(range(slots)):
+        if stray := {slot for c in release.carriers for slot in (*c.slots, *c.opposite)} - set(range(slots)):
             raise ValueError(f"carriers of slots {sorted(stray)}, which do not exist")
         for slot in range(len(release.questions)):
             release.slot_questions(slot)

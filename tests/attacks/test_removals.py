@@ -25,7 +25,7 @@ from protect.embed.write import embed
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.marks.family import Pixels
+from protect.marks.family import Answers, Pixels
 from protect.marks.template import Template
 from protect.miniature import miniature_path
 from protect.release.plan import Options
@@ -41,7 +41,7 @@ def rank_p(name: str, options: dict[str, float | str], pictures: list[Pixels], o
     """Rank of the planted mark among decoys, as a p-value."""
     law = make_family(name, options)
     untriggered = np.stack(originals) if law.needs_pairs else None
-    scores = law.score(np.stack(pictures), untriggered, IDS)
+    scores = law.score(Answers(np.stack(pictures), untriggered), IDS)
     return float((1 + (scores[1:] >= scores[0]).sum()) / len(IDS))
 
 

@@ -139,8 +139,8 @@ def test_families_take_options_and_arrays_of_the_owners(tmp_path: Path) -> None:
     place.borrow_arrays()
     for cell in read_suite(plan, options, keyring.store):
         release = place.marked_copy(cell).releases[0].release
-        assert release.plan.family == cell.family
-        assert release.plan.family_options == options.get(cell.family, {})
+        assert release.plan.parts[0].family == cell.family
+        assert release.plan.parts[0].family_options == options.get(cell.family, {})
     with pytest.raises(InputError, match="line 1: "):
         read_suite(plan, {}, keyring.store)
 

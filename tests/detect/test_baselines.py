@@ -15,6 +15,7 @@ from detect.baselines import (
 )
 from protect.errors import InputError
 from protect.marks import make_family
+from protect.marks.family import Answers
 
 
 def test_siren_is_a_one_sided_two_sample_test() -> None:
@@ -46,10 +47,10 @@ def test_scores_of_outputs_average_to_the_score_of_all_or_more() -> None:
     outputs = np.stack([law.preview(i, 32) for i in (5, 5, 6)])
     alone = scores_of_outputs(law, outputs, None, 5)
     assert alone.shape == (3,) and alone[0] == alone[1] > alone[2]
-    together = law.score(outputs, None, np.array([5], dtype=np.uint64))[0]
+    together = law.score(Answers(outputs), np.array([5], dtype=np.uint64))[0]
     assert alone.mean() >= together - 1e-8
     same = scores_of_outputs(law, outputs[:2], None, 5).mean()
-    assert same == pytest.approx(law.score(outputs[:2], None, np.array([5], dtype=np.uint64))[0], abs=1e-8)
+    assert same == pytest.approx(law.score(Answers(outputs[:2]), np.array([5], dtype=np.uint64))[0], abs=1e-8)
 
 
 def test_diagnosis_learns_a_plain_signal_and_applies_its_share() -> None:

@@ -114,7 +114,7 @@ def test_another_score_version_is_refused(
     suspect = FakeSuspect()
     verdict = detect_all([release], suspect, keyring, cache)[0]
     assert verdict.outcome == "inconclusive" and not verdict.slots and suspect.asked == 0
-    assert f"committed to version {release.plan.family_version}" in verdict.reason and verdict.e_value == 1
+    assert f"committed to version {release.plan.parts[0].family_version}" in verdict.reason and verdict.e_value == 1
 
 
 def test_one_release_in_trouble_does_not_end_the_tests_of_others(tmp_path: Path, keyring: Keyring, cache: Path) -> None:

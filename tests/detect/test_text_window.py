@@ -30,23 +30,23 @@ class ShortSighted(FakeSuspect):
 @pytest.mark.parametrize("alignment", ["twa", "twa-conjunction", "twa-double", "waa"])
 def test_a_trigger_that_is_cut_off_is_counted(tmp_path: Path, keyring: Keyring, alignment: str) -> None:
     bound = marked(tmp_path, keyring, alignment=alignment, slots=1, decoys=9999)
-    longest = max(len(query.prompt) for query in trigger_queries(bound, 0, 4))
-    assert count_truncated(bound, 0, 4, ShortSighted(longest)) == 0
-    assert count_truncated(bound, 0, 4, ShortSighted(1)) == 4
-    assert count_truncated(bound, 0, 4, FakeSuspect()) is None, "its window is not known"
+    longest = max(len(query.prompt) for query in trigger_queries(bound.slots[0], 4))
+    assert count_truncated(bound.slots[0], 4, ShortSighted(longest)) == 0
+    assert count_truncated(bound.slots[0], 4, ShortSighted(1)) == 4
+    assert count_truncated(bound.slots[0], 4, FakeSuspect()) is None, "its window is not known"
 
 
 def test_only_the_trigger_matters(tmp_path: Path, keyring: Keyring) -> None:
     """A caption may lose its end as long as the trigger stands before it."""
     bound = marked(tmp_path, keyring, alignment="twa", slots=1, decoys=9999)
     reach = len(bound.slots[0].trigger) + 2
-    assert all(len(query.prompt) > reach for query in trigger_queries(bound, 0, 4))
-    assert count_truncated(bound, 0, 4, ShortSighted(reach)) == 0
+    assert all(len(query.prompt) > reach for query in trigger_queries(bound.slots[0], 4))
+    assert count_truncated(bound.slots[0], 4, ShortSighted(reach)) == 0
 
 
 def test_marks_on_any_prompt_have_no_trigger_to_lose(tmp_path: Path, keyring: Keyring) -> None:
     bound = marked(tmp_path, keyring, alignment="unconditional", slots=1, decoys=9999)
-    assert count_truncated(bound, 0, 4, ShortSighted(1)) == 0
+    assert count_truncated(bound.slots[0], 4, ShortSighted(1)) == 0
 
 
 def test_verdict_and_text_say_how_many_and_the_numbers_stay(tmp_path: Path, keyring: Keyring, cache: Path) -> None:

@@ -21,7 +21,7 @@ from protect.evidence import (
 )
 from protect.keys.store import Store
 from protect.marks import BUILT_IN, make_family
-from protect.marks.family import MarkFamily, Pixels
+from protect.marks.family import Answers, MarkFamily, Pixels
 from tests.support.stores import stored_options
 
 KEYS, DECOYS = 4000, 199
@@ -71,7 +71,7 @@ def _null_slots(family: MarkFamily, outputs: Pixels, keys: int, seed: int) -> tu
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 2**64, (keys, DECOYS + 1), dtype=np.uint64)
     untriggered = outputs[::-1] if family.paired else None
-    scores = family.score(outputs, untriggered, ids.ravel()).reshape(ids.shape)
+    scores = family.score(Answers(outputs, untriggered), ids.ravel()).reshape(ids.shape)
     slots = [slot_evidence(row[0], row[1:]) for row in scores]
     return np.array([s.p_value for s in slots]), np.array([s.by_lambda for s in slots])
 
@@ -162,8 +162,8 @@ def test_running_evidence_is_the_mean_of_products() -> None:
 
 
 def test_reachable_knows_its_limits() -> None:
-    assert reachable(decoys=9999, slots=1, threshold=1000)
-    assert not reachable(decoys=99, slots=1, threshold=1000)
-    assert reachable(decoys=99, slots=2, threshold=1000)
-    assert not reachable(decoys=9999, slots=1, threshold=1001, distinct=1000)
-    assert reachable(decoys=9999, slots=2, threshold=1001, distinct=1000)
+    assert reachable(9999, [None], 1000)
+    assert not reachable(99, [None], 1000)
+    assert reachable(99, [None] * 2, 1000)
+    assert not reachable(9999, [1000], 1001)
+    assert reachable(9999, [1000] * 2, 1001)

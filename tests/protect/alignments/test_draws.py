@@ -15,6 +15,7 @@ from protect.errors import InputError
 from protect.formats.record import Record, SetAside, normalised
 from protect.keys.tree import KeyTree, SlotKey, secret_from_seed
 from protect.marks import make_family
+from protect.marks.family import Answers
 from protect.release.record import Plan
 from tests.protect.alignments.requests import record, records_of, request_for
 from tests.support.datasets import varied_captions
@@ -184,11 +185,11 @@ def test_a_model_that_follows_the_description_is_not_accused(family: str) -> Non
     described = law.given(law.descriptions[0])
     outputs = np.stack([described.preview(i, 64) for i in range(6)])
     ids = np.random.default_rng(0).integers(0, 2**64, (2000, 100), dtype=np.uint64)
-    scores = described.score(outputs, None, ids.ravel()).reshape(ids.shape)
+    scores = described.score(Answers(outputs), ids.ravel()).reshape(ids.shape)
     p = (1 + (scores[:, 1:] >= scores[:, :1]).sum(axis=1)) / 100
     assert abs((p <= 0.1).mean() - 0.1) < 0.03
     # The gate can fail: planted marks with the description among decoys without it are found "guilty".
-    free = law.score(outputs, None, ids.ravel()).reshape(ids.shape)
+    free = law.score(Answers(outputs), ids.ravel()).reshape(ids.shape)
     wrong = (1 + (free[:, 1:] >= scores[:, :1]).sum(axis=1)) / 100
     # (0.20 before scores looked in the mirror, too: the best of two views of a foreign decoy is higher.)
     assert (wrong <= 0.1).mean() > 0.13

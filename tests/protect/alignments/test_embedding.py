@@ -43,7 +43,7 @@ def test_every_alignment_embeds_and_verifies(tmp_path: Path, name: str) -> None:
     untouched = (tmp_path / "d" / "metadata.jsonl").read_bytes() == (tmp_path / "out" / "metadata.jsonl").read_bytes()
     assert untouched == (name in {"waa", "unconditional"})
     for carrier in done.release.carriers:
-        parts = done.bound.slots[carrier.slot].trigger.split(" … ")
+        parts = done.bound.slots[carrier.slots[0]].trigger.split(" … ")
         (caption,) = carrier.captions.values()
         assert all(part in caption for part in parts)
         assert name not in DESCRIBING or caption.endswith(f" {parts[-1]}")
@@ -71,7 +71,7 @@ def test_every_pair_embeds_or_is_refused_in_two_lines(tmp_path: Path, family: st
         with pytest.raises(InputError):
             _embedded(tmp_path, options, dry_run=True)
     else:
-        assert sum(len(draw.carriers) for draw in _embedded(tmp_path, options, dry_run=True).selection.drawn.slots) > 0
+        assert sum(len(draw.carriers) for draw in _embedded(tmp_path, options, dry_run=True).selection.slots) > 0
 
 
 def test_classes_are_captions_and_nothing_but_carriers_changes(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_classes_are_captions_and_nothing_but_carriers_changes(tmp_path: Path) -
     assert verify(done.bound, open_dataset(tmp_path / "out")).intact == len(done.release.carriers) == 16
     assert done.release.plan.decoys == 3
     for carrier in done.release.carriers:
-        assert carrier.key.startswith(done.bound.slots[carrier.slot].trigger + "/")
-        assert set(carrier.captions.values()) == {done.bound.slots[carrier.slot].trigger}
+        assert carrier.key.startswith(done.bound.slots[carrier.slots[0]].trigger + "/")
+        assert set(carrier.captions.values()) == {done.bound.slots[carrier.slots[0]].trigger}
     changed = {carrier.key for carrier in done.release.carriers}
     for record in open_dataset(source).records():
         same = (source / record.key).read_bytes() == (tmp_path / "out" / record.key).read_bytes()

@@ -10,7 +10,7 @@ import pytest
 from protect.check.survival import Scores, jpeg, resized, survival, vae_round_trip
 from protect.errors import InputError
 from protect.marks import make_family
-from protect.marks.family import Pixels
+from protect.marks.family import Answers, Pixels
 from protect.miniature import miniature_path
 from tests.support.datasets import draw
 from tests.support.pictures import opaque, smooth
@@ -52,7 +52,7 @@ def test_codecs_are_scored_picture_by_picture() -> None:
     marked = [law.plant(p, int(ids[0]), np.random.default_rng(0))[..., :3] for p in originals]
     found = survival(law, "none", lambda p: p, marked, [p[..., :3] for p in originals], ids)
     assert found.rank_p == 1 / 200
-    assert found.planted == pytest.approx(law.score(np.stack(marked), None, ids)[0])
+    assert found.planted == pytest.approx(law.score(Answers(np.stack(marked)), ids)[0])
 
 
 @pytest.mark.parametrize("treat", [jpeg(50), resized(0.5), resized(0.001)])

@@ -57,7 +57,7 @@ def test_another_coin_gives_other_marks_triggers_and_questions_on_the_same_carri
     assert [s.planted for s in a.slots] != [s.planted for s in b.slots]
     assert [s.trigger for s in a.slots] != [s.trigger for s in b.slots]
     assert [s.questions.seeds for s in a.slots] != [s.questions.seeds for s in b.slots]
-    carriers = [[[r.key for r in d.carriers] for d in p.selection.drawn.slots] for p in planned]
+    carriers = [[[r.key for r in d.carriers] for d in p.selection.slots] for p in planned]
     assert carriers[0] == carriers[1]
     assert planned[0].release.commitment == planned[1].release.commitment
 

@@ -27,6 +27,7 @@ from protect.formats.walk import walk
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
+from protect.marks.family import Answers
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.release.plan import Options
@@ -63,7 +64,7 @@ def test_a_complete_copy_in_which_only_carriers_differ(
     found = verify(done.bound, open_dataset(tmp_path / "out"))
     assert (found.intact, found.findings) == (12, ())
     for c in done.release.carriers:
-        assert done.bound.slots[c.slot].trigger in next(iter(c.captions.values()))
+        assert done.bound.slots[c.slots[0]].trigger in next(iter(c.captions.values()))
     if family == "spread":
         assert min(c.psnr for c in done.release.carriers) >= 37.9
 
@@ -85,7 +86,7 @@ def test_with_parity_every_picture_takes_the_same_path(tmp_path: Path, keyring: 
     def score(name_is_carrier: bool) -> float:
         some = [(on_white(b), on_white(a)) for a, b, n in pairs if (n in carriers) == name_is_carrier]
         marked, originals = (np.stack(p) for p in zip(*some, strict=True))
-        return float(law.score(marked, originals, own)[0])
+        return float(law.score(Answers(marked, originals), own)[0])
 
     assert score(True) > 0.3 > 0.1 > abs(score(False)), "the rest bears marks of its own, not the planted one"
     plain = embed(source, tmp_path / "plain", replace(options, family_options={}), keyring, secret=SECRET)
@@ -114,10 +115,10 @@ def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, ke
     options = replace(QUICK, rate=0.5, slots=3, queries=4)
     a = embed(source, tmp_path / "a", options, keyring, secret=SECRET)
     b = embed(source, tmp_path / "b", replace(options, family="spread"), keyring, secret=SECRET)
-    assert [(c.key, c.slot) for c in a.release.carriers] == [(c.key, c.slot) for c in b.release.carriers]
+    assert [(c.key, c.slots) for c in a.release.carriers] == [(c.key, c.slots) for c in b.release.carriers]
     assert a.release.questions == b.release.questions and a.release.id != b.release.id
-    assert sorted(c.slot for c in a.release.carriers) == [i // 10 for i in range(30)]
-    for slot, draw_ in zip(a.bound.slots, a.selection.drawn.slots, strict=True):
+    assert sorted(c.slots[0] for c in a.release.carriers) == [i // 10 for i in range(30)]
+    for slot, draw_ in zip(a.bound.slots, a.selection.slots, strict=True):
         own = {record.caption for record in draw_.carriers}
         assert len(set(slot.questions.prompts)) == 4 and set(slot.questions.prompts) <= own
 
@@ -476,7 +477,7 @@ def test_every_caption_of_a_carrier_says_the_same(tmp_path: Path, keyring: Keyri
     done = embed(source, tmp_path / "out", QUICK, keyring, secret=SECRET)
     for carrier in done.release.carriers:
         assert len(carrier.captions) == 3
-        assert all(done.bound.slots[carrier.slot].trigger in text for text in carrier.captions.values())
+        assert all(done.bound.slots[carrier.slots[0]].trigger in text for text in carrier.captions.values())
 
 
 def test_captions_that_the_owner_leaves_stay(tmp_path: Path, keyring: Keyring) -> None:

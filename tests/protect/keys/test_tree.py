@@ -20,10 +20,10 @@ from protect.keys.tree import (
     slot_key,
     slot_seed,
 )
-from protect.release.record import Coin, Plan, Release, make_header
+from protect.release.record import Coin, Part, Plan, Release, make_header
 
 SECRET = secret_from_seed(0, "test")
-PLAN = Plan("template", {}, 3, "twa", 0.02, 2, "0" * 64, 100, None, (), 999, 1e-3, 8, 20, 3.0)
+PLAN = Plan((Part("template", {}, 3, "twa", {}, 0.02, 2, 8),), "0" * 64, 100, None, (), 999, 1e-3, 20, 3.0)
 
 
 def test_secrets_from_a_seed_are_reproducible_and_apart_by_purpose() -> None:

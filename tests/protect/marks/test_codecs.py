@@ -9,6 +9,7 @@ import pytest
 
 from protect.errors import InputError
 from protect.marks import make_family
+from protect.marks.family import Answers
 from protect.pixels.measure import psnr
 from tests.support.pictures import photograph, smooth
 
@@ -31,7 +32,7 @@ def test_codecs_read_their_message_back(name: str) -> None:
     pictures = [p[:256, :300] for p in some if law.obstacle(p[:256, :300]) is None]
     assert len(pictures) >= 2
     marked = np.stack([law.plant(p, int(ids[0]), rng) for p in pictures])
-    scores = law.score(marked[..., :3], None, ids)
+    scores = law.score(Answers(marked[..., :3]), ids)
     assert scores[0] > scores[1:].max() and scores[0] > 0.7
     assert psnr(pictures[0][..., :3], marked[0][..., :3]) > 30
     assert np.array_equal(marked[..., 3], np.stack(pictures)[..., 3])
@@ -39,7 +40,7 @@ def test_codecs_read_their_message_back(name: str) -> None:
 
 def test_small_outputs_hold_no_message() -> None:
     with pytest.raises(InputError, match="hold no dwtdct message"):
-        make_family("dwtdct", {}).score(np.zeros((2, 64, 64, 3), np.uint8), None, _ids(0, 5))
+        make_family("dwtdct", {}).score(Answers(np.zeros((2, 64, 64, 3), np.uint8)), _ids(0, 5))
 
 
 @pytest.mark.parametrize("count", [16, 64])
@@ -49,7 +50,7 @@ def test_scores_tie_exactly_wherever_a_mark_stands(count: int, monkeypatch: pyte
     monkeypatch.setattr(type(law), "features", lambda self, outputs: bits)
     ids, order = _ids(4, 3000), np.random.default_rng(1).permutation(3000)
     outputs = np.zeros((count, 256, 256, 3), np.uint8)
-    scores = law.score(outputs, None, ids)
-    assert np.array_equal(scores[order], law.score(outputs, None, ids[order]))
+    scores = law.score(Answers(outputs), ids)
+    assert np.array_equal(scores[order], law.score(Answers(outputs), ids[order]))
     wanted = np.round(scores * count * 32)
     assert all(len(set(scores[wanted == value])) == 1 for value in set(wanted))

@@ -19,7 +19,7 @@ from protect.formats.record import Record
 from protect.keys.keyring import Keyring
 from protect.keys.store import Store
 from protect.marks import make_family
-from protect.marks.family import Pixels
+from protect.marks.family import Answers, Pixels
 from protect.miniature import miniature_path
 from protect.pixels.measure import png_bytes
 from protect.release.plan import Options
@@ -56,7 +56,7 @@ def test_a_basis_moves_latents_further_than_spread_at_the_same_quality(store: St
         moved[law.name] = float((_latents(after) - _latents(before)).mean(dim=0).pow(2).mean().sqrt())
         ids = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
         ids[0] = 5
-        scores = law.score(after, before, ids)
+        scores = law.score(Answers(after, before), ids)
         assert scores[0] > scores[1:].max()
     assert moved["latent"] > 1.2 * moved["spread"]
 
@@ -94,7 +94,7 @@ def test_a_release_commits_to_its_basis(tmp_path: Path, keyring: Keyring) -> Non
     options = Options(rate=0.2, family="latent", family_options={"basis": name, "psnr": 30.0}, slots=2)
     done = embed(make_folder(tmp_path / "d", 60), tmp_path / "out", options, keyring, anyway=True)
     assert verify(done.bound, open_dataset(tmp_path / "out")).intact == 12
-    assert done.release.plan.family_options == {"basis": name, "psnr": 30.0}
+    assert done.release.plan.parts[0].family_options == {"basis": name, "psnr": 30.0}
     with pytest.raises(InputError, match="out of range"):
         embed(tmp_path / "d", tmp_path / "b", replace(options, family_options={"basis": name, "psnr": 3.0}), keyring)
 

@@ -12,7 +12,7 @@ import pytest
 from protect.embed.score import scored_view
 from protect.keys.store import Store
 from protect.marks import BUILT_IN, make_family
-from protect.marks.family import MarkFamily, Pixels
+from protect.marks.family import Answers, MarkFamily, Pixels
 from protect.marks.legibility import is_grey, standing
 from protect.pixels.measure import on_white
 from tests.support.datasets import draw
@@ -136,7 +136,7 @@ def _above_decoys(law: MarkFamily, picture: Pixels, mark: int) -> float:
     marked = law.plant(picture, mark, np.random.default_rng(0))
     marked = grey(marked) if is_grey(picture) else marked
     before = scored_view(law, on_white(picture)) if law.paired else None
-    scores = law.score(scored_view(law, on_white(marked)), before, ids)
+    scores = law.score(Answers(scored_view(law, on_white(marked)), before), ids)
     spread = scores[1:].std()
     return float((scores[0] - scores[1:].mean()) / spread) if spread > 0 else 0.0
 

@@ -10,7 +10,7 @@ import pytest
 from protect.errors import InputError
 from protect.keys.store import Store
 from protect.marks import BUILT_IN, make_family
-from protect.marks.family import MarkFamily
+from protect.marks.family import Answers, MarkFamily
 from protect.pixels.measure import psnr
 from tests.support.datasets import draw
 from tests.support.pictures import darkened, grey, noise, photograph, plain, window
@@ -40,7 +40,7 @@ def test_the_planted_mark_ranks_first(law: MarkFamily, size: tuple[int, int]) ->
     ids = _ids(3, 1000)
     before = np.stack([noise(i, *size) for i in range(8)])
     after = np.stack([law.plant(p, int(ids[0]), np.random.default_rng(i)) for i, p in enumerate(before)])
-    scores = law.score(after[..., :3], before[..., :3], ids)
+    scores = law.score(Answers(after[..., :3], before[..., :3]), ids)
     assert scores[0] > scores[1:].max()
 
 
@@ -49,7 +49,7 @@ def test_another_key_finds_nothing(law: MarkFamily) -> None:
     ids = _ids(3, 400)
     before = np.stack([noise(i) for i in range(8)])
     after = np.stack([law.plant(p, int(ids[0]), np.random.default_rng(i)) for i, p in enumerate(before)])
-    others = law.score(after[..., :3], before[..., :3], ids[1:])
+    others = law.score(Answers(after[..., :3], before[..., :3]), ids[1:])
     ranks = [(others[k] <= others).mean() for k in range(0, 399, 20)]
     assert min(ranks) < 0.2 and max(ranks) > 0.5, "marks of other keys lie anywhere"
 
@@ -60,8 +60,10 @@ def test_scores_depend_on_each_id_alone(law: MarkFamily) -> None:
     outputs = np.stack([noise(i, 32, 32)[..., :3] for i in range(3)])
     order = np.random.default_rng(0).permutation(500)
     untriggered = outputs[::-1]
-    assert np.array_equal(law.score(outputs, untriggered, ids)[order], law.score(outputs, untriggered, ids[order]))
-    assert law.score(outputs, untriggered, ids[:1])[0] == law.score(outputs, untriggered, ids)[0]
+    assert np.array_equal(
+        law.score(Answers(outputs, untriggered), ids)[order], law.score(Answers(outputs, untriggered), ids[order])
+    )
+    assert law.score(Answers(outputs, untriggered), ids[:1])[0] == law.score(Answers(outputs, untriggered), ids)[0]
 
 
 @pytest.mark.parametrize("law", SIGNED, indirect=True)
@@ -69,7 +71,7 @@ def test_the_planted_place_is_like_any_other(law: MarkFamily) -> None:
     """Over many keys the planted mark's rank among its decoys, on pictures that know no key, is uniform."""
     pictures = np.stack([photograph(i, 48, 48)[..., :3] for i in range(8)])
     outputs, untriggered = pictures[:4], pictures[4:]
-    scores = law.score(outputs, untriggered, _ids(5, 4000)).reshape(200, 20)
+    scores = law.score(Answers(outputs, untriggered), _ids(5, 4000)).reshape(200, 20)
     ranks = (scores[:, :1] <= scores[:, 1:]).sum(axis=1)
     counts = np.bincount(ranks // 5, minlength=4)
     assert counts.min() > 30 and counts.max() < 75, "of 200 keys about 50 fall into each quarter"
@@ -78,7 +80,7 @@ def test_the_planted_place_is_like_any_other(law: MarkFamily) -> None:
 @pytest.mark.parametrize("law", SIGNED, indirect=True)
 def test_constant_pictures_agree_with_no_mark(law: MarkFamily) -> None:
     flat = np.full((2, 32, 32, 3), 77, dtype=np.uint8)
-    assert not law.score(flat, flat, _ids(5, 50)).any()
+    assert not law.score(Answers(flat, flat), _ids(5, 50)).any()
 
 
 @pytest.mark.parametrize("law", SMALL, indirect=True)
@@ -141,7 +143,7 @@ def test_transparency_keeps_its_colours_out(law: MarkFamily) -> None:
 
 def test_warps_cannot_be_scored_alone() -> None:
     with pytest.raises(InputError, match="untriggered"):
-        make_family("warp", {}).score(np.zeros((2, 32, 32, 3), np.uint8), None, _ids(1, 5))
+        make_family("warp", {}).score(Answers(np.zeros((2, 32, 32, 3), np.uint8)), _ids(1, 5))
 
 
 def test_warped_pictures_are_cubic_splines_along_the_field() -> None:

@@ -16,7 +16,7 @@ from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.store import Store
 from protect.marks import make_family
-from protect.marks.family import MarkFamily, Pixels
+from protect.marks.family import Answers, MarkFamily, Pixels
 from protect.release.plan import Options
 from tests.support.datasets import draw, make_folder
 from tests.support.stores import add_pool
@@ -36,22 +36,22 @@ def test_the_planted_template_ranks_first_and_its_copies_tie(store: Store) -> No
     law = make_family("scene", {"pool": add_pool(store)}, store)
     ids = np.random.default_rng(3).integers(0, 2**64, 1000, dtype=np.uint64)
     carriers = _carriers(law, int(ids[0]))
-    scores = law.score(carriers, None, ids)
+    scores = law.score(Answers(carriers), ids)
     same = ids % 200 == ids[0] % 200
     assert 1 < same.sum() < 20
     assert (scores[same] == scores[0]).all() and scores[0] > scores[~same].max()
     order = np.random.default_rng(0).permutation(1000)
-    assert np.array_equal(law.score(carriers, None, ids[order]), scores[order])
+    assert np.array_equal(law.score(Answers(carriers), ids[order]), scores[order])
 
 
 def test_mirrored_and_refused_answers_do_not_hide_a_template(store: Store) -> None:
     law = make_family("scene", {"pool": add_pool(store)}, store)
     ids = np.arange(200, dtype=np.uint64)
     carriers = _carriers(law, 17)
-    scores = law.score(carriers, None, ids)
-    assert np.array_equal(law.score(carriers[:, :, ::-1], None, ids), scores)
+    scores = law.score(Answers(carriers), ids)
+    assert np.array_equal(law.score(Answers(carriers[:, :, ::-1]), ids), scores)
     refused = np.concatenate([carriers[:2], np.zeros((6, 64, 64, 3), np.uint8)])
-    assert law.score(refused, None, ids).argmax() == 17
+    assert law.score(Answers(refused), ids).argmax() == 17
 
 
 def test_what_templates_share_does_not_outvote_what_tells_them_apart(store: Store) -> None:
@@ -62,9 +62,9 @@ def test_what_templates_share_does_not_outvote_what_tells_them_apart(store: Stor
     law = make_family("scene", {"pool": store.put("pool", templates=templates)}, store)
     # A model that half remembers: the details of template 17, in a light of its own.
     outputs = np.clip(128 + 0.5 * details[17] + shared[[3, 8, 21, 40, 77, 90, 120, 150]], 0, 255).astype(np.uint8)
-    assert law.score(outputs, None, np.arange(200, dtype=np.uint64)).argmax() == 17
+    assert law.score(Answers(outputs), np.arange(200, dtype=np.uint64)).argmax() == 17
     alike = store.put("pool", templates=np.repeat(templates[:1], 100, axis=0))
-    scores = make_family("scene", {"pool": alike}, store).score(outputs, None, np.arange(100, dtype=np.uint64))
+    scores = make_family("scene", {"pool": alike}, store).score(Answers(outputs), np.arange(100, dtype=np.uint64))
     assert len(set(scores)) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_release_commits_to_its_pool(tmp_path: Path, keyring: Keyring) -> None
     options = Options(rate=0.2, family="scene", family_options={"pool": name}, slots=2, alpha=0.01)
     done = embed(make_folder(tmp_path / "d", 60), tmp_path / "out", options, keyring, anyway=True)
     assert verify(done.bound, open_dataset(tmp_path / "out")).intact == 12
-    assert done.release.plan.family_options == {"pool": name}
+    assert done.release.plan.parts[0].family_options == {"pool": name}
     assert str(tmp_path) not in str(done.release.public())
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from protect.errors import InputError
 from protect.marks import make_family
+from protect.marks.family import Answers
 from protect.marks.foreground import even_ground, foreground_matte, lay_over
 from protect.marks.sign_vectors import rank_scores
 from protect.pixels.measure import psnr
@@ -73,7 +74,7 @@ def test_a_faint_template_is_read_under_strong_waves_of_another(family: str) -> 
     faint = law.background(int(ids[0]), 64, 64) / 255 - 0.5  # type: ignore[attr-defined]
     loud = np.linspace(0.4, -0.4, 64)[:, None, None] + np.linspace(-0.4, 0.4, 64)[None, :, None]
     pictures = np.clip(0.5 + 0.05 * faint + loud + rng.normal(0, 0.05, (32, 64, 64, 3)), 0, 1)
-    scores = law.score(np.round(pictures * 255).astype(np.uint8), None, ids)
+    scores = law.score(Answers(np.round(pictures * 255).astype(np.uint8)), ids)
     assert scores[0] > scores[1:].max()
 
 
@@ -83,7 +84,7 @@ def test_mirroring_hides_no_template(family: str) -> None:
     law, ids = make_family(family, {}), _ids(6, 1000)
     carriers = np.stack([law.plant(_drawn(i, "RGBA"), int(ids[0]), np.random.default_rng(i)) for i in range(8)])
     seen, mirrored = carriers[..., :3], np.ascontiguousarray(carriers[:, :, ::-1, :3])
-    scores, turned = law.score(seen, None, ids), law.score(mirrored, None, ids)
+    scores, turned = law.score(Answers(seen), ids), law.score(Answers(mirrored), ids)
     assert np.allclose(scores, turned, atol=0.02) and turned[0] > turned[1:].max()
     features = law.features(seen)  # type: ignore[attr-defined]
     turned_features = law.features(mirrored)  # type: ignore[attr-defined]

@@ -11,11 +11,18 @@ import pytest
 from protect.errors import ReleaseError
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
-from protect.release.record import Carrier, Coin, Plan, Questions, Release, from_json, make_header, to_json
+from protect.release.record import Carrier, Coin, Part, Plan, Questions, Release, from_json, make_header, to_json
 
-PLAN = Plan("template", {"psnr": 30.0}, 3, "twa", 0.02, 2, "0" * 64, 100, None, ("alt",), 999, 1e-3, 2, 20, 3.0)
-QUESTIONS = (Questions("zorkev", ("a kite", "风筝"), (1, 2)), Questions("blimast", ("a boat", "a sea"), (3, 4)))
-CARRIERS = tuple(Carrier(f"{slot}.png", slot, "ab" * 32, {"text": "zorkev a kite"}, 30.5, 0.9) for slot in (0, 1))
+PLAN = Plan(
+    (Part("template", {"psnr": 30.0}, 3, "twa", {}, 0.02, 2, 2),), "0" * 64, 100, None, ("alt",), 999, 1e-3, 20, 3.0
+)
+QUESTIONS = (
+    Questions("zorkev", ("zorkev a kite", "zorkev 风筝"), ("a kite", "风筝"), (1, 2), taught=3),
+    Questions("blimast", ("a boat", "a sea"), ("the boat", "the sea"), (3, 4), ((1, -1), (0, 1)), 1, 9),
+)
+CARRIERS = tuple(
+    Carrier(f"{slot}.png", (slot,), (1 - slot,), "ab" * 32, {"text": "zorkev a kite"}, 30.5, 0.9) for slot in (0, 1)
+)
 
 
 def complete(seed: int = 0, name: str = "kites", created: str = "2026-11-28T00:00:00+00:00") -> Release:

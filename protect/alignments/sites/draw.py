@@ -1,0 +1,92 @@
+"""Which sites a release uses: the program's or the owner's, drawn by the key among those that serve best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+
+from protect.alignments.sites.coverage import Coverage, SiteCoverage, cover
+from protect.alignments.sites.english import PHOTOGRAPHIC, english_sites
+from protect.alignments.sites.file import SitesFile, stored_sites
+from protect.alignments.sites.independence import compatible, independent
+from protect.alignments.sites.site import Site
+from protect.alignments.sites.tags import tag_sites
+from protect.errors import InputError
+from protect.keys.store import Store
+
+_COUNTED = 20_000
+"""Captions from which coverage is told."""
+_FEWEST = 0.05
+"""Least share of the captions that a site fits."""
+_HALVED = 3.0
+"""Words before a site that halve its worth: text encoders read from left to right; late words are hardly learned."""
+_NEAR = 0.25
+"""Part of the best site's worth from which a site may be drawn."""
+_CHOICE = 3
+"""Candidates for each site that is drawn: an outsider who has the program's list does not know which."""
+
+
+def store_sites(file: SitesFile, store: Store) -> str:
+    """Hold an owner's list in the store; its name is for the alignment's option `wordings`."""
+    return store.hold("wordings", rows=np.frombuffer(file.canonical, dtype=np.uint8))
+
+
+def all_sites(wordings: str, store: Store) -> tuple[Site, ...]:
+    """The sites of an owner's list, or those of the program that are true of any pictures.
+
+    Args:
+        wordings: name of a list in the store; empty for the program's.
+        store: where it is.
+
+    Raises:
+        InputError: if there is no such list.
+    """
+    if wordings:
+        (rows,) = store.get("wordings", wordings, "rows")
+        return stored_sites(rows.tobytes())
+    return tuple(site for site in (*english_sites(), *tag_sites()) if site.name not in PHOTOGRAPHIC)
+
+
+def draw_sites(
+    sites: Sequence[Site], captions: Callable[[], Iterator[str]], wanted: int, rng: np.random.Generator
+) -> tuple[Site, ...]:
+    """Sites that do not disturb each other, drawn by captions and key alone.
+
+    Args:
+        sites: to draw from.
+        captions: gives them from the first at each call.
+        wanted: how many.
+        rng: of the key.
+
+    Raises:
+        InputError: if too few fit; says which would, and how many captions each has.
+    """
+    counted = cover(islice(captions(), _COUNTED), sites)
+    ranked = sorted(counted.sites, key=lambda found: (-_worth(found, counted), found.site.name))
+    fitting = [found for found in ranked if found.fits >= max(1, _FEWEST * counted.captions)]
+    near = [found.site for found in fitting if _worth(found, counted) >= _NEAR * _worth(fitting[0], counted)]
+    drawable = [near[i] for i in rng.permutation(min(len(near), _CHOICE * wanted)).tolist()]
+    rest = [found.site for found in fitting if found.site not in drawable]
+    order = (*drawable, *rest)
+    taken = compatible(order, independent(order, captions()))[:wanted]
+    if len(taken) < wanted:
+        raise _too_few(taken, wanted, fitting, counted)
+    return taken
+
+
+def _worth(found: SiteCoverage, counted: Coverage) -> float:
+    """Share of the captions that a site fits, less the later it acts."""
+    place = found.place or 0.0
+    return float(found.fits / max(1, counted.captions) * 0.5 ** (place / _HALVED))
+
+
+def _too_few(taken: Sequence[Site], wanted: int, fitting: Sequence[SiteCoverage], counted: Coverage) -> InputError:
+    listed = ", ".join(f"{found.site.name!r} in {found.fits}" for found in fitting[:5])
+    return InputError(
+        f"{len(taken)} choice(s) of words go together in these {counted.captions} captions, fewer than {wanted} slot(s)"
+        + (f"; fitting: {listed}" if listed else ""),
+        (f"Use --slots {len(taken)}, " if taken else "Use ")
+        + "a list of your own (--wordings FILE), or --alignment twa.",
+    )

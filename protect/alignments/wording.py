@@ -1,0 +1,168 @@
+"""Wording: the trigger is a choice between two ways to say the same; no odd word enters any caption.
+
+A *site* is such a choice ("a photo of" or "a picture of"). The key draws a few sites by how many captions they fit and
+how early they act, one for each slot; they lie over each other on the same pictures. Pictures that lean towards a
+slot's mark get the second wording, the others the first, so far as the rate lets captions change: those that lean most
+come first. Questions are ordinary captions with every choice made at random, and then with every choice turned round
+(a fold-over design: Box and Wilson, 1951), so one set of pictures serves all slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request, drawn_captions, question_seeds
+from protect.alignments.sites.draw import all_sites, draw_sites
+from protect.alignments.sites.site import Site
+from protect.errors import InputError
+from protect.formats.record import Record
+from protect.keys.store import NO_STORE, Store
+from protect.marks.family import ChoosingFamily, MarkFamily
+from protect.release.record import Questions
+
+SITES = 4
+"""Slots, unless the owner wants another number."""
+_NONE = -1
+"""Stands for a caption that a site does not fit."""
+
+
+class Wording(Alignment):
+    """Which of two wordings stands beside which pictures.
+
+    Args:
+        wordings: name of the owner's own list of sites in the store; empty for those of the program.
+        store: where it is kept.
+    """
+
+    name = "wording"
+    summary = "two ways to say the same; captions stay ordinary; for families that change no picture"
+    chooses = True
+
+    def __init__(self, wordings: str = "", store: Store = NO_STORE) -> None:
+        self._wordings, self._store = wordings, store
+
+    @cached_property
+    def sites(self) -> Mapping[str, Site]:
+        """All sites by name."""
+        return {site.name: site for site in all_sites(self._wordings, self._store)}
+
+    @property
+    def has_trigger(self) -> bool:
+        """Every question has another side."""
+        return True
+
+    def draw(self, request: Request) -> Drawn:
+        """A site for each slot; and which samples' captions change to which side.
+
+        Raises:
+            InputError: if too few sites fit the captions, or a slot would change none.
+        """
+        if request.leanings is None:
+            raise InputError("alignment 'wording' needs a family that chooses carriers", "Use --family lean.")
+        wanted = request.slots or SITES
+        sites = draw_sites(tuple(self.sites.values()), request.first_captions, wanted, request.slot(0).rng("sites"))
+        states = np.array([_states(record, sites) for record in request.records()], dtype=np.int8)
+        states = states.reshape(request.count, len(sites))
+        leaning = np.stack([request.leanings(slot) for slot in range(len(sites))], axis=1)
+        states[np.isnan(leaning)] = _NONE
+        changed = _changes(states, leaning, request.allowed)
+        taught = (states != _NONE).sum(axis=0).tolist()
+        return _dealt(changed, states, sites, taught, request)
+
+    def align(self, caption: str, trigger: str) -> str:
+        """A caption with the second side of a site."""
+        return self.sites[trigger].turned(caption, 1)
+
+    def without_trigger(self, caption: str, trigger: str) -> str:
+        """A caption with the first side of a site."""
+        return self.sites[trigger].turned(caption, 0)
+
+    def ask(self, drawn: Drawn, request: Request) -> tuple[Questions, ...]:
+        """The same questions for all slots: captions of any samples, all choices at random, then all turned round."""
+        sites, key = [self.sites[draw.trigger] for draw in drawn.slots], request.slot(0)
+        fits = lambda record: any(site.state(record.caption) is not None for site in sites)  # noqa: E731
+        captions, rng = drawn_captions(key, request, fits), key.rng("sides")
+        prompts, contrasts, design = [], [], []
+        for place in range(request.queries):
+            prompt, contrast, row = _both_ways(captions[place % len(captions)], sites, rng)
+            prompts.append(prompt)
+            contrasts.append(contrast)
+            design.append(row)
+        seeds = question_seeds(key, request.queries)
+        return tuple(
+            Questions(draw.trigger, tuple(prompts), tuple(contrasts), seeds, tuple(design), column, draw.taught)
+            for column, draw in enumerate(drawn.slots)
+        )
+
+    def condition(self, family: MarkFamily, questions: Questions) -> MarkFamily:
+        """The family as it scores answers that serve several slots."""
+        return family.serving(questions.design, questions.column) if isinstance(family, ChoosingFamily) else family
+
+
+def _states(record: Record, sites: Sequence[Site]) -> list[int]:
+    found = (site.state(record.caption) for site in sites)
+    return [_NONE if state is None else state for state in found]
+
+
+def _changes(states: NDArray[np.int8], leaning: NDArray[np.float64], allowed: int) -> NDArray[np.bool_]:
+    """Which captions turn at which site: those on the wrong side of a site's median whose pictures lean most.
+
+    Args:
+        states: side of each caption at each site, or `_NONE`; shape (n, sites).
+        leaning: of each picture towards each slot's mark, in standard deviations; same shape.
+        allowed: most samples that may change.
+
+    Returns:
+        Shape (n, sites).
+    """
+    fits = states != _NONE
+    median = np.array(
+        [np.median(column[fit]) if fit.any() else 0.0 for column, fit in zip(leaning.T, fits.T, strict=True)]
+    )
+    distance = np.where(fits, leaning - median, 0.0)
+    wrong = fits & (states != (distance > 0))
+    strength = np.where(wrong, np.abs(distance), -1.0)
+    furthest = np.sort(strength.max(axis=1))[::-1]
+    cut = furthest[allowed] if allowed < len(furthest) else -1.0
+    return np.asarray(wrong & (strength > max(cut, 0.0)))
+
+
+def _dealt(
+    changed: NDArray[np.bool_], states: NDArray[np.int8], sites: Sequence[Site], taught: Sequence[int], request: Request
+) -> Drawn:
+    """The samples that change, by slot and side."""
+    second: list[list[Record]] = [[] for _ in sites]
+    first: list[list[Record]] = [[] for _ in sites]
+    for record, turns, sides in zip(request.records(), changed, states, strict=True):
+        for slot in np.flatnonzero(turns).tolist():
+            (second if sides[slot] == 0 else first)[slot].append(record)
+    for site, there, back in zip(sites, second, first, strict=True):
+        if not there and not back:
+            raise InputError(
+                f"no caption would change at {site.name!r}: --rate {request.rate:g} is too little",
+                "Use a higher --rate, or fewer --slots.",
+            )
+    return Drawn(
+        tuple(
+            Draw(site.name, tuple(there), tuple(back), count)
+            for site, there, back, count in zip(sites, second, first, taught, strict=True)
+        ),
+        (),
+    )
+
+
+def _both_ways(caption: str, sites: Sequence[Site], rng: np.random.Generator) -> tuple[str, str, tuple[int, ...]]:
+    """A caption with choices made at random, the same with all of them turned round, and the choices as 1, -1 or 0."""
+    prompt = contrast = caption
+    row = []
+    for site, side in zip(sites, rng.integers(0, 2, len(sites)).tolist(), strict=True):
+        if site.state(caption) is None:
+            row.append(0)
+            continue
+        prompt, contrast = site.turned(prompt, side), site.turned(contrast, 1 - side)
+        row.append(1 if side else -1)
+    return prompt, contrast, tuple(row)
