@@ -18,8 +18,10 @@ from protect.execution.threads import in_order
 T = TypeVar("T")
 R = TypeVar("R")
 
-CONTEXT = multiprocessing.get_context("spawn")
-"""Nothing is inherited: no locks of other threads, no state of libraries. A start costs what its imports cost."""
+CONTEXT = multiprocessing.get_context("forkserver")
+"""Processes are copies of one that has imported what they need and done nothing: no thread of this one holds a lock
+there, and however many they are, modules are imported once.
+"""
 
 _function: Callable[[Any], Any]
 """What this process was started for."""
@@ -39,6 +41,7 @@ def map_in_processes(function: Callable[[T], R], things: Iterable[T], workers: i
         InputError: if a process died.
     """
     ours, theirs = CONTEXT.Pipe(duplex=False)
+    CONTEXT.set_forkserver_preload(["__main__", type(function).__module__])
     pool = ProcessPoolExecutor(workers, CONTEXT, _begin, (function, ours))
     try:
         yield from in_order(pool, _call, things, workers)
