@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protect.alignments.sites.grammar import article, is_phrase, noun_phrase
+from protect.alignments.sites.grammar import article, is_partitive, is_phrase, noun_phrase
 from protect.alignments.sites.lexicon import ARTICLES, COMMON, MASSES, UNIQUE
-from protect.alignments.sites.openings import Opening, opening
+from protect.alignments.sites.openings import Opening, has_verb, opening
 from protect.alignments.sites.reading import Reading
 from protect.alignments.sites.site import FIRST, SECOND, Found
 
+_NONE_OR_ARTICLE = ARTICLES | {""}
 _ONLY_ONE = frozenset({"moon"})
 _TERSE = frozenset({"emoji", "icon", "sticker"})
 
@@ -27,7 +28,7 @@ class Article:
     def __call__(self, reading: Reading) -> Found | None:
         """Where the noun phrase begins."""
         opens = opening(reading)
-        at = self._picture(opens) if self.of_picture else self._subject(reading, opens)
+        at = self._picture(reading, opens) if self.of_picture else self._subject(reading, opens)
         if at is None or at >= len(reading.said):
             return None
         present = reading.said[at] if reading.said[at] in ARTICLES else ""
@@ -48,15 +49,15 @@ class Article:
         chosen = (self.first, self.second)[side]
         return belongs if chosen == "a" else chosen
 
-    def _picture(self, opens: Opening) -> int | None:
-        return None if opens.picture is None else opens.start
+    def _picture(self, reading: Reading, opens: Opening) -> int | None:
+        return None if opens.picture is None or (not self.first and has_verb(reading)) else opens.start
 
     def _subject(self, reading: Reading, opens: Opening) -> int | None:
         """The first noun phrase if its noun is in the singular and, without an article, stands alone."""
         if not self.first and not (is_phrase(reading) if opens.picture is None else _may_lack_articles(reading, opens)):
             return None
         found = noun_phrase(reading, opens.subject, modifiers=True)
-        if found is None or found.plural or found.determiner not in {"", "a", "an", "the"}:
+        if found is None or found.plural or found.determiner not in _NONE_OR_ARTICLE or is_partitive(reading, found):
             return None
         if reading.said[found.head] in (_ONLY_ONE if self.first else MASSES):
             return None

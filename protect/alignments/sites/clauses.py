@@ -26,6 +26,27 @@ _BEHIND_PARTICIPLES = (
 )
 _COMPOUNDS = {(participle, noun) for participle in PARTICIPLES for noun in _BEHIND_PARTICIPLES.split()}
 """Where a participle belongs to the noun behind it: "playing cards"."""
+_JOINTS = frozenset({"and", "but", "?"})
+_STATES = frozenset(
+    {
+        "have",
+        "contain",
+        "include",
+        "feature",
+        "overlook",
+        "surround",
+        "cover",
+        "show",
+        "display",
+        "tower",
+        "lead",
+        "head",
+        "face",
+        "go",
+        "lay",
+    }
+)
+"""Verbs that have another sense, or none, in one of the tenses."""
 _COPULAS = ("is", "are")
 
 
@@ -74,6 +95,8 @@ class Tense:
         copula = _COPULAS[found.plural]
         if said[place] == copula and place + 1 < len(said) and said[place + 1] in PARTICIPLES:
             verb = _present(PARTICIPLES[said[place + 1]], found.plural)
+            if PARTICIPLES[said[place + 1]] in _STATES:
+                return None
             return self._found(reading, FIRST, place, place + 1, verb)
         participle = _OF_PRESENT[found.plural].get(said[place])
         return self._found(reading, SECOND, place, place, f"{copula} {participle}") if participle else None
@@ -85,7 +108,8 @@ class Tense:
 
     def _found(self, reading: Reading, side: int, first: int, last: int, new: str) -> Found | None:
         rest = reading.said[last + 1 :]
-        if not FINITE.isdisjoint(rest) or {"and", "but", "?"} & set(rest) and any(w in PARTICIPLES for w in rest):
+        joined = not _JOINTS.isdisjoint(rest) and any(word in PARTICIPLES for word in rest)
+        if joined or not FINITE.isdisjoint(rest):
             return None
         return Found(side, ((reading.starts[first], reading.ends[last], new),))
 
@@ -101,8 +125,10 @@ def _present(verb: str, plural: bool) -> str:
 
 
 _OF_PRESENT = tuple(
-    {_present(verb, plural): participle for participle, verb in PARTICIPLES.items()} for plural in (False, True)
+    {_present(verb, plural): participle for participle, verb in PARTICIPLES.items() if verb not in _STATES}
+    for plural in (False, True)
 )
+"""Participles by the verb in the present, in the singular and in the plural."""
 
 
 def _subject_of_clause(reading: Reading, start: int) -> NounPhrase | None:

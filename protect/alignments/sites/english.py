@@ -9,10 +9,11 @@ from protect.alignments.sites.articles import Article
 from protect.alignments.sites.clauses import RelativeClause, Tense
 from protect.alignments.sites.leads import ClauseLead, ColonLead, PhraseLead
 from protect.alignments.sites.lexicon import ARTICLES, NUMBERS, PARTICIPLES, PICTURES
-from protect.alignments.sites.phrases import PAIRS
+from protect.alignments.sites.nouns import NOUN_SITES
 from protect.alignments.sites.pictures import Link, Order, PictureNoun
 from protect.alignments.sites.punctuation import Apostrophe, FullStop, NumberWord, SerialComma
 from protect.alignments.sites.reading import Reading
+from protect.alignments.sites.relations import RELATIONS
 from protect.alignments.sites.site import Finder, Found, Site
 
 _ANY = frozenset({"", "a", "an", "the"}) | NUMBERS
@@ -81,8 +82,5 @@ def english_sites(photographs: bool = False) -> tuple[Site, ...]:
         for name, finder, words in _OPENINGS
         if photographs or name not in PHOTOGRAPHIC
     ]
-    pairs = []
-    for pair in PAIRS:
-        finder = pair.finder()
-        pairs.append(Site(pair.name, InEnglish(finder), finder.words()))
-    return (*openings, *pairs)
+    swaps = (RELATIONS | NOUN_SITES).items()
+    return (*openings, *(Site(name, InEnglish(swap), swap.words()) for name, swap in swaps))

@@ -25,6 +25,7 @@ _SAID_WITH_CONSONANT = re.compile(r"uni(?!n|m)|us[aeiu]|ut[ei]|eu|ewe|one|once|u
 _MUTE_H = re.compile(r"hour|honest|honou?r|heir(?!l)|heirloom")
 _DOUBTFUL = re.compile(r"herb|histor|hotel|[^a-z]|[a-z]\b|8|11|18|u[a-z]{0,2}\b")
 _MOST_ADJECTIVES = 3
+_PARTITIVES = frozenset({"couple", "bunch", "pair"})
 _POSSESSIVES = frozenset({"his", "her", "their", "its", "my", "our", "your", "some", "this", "that", "each", "another"})
 _HOLD_NOUNS = ARTICLES | NUMBERS | PREPOSITIONS | _POSSESSIVES | {"and", "or"}
 """Words in front of which a noun ends and behind which no verb begins."""
@@ -43,8 +44,13 @@ _NO_MODIFIER = (
     | PASTS
     | PARTICIPLES.keys()
     | {"is", "are", "not", "very", "there", "here", "who", "one"}
-    | frozenset("every no any other more several many few both all".split())
+    | {"every", "no", "any", "other", "more", "several", "many", "few", "both", "all"}
 )
+
+
+def is_partitive(reading: Reading, found: NounPhrase) -> bool:
+    """Whether this is "a couple of …", whose sense is that of a number."""
+    return reading.said[found.head] in _PARTITIVES and reading.said[found.head + 1 : found.head + 2] == ["of"]
 
 
 def article(word: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protect.alignments.sites.grammar import NounPhrase, is_phrase, noun_phrase
+from protect.alignments.sites.grammar import NounPhrase, is_partitive, is_phrase, noun_phrase
 from protect.alignments.sites.lexicon import COMMON
 from protect.alignments.sites.openings import COLON_LEADS, may_follow_a_lead, opening, picture_word
 from protect.alignments.sites.reading import Reading
@@ -60,7 +60,9 @@ class PhraseLead:
         there = tuple(said[: len(self.lead)]) == self.lead
         start = len(self.lead) if there else 0
         found = noun_phrase(reading, start)
-        if found is None or not self._suits(found) or opening(reading).lead or _calls_itself_picture(reading, start):
+        if found is None or not self._suits(found) or (self.plural is not None and is_partitive(reading, found)):
+            return None
+        if opening(reading).lead or _calls_itself_picture(reading, start):
             return None
         if self.phrase and not _is_phrase_behind(reading, start):
             return None

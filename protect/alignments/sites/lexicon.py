@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 
-def _of(text: str) -> frozenset[str]:
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text, between spaces."""
     return frozenset(text.split())
 
 
-ARTICLES = _of("a an the")
-PERSONS = _of(
+ARTICLES = words_of("a an the")
+PERSONS = words_of(
     "man woman boy girl person child baby toddler kid lady gentleman guy player skier snowboarder surfer "
     "skateboarder cyclist biker rider jockey chef cook waiter waitress farmer teacher student doctor nurse officer "
     "policeman fireman firefighter soldier bride groom couple family crowd group team pitcher batter catcher umpire "
@@ -20,7 +21,7 @@ PERSONS = _of(
     "cowboy bicyclist motorcyclist skater employee lawyer dentist librarian shopkeeper bartender barber hairdresser "
     "tailor builder"
 )
-ANIMALS = _of(
+ANIMALS = words_of(
     "dog cat bird horse cow elephant zebra giraffe bear lion tiger monkey rabbit goat pig duck goose chicken "
     "rooster hen turkey parrot owl eagle swan penguin seagull pigeon squirrel mouse rat kitten puppy lamb bull calf "
     "fox wolf camel kangaroo koala panda shark whale dolphin turtle frog snake lizard crocodile octopus crab "
@@ -31,7 +32,7 @@ ANIMALS = _of(
     "cockroach mole hare ram ox antelope gazelle walrus weasel mongoose ferret chipmunk porcupine poodle pony mule "
     "lynx jaguar panther cheetah hyena baboon chimpanzee lemur alligator tortoise crayfish"
 )
-THINGS = _of(
+THINGS = words_of(
     "car bus truck train bike bicycle motorcycle motorbike boat ship plane airplane helicopter van taxi tram "
     "scooter skateboard surfboard snowboard kite umbrella bench chair table desk bed couch sofa toilet sink bathtub "
     "shower mirror lamp clock vase bowl cup plate fork knife spoon bottle pot pan oven stove refrigerator fridge "
@@ -68,7 +69,7 @@ THINGS = _of(
 )
 SINGULAR = PERSONS | ANIMALS | THINGS
 """Nouns that can be counted, in the singular."""
-IRREGULAR = _of(
+IRREGULAR = words_of(
     "men women children people sheep fish deer geese mice wolves leaves knives shelves feet teeth policemen firemen "
     "babies ladies puppies cities berries cherries strawberries pastries scarves calves loaves "
     "tomatoes potatoes volcanoes mosquitoes mangoes oxen families parties"
@@ -99,18 +100,18 @@ PLURAL = IRREGULAR | {
 }
 """The same nouns in the plural."""
 NOUNS = SINGULAR | PLURAL
-MASSES = _of(
-    "chicken turkey duck lamb crab lobster goose rabbit oyster clam pizza cake pie melon watermelon pumpkin onion potato "
-    "tomato cucumber pepper carrot coconut avocado lemon apple banana pineapple mango steak radio television rope chain "
-    "ribbon diamond crystal school hospital church market office bed omelet lemon kiwi eggplant radish chest cloud moon "
-    "desert island hose pipe salmon stool court fan sponge"
+MASSES = words_of(
+    "chicken turkey duck lamb crab lobster goose rabbit oyster clam pizza cake pie melon watermelon pumpkin onion "
+    "potato tomato cucumber pepper carrot coconut avocado lemon apple banana pineapple mango steak radio "
+    "television rope chain ribbon diamond crystal school hospital church market office bed omelet kiwi eggplant "
+    "radish chest cloud moon desert island hose pipe salmon stool court fan sponge"
 )
 """Nouns that mean something else without an article."""
-COLOURS = _of(
+COLOURS = words_of(
     "red blue green yellow black white brown grey gray orange pink purple silver gold beige tan golden blond blonde "
     "dark light"
 )
-ADJECTIVES = COLOURS | _of(
+ADJECTIVES = COLOURS | words_of(
     "small large big little tall short young old elderly new huge tiny giant long wide narrow round square wooden "
     "metal plastic brick stone concrete dirt empty full open closed beautiful pretty cute nice lovely happy sad "
     "smiling colorful colourful bright shiny clean dirty wet dry snowy sunny cloudy grassy sandy rocky busy crowded "
@@ -122,19 +123,19 @@ ADJECTIVES = COLOURS | _of(
     "tropical lush leafy bare rusty broken old-fashioned curly wavy straight long-haired heavy light soft hard "
     "sharp blunt smooth rough deep shallow high low fast slow early late"
 )
-UNIQUE = _of(
+UNIQUE = words_of(
     "first second third fourth fifth last next only same other best worst most least main very whole entire left "
     "right top bottom front back upper lower middle inner outer final own sole"
 )
 """With these "the" is not "a"."""
-NUMBERS = _of("two three four five six seven eight nine ten eleven twelve")
-PREPOSITIONS = _of(
+NUMBERS = words_of("two three four five six seven eight nine ten eleven twelve")
+PREPOSITIONS = words_of(
     "of in on at with by from near next behind beside under underneath beneath below above over across along "
     "through around inside outside into onto toward towards atop against among amongst amid between beyond during "
     "without for to off up down while as"
 )
-RELATIVES = _of("that who which whose where")
-PICTURES = _of(
+RELATIVES = words_of("that who which whose where")
+PICTURES = words_of(
     "photo photograph picture image emoji icon drawing illustration painting portrait sketch cartoon watercolor "
     "watercolour close-up closeup snapshot screenshot poster sticker engraving collage caricature depiction "
     "rendering"
@@ -164,14 +165,14 @@ _VERBS = (
 )
 PARTICIPLES = dict(pair.split(":") for pair in _VERBS.split())
 """Participles and the verbs that they are made of."""
-PASTS = _of(
+PASTS = words_of(
     "dressed seated parked covered filled surrounded made taken decorated painted topped placed stacked lined tied "
     "attached piled set mounted located perched hung loaded shown built designed carved wrapped stuffed served cut "
     "sliced broken used displayed arranged stored held worn driven pulled ridden gathered crowded known called "
     "owned prepared cooked baked grilled drawn written printed framed connected equipped furnished packed"
 )
 """Participles of the past with which a phrase can go on behind its noun."""
-FINITE = _of(
+FINITE = words_of(
     "is are was were am be been has have had does do did can will would could should may might must isn't aren't "
     "it's there's he's she's that's they're sits stands rides walks holds eats plays looks flies jumps wears talks "
     "cooks rests drinks reads sleeps pulls pushes kicks throws carries leans works waits swings brushes crosses "
@@ -185,11 +186,13 @@ FINITE = _of(
     "opens closes lifts raises overlooks approaches enters leaves heads chases digs bends hugs kisses hit"
 )
 """Words that make a clause of a phrase, or might."""
-OPENERS = ARTICLES | NUMBERS | PICTURES | PREPOSITIONS | _of("this these that those some several many one it there")
+OPENERS = (
+    ARTICLES | NUMBERS | PICTURES | PREPOSITIONS | words_of("this these that those some several many one it there")
+)
 """No part of a name even if a capital follows them."""
 COMMON = OPENERS | NOUNS | ADJECTIVES | COLOURS
 """Words that have no capital of their own."""
-COMPOUNDS = _of(
+COMPOUNDS = words_of(
     "close-up close-ups t-shirt t-shirts black-and-white double-decker stainless-steel flat-screen open-air high-rise "
     "half-eaten old-fashioned two-story ice-cream well-lit long-haired short-haired remote-control hard-boiled "
     "deep-fried wide-open full-size life-size mid-air freshly-baked"

@@ -13,25 +13,36 @@ from protect.alignments.sites.lexicon import (
     PICTURES,
     PREPOSITIONS,
     RELATIVES,
+    words_of,
 )
 from protect.alignments.sites.reading import BLANK, Reading
 
 COLON_LEADS = ((), ("pictured",), ("here",), ("pictured", "here"), ("shown",))
 """Words that may stand with a colon before any caption."""
+_COPULAS = frozenset({"is", "are", "was", "were", "has", "have", "had"})
 _MOST_MODIFIERS = 4
 _LINKS = (("of",), ("showing",), ("depicting",), ("that", "shows"))
 _NO_MODIFIER = (
-    ARTICLES | NUMBERS | PREPOSITIONS | RELATIVES | {"and", "or", "but", "my", "his", "her", "its", "our", "your", "their"}
-    | {"this", "that", "these", "those", "some", "any", "every", "each", "no", "many", "several", "is", "are", "was", "were"}
-    | {"another", "all", "both", "more", "has", "have", "had", "there", "here", "it", "he", "she", "they", "we", "i", "one"}
-)  # fmt: off
+    ARTICLES
+    | NUMBERS
+    | PREPOSITIONS
+    | RELATIVES
+    | words_of(
+        "and or but my his her its our your their this these those some any every each no many several is are was were "
+        "another all both more has have had there here it he she they we i one"
+    )
+)
+"""Words that do not stand between an article and the word for the picture."""
 _NO_START = (
-    (PREPOSITIONS - {"close"}) | RELATIVES
-    | {"there", "this", "these", "those", "it", "he", "she", "they", "we", "i", "you", "what", "when", "how", "why", "and", "or"}
-    | {"but", "if", "because", "not", "is", "are", "was", "were", "do", "does", "please", "let", "here", "pictured", "shown", "seen"}
-    | {"it's", "there's", "that's", "he's", "she's", "they're", "i'm", "we're", "so", "then", "also", "very", "just", "only"}
-    | {"can", "could", "will", "would", "should", "may", "now", "today", "image", "see", "look", "looking", "taken", "made"}
-) - PICTURES  # fmt: off
+    PREPOSITIONS
+    | RELATIVES
+    | words_of(
+        "there this these those it he she they we i you what when how why and or but if because not is are do does "
+        "please let here pictured shown seen it's there's that's he's she's they're i'm we're so then also very just "
+        "only can could will would should may now today see look looking taken made"
+    )
+)
+"""Words with which a caption begins that cannot stand behind "Pictured:"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +88,25 @@ def picture_word(reading: Reading, start: int) -> int | None:
             following = said[at + 1] if at + 1 < len(said) else ""
             if following not in PICTURES:
                 return at
-        elif word in _NO_MODIFIER or word in PARTICIPLES or not (word.isalpha() or "-" in word) or word[0] == BLANK:
-            if not (word == "and" and said[at - 1] == "black" and said[at + 1 : at + 2] == ["white"]):
-                return None
+        elif not _may_modify(word) and said[at - 1 : at + 2] != ["black", "and", "white"]:
+            return None
     return None
+
+
+def _may_modify(word: str) -> bool:
+    if word in _NO_MODIFIER or word in PARTICIPLES or word[0] == BLANK:
+        return False
+    return word.isalpha() or "-" in word
+
+
+def has_verb(reading: Reading) -> bool:
+    """Whether "is" or the like stands in a caption outside relative clauses, so that it is a sentence."""
+    return reading.once("has a verb", _has_verb)
+
+
+def _has_verb(reading: Reading) -> bool:
+    said = reading.said
+    return any(word in _COPULAS and said[place - 1] not in RELATIVES for place, word in enumerate(said))
 
 
 def _link(said: list[str], place: int) -> int | None:
@@ -94,7 +120,11 @@ def _link(said: list[str], place: int) -> int | None:
 
 
 def may_follow_a_lead(reading: Reading, start: int) -> bool:
-    """Whether a caption can stand behind "Pictured:": it names something, and its first word has no capital of its own."""
+    """Whether a caption can stand behind "Pictured:": it names something, and its first word is no name."""
+    return reading.once(("may follow", start), lambda known: _may_follow_a_lead(known, start))
+
+
+def _may_follow_a_lead(reading: Reading, start: int) -> bool:
     said = reading.said
     if start >= len(said) or reading.is_list or ":" in said[start:] or "?" in said or "!" in said:
         return False

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protect.alignments.sites.lexicon import ARTICLES, COMMON, PICTURES
-from protect.alignments.sites.openings import opening, picture_word
+from protect.alignments.sites.openings import has_verb, opening, picture_word
 from protect.alignments.sites.reading import Reading
 from protect.alignments.sites.site import FIRST, SECOND, Found
 from protect.alignments.sites.swaps import exchange
 
-_SHOW = PICTURES - {"portrait", "icon", "depiction", "rendering", "close-up", "closeup", "caricature"} | {"icon"}
+_SHOW = PICTURES - {"portrait", "depiction", "rendering", "close-up", "closeup", "caricature"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Link:
     def __call__(self, reading: Reading) -> Found | None:
         """Behind the word for the picture."""
         opens = opening(reading)
-        if opens.picture is None or reading.said[opens.picture] not in _SHOW:
+        if opens.picture is None or reading.said[opens.picture] not in _SHOW or has_verb(reading):
             return None
         first, last = opens.picture + 1, opens.subject - 1
         link = " ".join(reading.said[first : last + 1])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from protect.alignments.sentences import endings
-from protect.alignments.sites.lexicon import NOUNS, PARTICIPLES, PREPOSITIONS, IRREGULAR
+from protect.alignments.sites.lexicon import FINITE, IRREGULAR, NOUNS, PARTICIPLES, PREPOSITIONS
 from protect.alignments.sites.reading import BLANK, Reading
 from protect.alignments.sites.site import FIRST, SECOND, Found
 
@@ -14,9 +14,8 @@ _STRAIGHT = re.compile(r"(?<=[a-z])'(?=(?:s|t|d|m|re|ve|ll)\b)")
 _CURLY = re.compile(r"(?<=[a-z])’(?=(?:s|t|d|m|re|ve|ll)\b)")
 _ITEM = r"(?:(?:a|an|the|some) )?(?:[a-z]+ ){0,2}[a-z]+"
 _SERIES = re.compile(rf"(?P<one>{_ITEM}), (?P<two>{_ITEM})(?P<comma>,?) (?:and|or) (?P<three>[a-z]+)")
-_NUMBERS = dict(
-    zip("2 3 4 5 6 7 8 9 10 11 12".split(), "two three four five six seven eight nine ten eleven twelve".split())
-)
+_SPELT = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NUMBERS = {str(number): word for number, word in enumerate(_SPELT, start=2)}
 _DIGITS = {word: digit for digit, word in _NUMBERS.items()}
 _COUNTED_BEHIND = PREPOSITIONS - {"behind", "next", "during", "without", "off", "up", "down", "at"} | {
     "and",
@@ -92,7 +91,7 @@ class NumberWord:
         edits, sides = [], set()
         for at, word in enumerate(said):
             other = _NUMBERS.get(word) or _DIGITS.get(word)
-            if other is None or not _counts(said, at):
+            if other is None or not _counts(said, at) or (at == 0 and not FINITE.isdisjoint(said)):
                 continue
             sides.add(SECOND if word.isdigit() else FIRST)
             edits.append((reading.starts[at], reading.ends[at], other))

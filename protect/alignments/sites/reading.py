@@ -13,8 +13,9 @@ from protect.alignments.sites.lexicon import COMPOUNDS, OPENERS
 
 BLANK = "\ue000"
 """Stands for every character of what must stay as it is. It is no letter, digit or space."""
-_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:'[a-z]+)?(?:[,:]? [a-z]+(?:'[a-z]+)?)*\.?\s*")
-"""Captions in which nothing needs protection: lower case but for the first letter, no digits, hyphens, quotations."""
+_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:['-][a-z]+)*(?:[,:]? [a-z]+(?:['-][a-z]+)*)*\.?\s*")
+"""Captions in which hyphenated compounds alone must stay: no digits, quotations, or capitals but the first letter."""
+_HYPHENATED = re.compile(r"[a-z]+(?:'[a-z]+)*-[a-z'-]+")
 _QUOTED = (
     r"\"[^\"]*(?:\"|$)|“[^”]*(?:”|$)|„[^“”]*(?:[“”]|$)|«[^»]*(?:»|$)|‹[^›]*(?:›|$)|「[^」]*(?:」|$)|`[^`]*(?:`|$)"
     r"|(?<![\w.])['‘](?=\S)[^'’]*(?:['’](?=[st]\b)[^'’]*)*(?:['’](?!\w)|$)"
@@ -38,12 +39,12 @@ class Reading:
     Quotations, addresses, code, names, numbers with more than two digits and hyphenated compounds are blank.
     """
 
-    __slots__ = ("known", "_ends", "_list", "_other", "_said", "_shown", "_starts", "plain", "simple", "text")
+    __slots__ = ("_ends", "_list", "_other", "_said", "_shown", "_starts", "known", "plain", "simple", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.simple = _SIMPLE.fullmatch(text) is not None
-        self.plain = text.lower() if self.simple else _plain(text)
+        self.plain = _simply(text) if self.simple else _plain(text)
         """The caption in lower case with blanks; as long as the caption, character by character."""
         self.known: dict[Hashable, object] = {}
         """What was found out about the caption, so that it is found out once."""
@@ -117,21 +118,35 @@ def read(text: str) -> Reading:
     return Reading(text)
 
 
+def _simply(text: str) -> str:
+    plain = text.lower()
+    return _HYPHENATED.sub(_unless_known, plain) if "-" in plain else plain
+
+
+def _unless_known(match: re.Match[str]) -> str:
+    return match[0] if match[0] in COMPOUNDS else BLANK * len(match[0])
+
+
 def _plain(text: str) -> str:
     """A caption in lower case, of the same length, with blanks for what must stay.
 
     >>> _plain('Two dogs near "Two dogs" in New York, 12 cats, 1999').replace(BLANK, "_")
     'two dogs near __________ in ___ ____, 12 cats, ____'
     """
-    first = {0} | {ending.end for ending in endings(text)}
-    pieces = list(text)
-    opening, after = True, 0
+    kept: list[str] = []
+    ends: list[int] | None = None
+    after = 0
     for match in _PIECES.finditer(text):
-        opening = after == 0 or any(after <= place <= match.start() for place in first)
+        opening = after == 0
+        if not opening and match[0][0].isupper():
+            ends = [ending.end for ending in endings(text)] if ends is None else ends
+            opening = any(after <= end <= match.start() for end in ends)
+        kept.append(text[after : match.start()])
+        kept.append(BLANK * len(match[0]) if _stays(match, opening, text) else match[0])
         after = match.end()
-        if _stays(match, opening, text):
-            pieces[match.start() : match.end()] = BLANK * len(match[0])
-    return "".join(c.lower() if len(c.lower()) == 1 else c for c in pieces)
+    shown = "".join([*kept, text[after:]])
+    plain = shown.lower()
+    return plain if len(plain) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in shown)
 
 
 def _stays(match: re.Match[str], opening: bool, text: str) -> bool:

@@ -93,7 +93,7 @@ def words_before(caption: str, place: int) -> int:
     >>> words_before("a red kite", 0), words_before("a red kite", 2), words_before("a red kite", 10)
     (0, 1, 3)
     """
-    return len(caption[:place].split())
+    return len(caption[:place].split()) if place else 0
 
 
 def first_of(finders: Iterable[Finder], reading: Reading) -> Found | None:

@@ -7,13 +7,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protect.alignments.sites.grammar import article
+from protect.alignments.sites.lexicon import ADJECTIVES
 from protect.alignments.sites.reading import BLANK, Reading
 from protect.alignments.sites.site import FIRST, SECOND, Found
 
-WORD_BEFORE = rf"(?<![\w'’{BLANK}-])(?<!\w[.,&])"
-"""Where a word begins that may be changed."""
+_BEFORE = rf"(?<![\w'’{BLANK}-])(?<!\w[.,&])"
 _BEHIND = rf"(?![\w'’{BLANK}-])(?![.@]\w)"
 _AN = re.compile(r"\ban? $")
+_LAST = re.compile(r"(\w+) $")
+_NEXT = re.compile(r" ([\w-]+)")
+_MOST_ADJECTIVES = 2
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What must follow a phrase: perhaps a determiner, perhaps adjectives, then one of some words."""
+
+    words: frozenset[str]
+    determiners: frozenset[str] = _NONE
+    """One of them may stand there; with "" among them none need to, and if there are none, none may."""
+    unknown: bool = False
+    """Whether one word that is not known as an adjective may stand there too."""
+
+    def follows(self, plain: str, end: int) -> bool:
+        """Whether it follows in a text in lower case."""
+        match = _NEXT.match(plain, end)
+        if match and self.determiners:
+            if match[1] in self.determiners:
+                match = _NEXT.match(plain, match.end())
+            elif "" not in self.determiners:
+                return False
+        strange = not self.unknown
+        for _ in range(_MOST_ADJECTIVES + 1):
+            if match is None or match[1] in self.words:
+                return match is not None
+            if match[1] not in ADJECTIVES:
+                if strange:
+                    return False
+                strange = True
+            match = _NEXT.match(plain, match.end())
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +58,28 @@ class Swap:
     """
 
     pairs: Mapping[str, str] = field(hash=False)
-    """First sides and second sides, in lower case."""
-    before: str = ""
-    """A regular expression for what stands before; what matches stays."""
-    behind: str = ""
-    """A regular expression for what must follow."""
+    """First sides and second sides; in lower case but for abbreviations."""
+    pattern: str = ""
+    """What must follow, as a regular expression that takes no characters."""
+    behind: Behind | None = None
+    """What must follow, as words."""
+    after: frozenset[str] = _NONE
+    """The word before must be one of these, if there are any."""
+    not_after: frozenset[str] = _NONE
+    """The word before must be none of these."""
     everywhere: bool = False
     """All places, which then must have the same side."""
-    unless: frozenset[str] = frozenset()
-    """Words in lower case that must not be in the caption."""
-    pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    turns: Mapping[str, tuple[int, str]] = field(init=False, repr=False, compare=False)
+    unless: frozenset[str] = _NONE
+    """Words that must not be in the caption."""
+    _turns: Mapping[str, tuple[int, str]] = field(init=False, repr=False, compare=False)
+    _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        turns = {a.lower(): (FIRST, b) for a, b in self.pairs.items()} | {
-            b.lower(): (SECOND, a) for a, b in self.pairs.items()
-        }
-        spelt = "|".join(re.escape(phrase) for phrase in sorted(turns, key=lambda p: (-len(p), p)))
-        before = self.before or WORD_BEFORE
-        object.__setattr__(self, "turns", turns)
-        object.__setattr__(self, "pattern", re.compile(rf"{before}(?P<said>{spelt}){_BEHIND}{self.behind}"))
+        first = {a.lower(): (FIRST, b) for a, b in self.pairs.items()}
+        turns = first | {b.lower(): (SECOND, a) for a, b in self.pairs.items()}
+        spelt = "|".join(re.escape(phrase) for phrase in sorted(turns, key=lambda phrase: (-len(phrase), phrase)))
+        object.__setattr__(self, "_turns", turns)
+        object.__setattr__(self, "_compiled", re.compile(rf"{_BEFORE}(?:{spelt}){_BEHIND}{self.pattern}"))
 
     def __call__(self, reading: Reading) -> Found | None:
         """Where one of the phrases stands first, or all of them."""
@@ -51,9 +87,11 @@ class Swap:
             return None
         edits: list[tuple[int, int, str]] = []
         sides: set[int] = set()
-        for match in self.pattern.finditer(reading.plain):
-            side, other = self.turns[match["said"]]
-            edit = exchange(reading, *match.span("said"), other)
+        for match in self._compiled.finditer(reading.plain):
+            if not self._fits(reading.plain, *match.span()):
+                continue
+            side, other = self._turns[match[0]]
+            edit = exchange(reading, *match.span(), other)
             if edit is None:
                 return None
             edits.append(edit)
@@ -62,27 +100,32 @@ class Swap:
                 break
         return Found(sides.pop(), tuple(edits)) if len(sides) == 1 else None
 
+    def _fits(self, plain: str, start: int, end: int) -> bool:
+        if self.after or self.not_after:
+            last = _LAST.search(plain, max(0, start - 30), start)
+            word = last[1] if last else ""
+            if word in self.not_after or (self.after and word not in self.after):
+                return False
+        return self.behind is None or self.behind.follows(plain, end)
+
     def words(self) -> frozenset[str]:
         """The longest word of every phrase: captions without any of them have no place."""
-        return frozenset(_telling(phrase) for phrase in self.turns)
-
-
-def _telling(phrase: str) -> str:
-    """The longest word of a phrase."""
-    return max(Reading(phrase).said, key=len)
+        return frozenset(max(Reading(phrase).said, key=len) for phrase in self._turns)
 
 
 def exchange(reading: Reading, start: int, end: int, other: str) -> tuple[int, int, str] | None:
-    """What puts another phrase in place, with its capital and with the article before it."""
+    """What puts another phrase in place, with its capital and with the article before it.
+
+    None if it is not sure which article belongs there, or if another one stands there now.
+    """
     if reading.is_capital(start) and not reading.is_capital(start + 1):
         other = other[:1].upper() + other[1:]
     before = _AN.search(reading.plain, max(0, start - 3), start)
     if before is None:
         return start, end, other
     was, now = article(reading.plain[start:end]), article(other.lower())
-    if was is None or now is None or before[0] != f"{was} ":
-        return None if was != now else (start, end, other)
     if was == now:
         return start, end, other
-    at = before.start()
-    return at, end, f"{reading.text[at]}{now[1:]} {other}"
+    if was is None or now is None or before[0] != f"{was} ":
+        return None
+    return before.start(), end, f"{reading.text[before.start()]}{now[1:]} {other}"

@@ -46,7 +46,7 @@ def _check_laws(site: Site, caption: str) -> None:
     assert len(other) - len(other.lstrip()) == ends[0] and len(other.rstrip()) - len(other) == ends[1]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(CAPTIONS)
 @example("")
 @example("a photo of a photo of a dog")
@@ -209,7 +209,7 @@ def test_coverage_counts_what_the_sites_say() -> None:
         assert row.place == (sum(places) / len(places) if places else None)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.sampled_from([word for word in _WORDS if word.isalpha() and word.isascii() and word.islower()]), max_size=14
