@@ -54,9 +54,11 @@ class Article:
 
     def _subject(self, reading: Reading, opens: Opening) -> int | None:
         """The first noun phrase if its noun is in the singular and, without an article, stands alone."""
-        if not self.first and not (is_phrase(reading) if opens.picture is None else _may_lack_articles(reading, opens)):
+        if not self.first and not (
+            is_phrase(reading, opens.start) if opens.picture is None else _may_lack_articles(reading, opens)
+        ):
             return None
-        found = noun_phrase(reading, opens.subject, modifiers=True)
+        found = noun_phrase(reading, opens.subject, modifiers=True, before_verbs=bool(self.first))
         if found is None or found.plural or found.determiner not in _NONE_OR_ARTICLE or is_partitive(reading, found):
             return None
         if reading.said[found.head] in (_ONLY_ONE if self.first else MASSES):
@@ -76,6 +78,8 @@ def _put(reading: Reading, at: int, rest: int, article_there: str, side: int) ->
     text = f"{article_there} " if article_there else ""
     if not reading.is_capital(start):
         return Found(side, ((start, to, text),)) if text or start != to else None
+    if article_there and at != rest:
+        return Found(side, ((start, to, text[0].upper() + text[1:]),))
     if reading.said[rest] not in COMMON:
         return None
     text += reading.text[to].lower()

@@ -47,11 +47,17 @@ _STATES = frozenset(
     }
 )
 """Verbs that have another sense, or none, in one of the tenses."""
+_IN_STATES = frozenset(participle for participle, verb in PARTICIPLES.items() if verb in _STATES - {"lay"})
+_PRESENTERS = {("there", "is"), ("there", "are"), ("this", "is")}
 _COPULAS = ("is", "are")
 
 
 def _subject(reading: Reading) -> NounPhrase | None:
-    found = noun_phrase(reading, opening(reading).subject)
+    opens = opening(reading)
+    start = (
+        opens.subject + 2 if tuple(reading.said[opens.subject : opens.subject + 2]) in _PRESENTERS else opens.subject
+    )
+    found = noun_phrase(reading, start)
     return None if found is None or reading.said[found.head] in _GROUPS else found
 
 
@@ -71,7 +77,7 @@ class RelativeClause:
         if ((said[head] in PERSONS) or (said[head] in _PEOPLE)) != self.persons:
             return None
         who, copula = "who" if self.persons else "that", _COPULAS[found.plural]
-        if tuple(said[head + 1 : head + 3]) in _COMPOUNDS:
+        if tuple(said[head + 1 : head + 3]) in _COMPOUNDS or not _IN_STATES.isdisjoint(said[head + 1 : head + 4]):
             return None
         if said[head + 1] in PARTICIPLES:
             return Found(FIRST, ((reading.ends[head], reading.ends[head], f" {who} {copula}"),))

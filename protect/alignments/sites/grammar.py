@@ -79,18 +79,20 @@ class NounPhrase:
     plural: bool
 
 
-def noun_phrase(reading: Reading, start: int, modifiers: bool = False) -> NounPhrase | None:
+def noun_phrase(reading: Reading, start: int, modifiers: bool = False, before_verbs: bool = False) -> NounPhrase | None:
     """The noun phrase that begins with a token, if it surely is one and surely ends with its noun.
 
     Args:
         reading: the caption.
         start: a token.
         modifiers: whether words that are not known may stand before a noun in the singular, as in "tobacco shop".
+        before_verbs: whether it may end before a verb or "and", too.
     """
-    return reading.once((start, modifiers), lambda known: _noun_phrase(known, start, modifiers))
+    key = (start, modifiers, before_verbs)
+    return reading.once(key, lambda known: _noun_phrase(known, *key))
 
 
-def _noun_phrase(reading: Reading, start: int, modifiers: bool) -> NounPhrase | None:
+def _noun_phrase(reading: Reading, start: int, modifiers: bool, before_verbs: bool) -> NounPhrase | None:
     said = reading.said
     place = start
     determiner, modified = "", False
@@ -100,9 +102,9 @@ def _noun_phrase(reading: Reading, start: int, modifiers: bool) -> NounPhrase | 
         if place >= len(said):
             return None
         word = said[place]
-        if word in SINGULAR and _ends_a_phrase(said, place + 1):
+        if word in SINGULAR and _ends_a_phrase(said, place + 1, before_verbs):
             return NounPhrase(start, place, determiner, plural=False)
-        if word in PLURAL and not modified and _ends_a_phrase(said, place + 1):
+        if word in PLURAL and not modified and _ends_a_phrase(said, place + 1, before_verbs):
             return NounPhrase(start, place, determiner, plural=True)
         if word not in ADJECTIVES:
             if not modifiers or not _may_modify(word):
@@ -119,23 +121,25 @@ def _may_modify(word: str) -> bool:
     return word not in PLURAL and not word.endswith(("s", "ing", "est", "ly"))
 
 
-def _ends_a_phrase(said: list[str], place: int) -> bool:
+def _ends_a_phrase(said: list[str], place: int, before_verbs: bool) -> bool:
     """Whether a noun phrase ends before a token."""
     if place >= len(said):
         return True
     word = said[place]
     if word == ".":
         return place + 1 == len(said)
+    if before_verbs and (word in FINITE or word == "and"):
+        return True
     return word in PREPOSITIONS or word in RELATIVES or word in PARTICIPLES or word in PASTS
 
 
-def is_phrase(reading: Reading) -> bool:
-    """Whether a text surely is a phrase without a verb of its own: no clause, no list, no second sentence."""
-    return reading.once("is a phrase", _is_phrase)
+def is_phrase(reading: Reading, start: int = 0) -> bool:
+    """Whether all from a token on surely is a phrase without a verb: no clause, no list, no second sentence."""
+    return reading.once(("is a phrase", start), lambda known: _is_phrase(known, start))
 
 
-def _is_phrase(reading: Reading) -> bool:
-    said = reading.said
+def _is_phrase(reading: Reading, start: int) -> bool:
+    said = reading.said[start:]
     if reading.is_list or not FINITE.isdisjoint(_outside_relative_clauses(said)):
         return False
     if any(_may_be_verb(said, place) for place in range(1, len(said))):

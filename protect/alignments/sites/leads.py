@@ -64,7 +64,7 @@ class PhraseLead:
             return None
         if opening(reading).lead or _calls_itself_picture(reading, start):
             return None
-        if self.phrase and not _is_phrase_behind(reading, start):
+        if self.phrase and not is_phrase(reading, start):
             return None
         return _before(reading, start, "" if there else f"{' '.join(self.lead)} ", SECOND if there else FIRST)
 
@@ -77,12 +77,6 @@ class PhraseLead:
 def _calls_itself_picture(reading: Reading, start: int) -> bool:
     """Whether a caption calls itself a picture from a token on."""
     return picture_word(reading, start) is not None
-
-
-def _is_phrase_behind(reading: Reading, start: int) -> bool:
-    if start == 0:
-        return is_phrase(reading)
-    return is_phrase(Reading(reading.text[reading.starts[start] :]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from protect.alignments.sentences import endings
-from protect.alignments.sites.lexicon import FINITE, IRREGULAR, NOUNS, PARTICIPLES, PREPOSITIONS
+from protect.alignments.sites.lexicon import IRREGULAR, NOUNS, PARTICIPLES, PREPOSITIONS
+from protect.alignments.sites.openings import opening
 from protect.alignments.sites.reading import BLANK, Reading
 from protect.alignments.sites.site import FIRST, SECOND, Found
 
@@ -83,15 +84,15 @@ def _is_item(words: list[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NumberWord:
-    """A choice between "two" and "2", up to twelve, wherever things are counted."""
+    """A choice between "two" and "2", up to twelve, wherever things are counted but at the beginning."""
 
     def __call__(self, reading: Reading) -> Found | None:
         """All numbers before a noun in the plural, if they are all written alike."""
         said = reading.said
-        edits, sides = [], set()
+        edits, sides, start = [], set(), opening(reading).start
         for at, word in enumerate(said):
             other = _NUMBERS.get(word) or _DIGITS.get(word)
-            if other is None or not _counts(said, at) or (at == 0 and not FINITE.isdisjoint(said)):
+            if other is None or not _counts(said, at) or at == start:
                 continue
             sides.add(SECOND if word.isdigit() else FIRST)
             edits.append((reading.starts[at], reading.ends[at], other))

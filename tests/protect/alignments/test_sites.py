@@ -13,13 +13,14 @@ from protect.alignments.sites import PHOTOGRAPHIC, Site, compatible, cover, engl
 SITES = (*english_sites(photographs=True), *tag_sites())
 BY_NAME = {site.name: site for site in SITES}
 
-_WORDS = (
-    "a an the A An The photo picture image emoji painting Photo Picture of showing depicting that shows with having man woman "
-    "Man dog dogs cats two Two 2 3 owl umbrella is are riding rides sitting seated who bike bicycle a on top of atop next to "
-    "beside near close couch sofa TV television colour color grey and & , . : ; ! ? \" “ ” ' ’ it's it is there There this "
-    "This pictured: here: Pictured: Here: shown: in picture, Paris @ann #sea https://a.b close-up T-shirt old red kite "
-    "noto \n 1girl solo long_hair \\( \\) 红 a\u0301 İ ß ..."
-).split(" ")
+_TEXT = (
+    "a an the A An The photo picture image emoji painting Photo Picture of showing depicting that shows with "
+    "having man woman Man dog dogs cats two Two 2 3 owl umbrella is are riding rides sitting seated who bike "
+    "bicycle on top atop next to beside near close couch sofa TV television colour color grey and & , . : ; ! ? "
+    "\" “ ” ' ’ it's it there There this This pictured: here: Pictured: Here: shown: in picture, Paris @ann #sea "
+    "https://a.b close-up T-shirt old red kite noto \n 1girl solo long_hair \\( \\) 红 a\u0301 İ ß ..."
+)
+_WORDS = _TEXT.split(" ")
 _PIECES = st.lists(st.sampled_from([*_WORDS, "\t", "  "]), max_size=14)
 CAPTIONS = st.one_of(
     _PIECES.map(" ".join),
@@ -82,7 +83,6 @@ TURNED = [
     ("order: picture of subject|subject, picture", "noto emoji of ring buoy", "ring buoy, noto emoji"),
     ("clause: man riding|man who is riding", "Men riding bikes", "Men who are riding bikes"),
     ("clause: is riding|rides", "A man is crossing a street.", "A man crosses a street."),
-    ("number: two|2", "Two dogs and a cat", None),
     ("number: two|2", "a photo of two dogs", "a photo of 2 dogs"),
     ("mark: final full stop none|.", "A photo of a dog", "A photo of a dog."),
     (
@@ -94,9 +94,30 @@ TURNED = [
     ("noun: plane|airplane", "A plane in the sky", "An airplane in the sky"),
     ("spelling: American|British", "A gray cat, a gray dog", "A grey cat, a grey dog"),
     ("contraction: it's|it is", "it's a dog", "it is a dog"),
+    (
+        "article of the subject: a|the",
+        "Pictured: a black cat is near a house.",
+        "Pictured: the black cat is near a house.",
+    ),
+    ("clause: is riding|rides", "Dogs are flying.", "Dogs fly."),
+    ("clause: is riding|rides", "A bird is flying.", "A bird flies."),
+    ("conjunction: and|&", "a dog and a cat", "a dog & a cat"),
+    ("preposition: with|having (looks)", "man with medium-dark skin tone", "man having medium-dark skin tone"),
+    ("quantity: two|a pair of", "Two young cats on a bed", "A pair of young cats on a bed"),
     ("preposition: next to|beside", "A dog next to a cat next to a bird", "A dog beside a cat next to a bird"),
 ]
 KEPT = [
+    ("number: two|2", "two dogs and a cat"),
+    ("article of the picture: none|a", "A picture of a dog is on a wall."),
+    ("article of the subject: a|the", "A couple of people are near a bus"),
+    ("article of the subject: none|a", "Chicken on a plate"),
+    ("article of the subject: none|a", "noto emoji of camping"),
+    ("clause: is riding|rides", "A bathroom contains a sink."),
+    ("clause: is riding|rides", "A car has parked near a house."),
+    ("clause: man riding|man who is riding", "woman having dark skin"),
+    ("clause: dog running|dog that is running", "noto emoji of flower playing cards"),
+    ("lead: none|pictured:", "Robin riding a bike"),
+    ("picture: picture|image", "A man taking a picture of a dog"),
     ("lead: none|pictured:", "Paris at night"),
     ("lead: none|pictured:", "There is a dog."),
     ("lead: none|a picture of", "A man rides a bike."),
@@ -124,11 +145,8 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("name", "caption", "other"), TURNED)
-def test_captions_are_turned_as_an_editor_would(name: str, caption: str, other: str | None) -> None:
+def test_captions_are_turned_as_an_editor_would(name: str, caption: str, other: str) -> None:
     site = BY_NAME[name]
-    if other is None:
-        assert site.state(caption) is None
-        return
     assert (site.state(caption), site.turned(caption, 1)) == (0, other)
     assert (site.state(other), site.turned(other, 0)) == (1, caption)
 

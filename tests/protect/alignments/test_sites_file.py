@@ -92,7 +92,7 @@ def test_files_that_hold_nothing_or_cannot_be_read(tmp_path: Path) -> None:
         load_sites(tmp_path / "none.csv")
     path = tmp_path / "latin.csv"
     path.write_bytes("cat,kitty\nl'\xe9t\xe9,la saison\n".encode("latin-1"))
-    with pytest.raises(InputError, match="row 2 of .* is not UTF-8"):
+    with pytest.raises(InputError, match=r"row 2 of .* is not UTF-8"):
         load_sites(path)
     with pytest.raises(InputError, match="cannot be read as a table"):
         load_sites(_file(tmp_path, 'cat,"kitty\n'))
