@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from protect.alignments.sentences import endings
 from protect.alignments.sites.lexicon import IRREGULAR, NOUNS, PARTICIPLES, PREPOSITIONS
 from protect.alignments.sites.openings import opening
-from protect.alignments.sites.reading import BLANK, Reading
+from protect.alignments.sites.reading import BLANK, Reading, is_list
 from protect.alignments.sites.site import FIRST, SECOND, Found
 
 _STRAIGHT = re.compile(r"(?<=[a-z])'(?=(?:s|t|d|m|re|ve|ll)\b)")
@@ -32,15 +32,14 @@ class FullStop:
     def __call__(self, reading: Reading) -> Found | None:
         """At the end of one sentence or phrase."""
         body = reading.text.rstrip()
-        if not body or reading.is_list or reading.foreign:
+        stopped = body.endswith(".")
+        bare = body[: len(body) - stopped]
+        if not bare[-1:].isascii() or not bare[-1:].isalpha() or reading.plain[len(bare) - 1] == BLANK:
             return None
-        last, end = body[-1], len(body)
-        ends = endings(body)
-        if last == ".":
-            alone = len(ends) == 1 and ends[0].end == end and body[-2:-1].isalpha()
-            return Found(SECOND, ((end - 1, end, ""),)) if alone else None
-        plain_end = last.isalpha() and last.isascii() and reading.plain[end - 1] != BLANK
-        return Found(FIRST, ((end, end, "."),)) if plain_end and not ends else None
+        ends = endings(f"{bare}.")
+        if reading.foreign or len(ends) != 1 or ends[0].end != len(bare) + 1 or is_list(bare):
+            return None
+        return Found(SECOND if stopped else FIRST, ((len(bare), len(body), "" if stopped else "."),))
 
 
 @dataclass(frozen=True, slots=True)

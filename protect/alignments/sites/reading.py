@@ -95,8 +95,7 @@ class Reading:
     def is_list(self) -> bool:
         """Whether this is a list of tags."""
         if self._list is None:
-            self._list = not self.text.isascii() or any(c in self.text for c in ",|;")
-            self._list = self._list and separator(self.text.strip()) is not None
+            self._list = is_list(self.text)
         return self._list
 
     @property
@@ -110,6 +109,11 @@ class Reading:
     def is_capital(self, place: int) -> bool:
         """Whether a capital stands at a character."""
         return self.text[place : place + 1].isupper()
+
+
+def is_list(text: str) -> bool:
+    """Whether a text is a list of tags."""
+    return (not text.isascii() or any(c in text for c in ",|;")) and separator(text.strip()) is not None
 
 
 @lru_cache(maxsize=4_096)

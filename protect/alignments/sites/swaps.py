@@ -71,12 +71,12 @@ class Swap:
     """All places, which then must have the same side."""
     unless: frozenset[str] = _NONE
     """Words that must not be in the caption."""
-    _turns: Mapping[str, tuple[int, str]] = field(init=False, repr=False, compare=False)
+    _turns: Mapping[str, tuple[int, str, str]] = field(init=False, repr=False, compare=False)
     _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        first = {a.lower(): (FIRST, b) for a, b in self.pairs.items()}
-        turns = first | {b.lower(): (SECOND, a) for a, b in self.pairs.items()}
+        first = {a.lower(): (FIRST, a, b) for a, b in self.pairs.items()}
+        turns = first | {b.lower(): (SECOND, b, a) for a, b in self.pairs.items()}
         spelt = "|".join(re.escape(phrase) for phrase in sorted(turns, key=lambda phrase: (-len(phrase), phrase)))
         object.__setattr__(self, "_turns", turns)
         object.__setattr__(self, "_compiled", re.compile(rf"{_BEFORE}(?:{spelt}){_BEHIND}{self.pattern}"))
@@ -90,9 +90,9 @@ class Swap:
         for match in self._compiled.finditer(reading.plain):
             if not self._fits(reading.plain, *match.span()):
                 continue
-            side, other = self._turns[match[0]]
+            side, own, other = self._turns[match[0]]
             edit = exchange(reading, *match.span(), other)
-            if edit is None:
+            if edit is None or (own != match[0] and own != reading.text[slice(*match.span())]):
                 return None
             edits.append(edit)
             sides.add(side)

@@ -15,7 +15,8 @@ _SPACE = re.compile(r"(?<=[^\W\d_]{2}) (?=[^\W_]{2}|\\?\()|(?<=\d) (?=[^\W\d_]{2
 _ESCAPED = re.compile(r"\\([()])")
 _PLAIN = re.compile(r"(?<!\\)([()])")
 _WEIGHT = re.compile(r":\d|[\[\]{}<>\"“”«»`]")
-"""Prompt weights, models and quotations: a list with them is left alone."""
+_PROSE = re.compile(r"\b(?:the|a|an)\b", re.IGNORECASE)
+"""Prompt weights, models, quotations and articles: a list with them is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class TagList:
 def tag_list(reading: Reading) -> TagList | None:
     """The tags of a caption; None if it is no list, if they are separated in different ways, or if it holds weights."""
     body = reading.text.strip()
-    if not reading.is_list or _WEIGHT.search(body):
+    if not reading.is_list or _WEIGHT.search(body) or _PROSE.search(body):
         return None
     between = separator(body)
     if between is None:
@@ -74,7 +75,7 @@ class Neighbours:
             return None
         one, two = found.tags[self.number : self.number + 2]
         keys = _key(one), _key(two)
-        if keys[0] == keys[1] or not (_balanced(one) and _balanced(two)):
+        if keys[0] == keys[1] or not (_may_move(one) and _may_move(two)):
             return None
         start = found.place(self.number)
         end = start + len(one) + len(found.between) + len(two)
@@ -86,8 +87,9 @@ def _key(tag: str) -> str:
     return "".join(c for c in tag.casefold() if c.isalnum())
 
 
-def _balanced(tag: str) -> bool:
-    return tag.count("(") == tag.count(")")
+def _may_move(tag: str) -> bool:
+    """Whether a tag is whole and no name: "Paris, France" has its order."""
+    return tag.count("(") == tag.count(")") and tag == tag.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,12 @@ class Trailing:
 
 @dataclass(frozen=True, slots=True)
 class Underscores:
-    """A choice between underscores and spaces inside tags; faces such as ^_^ stay."""
+    """A choice between underscores and spaces inside tags without capitals; faces such as ^_^ stay."""
 
     def __call__(self, reading: Reading) -> Found | None:
         """Inside all tags."""
+        if reading.text != reading.text.lower():
+            return None
         return _inside(reading, lambda tag: _matches(_UNDERSCORE, tag, " "), lambda tag: _matches(_SPACE, tag, "_"))
 
 

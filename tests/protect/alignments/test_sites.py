@@ -132,6 +132,8 @@ KEPT = [
     ("article of the picture: none|a", "man holding a photo of a dog"),
     ("number: two|2", "a photo of bus 2 and cars"),
     ("mark: final full stop none|.", "A dog. A cat."),
+    ("mark: final full stop none|.", "emoji of woman gesturing no"),
+    ("noun: TV|television", "a cat on a tv stand"),
     ("mark: final full stop none|.", "It sleeps in the U.S."),
     ("noun: couch|sofa", 'a sign that reads "couch"'),
     ("noun: couch|sofa", "a photo of the Blue Couch in Soho"),
@@ -194,9 +196,17 @@ def test_lists_of_tags(name: str, caption: str, other: str) -> None:
     assert (site.state(other), site.turned(other, 0)) == (1, caption)
 
 
-@pytest.mark.parametrize("caption", ["a red kite", "The kite flies, it seems.", "", "(sky, sea:1.2), kite, sand"])
+@pytest.mark.parametrize(
+    "caption",
+    ["a red kite", "It flies, it seems.", "", "(sky, sea:1.2), kite, sand", "The Eiffel Tower at night, Paris, France"],
+)
 def test_sites_of_tags_leave_other_captions_alone(caption: str) -> None:
     assert all(site.state(caption) is None for site in tag_sites())
+
+
+def test_names_in_lists_of_tags_stay_in_order() -> None:
+    assert BY_NAME["tags: order of the second and the third"].state("night, Paris, France, sea") is None
+    assert BY_NAME["tags: underscores|spaces"].state("old town, Paris, sea, sky") is None
 
 
 def test_the_first_tag_never_moves() -> None:
