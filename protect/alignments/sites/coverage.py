@@ -67,7 +67,8 @@ def cover(captions: Iterable[str], sites: Sequence[Site]) -> Coverage:
                 continue
             fits[i] += 1
             second[i] += found.side
-            places[i] += words_before(caption, found.edits[0][0])
+            place = found.edits[0][0]
+            places[i] += words_before(caption, place) if place else 0
     return Coverage(
         total,
         tuple(

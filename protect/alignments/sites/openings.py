@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protect.alignments.sites.lexicon import (
     ARTICLES,
@@ -45,8 +45,7 @@ _NO_START = (
 """Words with which a caption begins that cannot stand behind "Pictured:"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """How a caption opens; all numbers count tokens of the reading."""
 
     lead: tuple[str, ...]
@@ -67,11 +66,11 @@ def opening(reading: Reading) -> Opening:
 def _opening(reading: Reading) -> Opening:
     said = reading.said
     lead: tuple[str, ...] = ()
-    for words in COLON_LEADS:
+    for words in COLON_LEADS if ":" in said else ():
         if words and tuple(said[: len(words) + 1]) == (*words, ":"):
             lead = words
     start = len(lead) + 1 if lead else 0
-    picture = picture_word(reading, start)
+    picture = None if PICTURES.isdisjoint(said) else picture_word(reading, start)
     link = _link(said, picture + 1) if picture is not None else None
     if picture is None or link is None:
         return Opening(lead, start, None, start)

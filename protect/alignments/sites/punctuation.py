@@ -36,8 +36,10 @@ class FullStop:
         bare = body[: len(body) - stopped]
         if not bare[-1:].isascii() or not bare[-1:].isalpha() or reading.plain[len(bare) - 1] == BLANK:
             return None
-        ends = endings(f"{bare}.")
-        if reading.foreign or len(ends) != 1 or ends[0].end != len(bare) + 1 or is_list(bare):
+        # In a simple caption no sentence can end before the last word.
+        end = f"{bare.rsplit(maxsplit=1)[-1] if reading.simple else bare}."
+        ends = endings(end)
+        if reading.foreign or len(ends) != 1 or ends[0].end != len(end) or is_list(bare):
             return None
         return Found(SECOND if stopped else FIRST, ((len(bare), len(body), "" if stopped else "."),))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from protect.alignments.scripts import _OTHER_LANGUAGES, not_english
@@ -39,42 +39,45 @@ class Reading:
     Quotations, addresses, code, names, numbers with more than two digits and hyphenated compounds are blank.
     """
 
-    __slots__ = ("_ends", "_list", "_other", "_said", "_shown", "_starts", "known", "plain", "simple", "text")
-
     def __init__(self, text: str) -> None:
         self.text = text
         self.simple = _SIMPLE.fullmatch(text) is not None
+        """Whether hyphenated compounds are all that must stay."""
         self.plain = _simply(text) if self.simple else _plain(text)
         """The caption in lower case with blanks; as long as the caption, character by character."""
         self.known: dict[Hashable, object] = {}
         """What was found out about the caption, so that it is found out once."""
-        self._said: list[str] | None = None
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._shown: str | None = None
-        self._list: bool | None = None
-        self._other: bool | None = None
 
-    @property
+    @cached_property
     def said(self) -> list[str]:
         """Words, numbers and marks, in order."""
-        if self._said is None:
-            self._said = _TOKEN.findall(self.plain)
-        return self._said
+        return _TOKEN.findall(self.plain)
 
-    @property
+    @cached_property
     def starts(self) -> list[int]:
         """Where each of them starts."""
-        if not self._starts:
-            self._starts = [match.start() for match in _TOKEN.finditer(self.plain)]
-        return self._starts
+        return [match.start() for match in _TOKEN.finditer(self.plain)]
 
-    @property
+    @cached_property
     def ends(self) -> list[int]:
         """Where each of them ends."""
-        if not self._ends:
-            self._ends = [match.end() for match in _TOKEN.finditer(self.plain)]
-        return self._ends
+        return [start + len(word) for start, word in zip(self.starts, self.said, strict=True)]
+
+    @cached_property
+    def shown(self) -> str:
+        """The caption as it is written, with blanks for quotations, addresses and code alone."""
+        return _KEPT.sub(lambda match: BLANK * len(match[0]), self.text)
+
+    @cached_property
+    def is_list(self) -> bool:
+        """Whether this is a list of tags."""
+        return is_list(self.text)
+
+    @cached_property
+    def foreign(self) -> bool:
+        """Whether this is not English."""
+        sure = self.text.isascii() and _OTHER_LANGUAGES.isdisjoint(self.said)
+        return not sure and not_english(self.text) is not None
 
     def once(self, key: Hashable, find: Callable[[Reading], _T]) -> _T:
         """What a function finds in this caption, found once under its key."""
@@ -83,28 +86,6 @@ class Reading:
         except KeyError:
             found = self.known[key] = find(self)
             return found
-
-    @property
-    def shown(self) -> str:
-        """The caption as it is written, with blanks for quotations, addresses and code alone."""
-        if self._shown is None:
-            self._shown = _KEPT.sub(lambda match: BLANK * len(match[0]), self.text)
-        return self._shown
-
-    @property
-    def is_list(self) -> bool:
-        """Whether this is a list of tags."""
-        if self._list is None:
-            self._list = is_list(self.text)
-        return self._list
-
-    @property
-    def foreign(self) -> bool:
-        """Whether this is not English."""
-        if self._other is None:
-            sure = self.text.isascii() and _OTHER_LANGUAGES.isdisjoint(self.said)
-            self._other = not sure and not_english(self.text) is not None
-        return self._other
 
     def is_capital(self, place: int) -> bool:
         """Whether a capital stands at a character."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from protect.alignments.sites.reading import Reading, read
 
 FIRST, SECOND = 0, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Where a site fits a caption, which side the caption has, and what would turn it."""
 
     side: int
