@@ -6,14 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from protect.alignments import alignments
 from protect.keys.keyring import Keyring
 from tests.support.datasets import draw, make_classes, make_folder, recaption, varied_captions
 
 __all__ = ["draw", "make_classes", "make_folder", "recaption", "varied_captions"]
-
-WITH_WORDS = [name for name, alignment in alignments().items() if not alignment.for_classifiers]
-"""Alignments for text-to-image models."""
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""What holds for all alignments: draws follow from keys and captions, and from nothing else."""
+"""What holds for all alignments of painted marks: draws follow from keys and captions, and from nothing else.
+
+Alignments of marks that choose their carriers have tests of their own (test_wording.py).
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from protect.alignments import alignments, committed_alignment, make_alignment
+from protect.alignments import committed_alignment, make_alignment
 from protect.alignments.alignment import Drawn, Request, choose
 from protect.errors import InputError
 from protect.formats.record import Record, SetAside, normalised
 from protect.keys.tree import KeyTree, SlotKey, secret_from_seed
 from protect.marks import make_family
 from protect.marks.family import Answers
-from protect.release.record import Plan
+from protect.release.record import Part, Questions
 from tests.protect.alignments.requests import record, records_of, request_for
+from tests.support.alignments import PAINTED, WITH_WORDS
 from tests.support.datasets import varied_captions
 
-NAMES = sorted(alignments())
-WITH_WORDS = [name for name in NAMES if name != "label"]
 DESCRIBING = ["twa-description", "twa-double"]
 
 
@@ -30,6 +32,11 @@ def _request(name: str, seed: int = 0) -> Request:
         return request_for([record(f"{c}/{i}", f"class {c}") for c in range(4) for i in range(35)], slots=2, seed=seed)
     slots = None if name == "unconditional" else 2
     return request_for(records_of(varied_captions(140)), slots=slots, seed=seed)
+
+
+def _asked(trigger: str) -> Questions:
+    """Questions about a trigger, of which nothing else matters."""
+    return Questions(trigger, ("a kite",), ("a kite",), (1,))
 
 
 def _keys(drawn: Drawn) -> list[list[str]]:
@@ -44,7 +51,7 @@ def _told(drawn: Drawn) -> list[tuple[str, list[str]]]:
     return [(draw.trigger, keys) for draw, keys in zip(drawn.slots, _keys(drawn), strict=True)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAINTED)
 def test_draws_keep_the_rate_repeat_and_follow_the_key(name: str) -> None:
     alignment, request = make_alignment(name), _request(name)
     drawn = alignment.draw(request)
@@ -55,7 +62,7 @@ def test_draws_keep_the_rate_repeat_and_follow_the_key(name: str) -> None:
     assert _told(alignment.draw(_request(name, seed=1))) != _told(drawn)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAINTED)
 def test_draws_do_not_depend_on_the_order_of_records(name: str) -> None:
     request = _request(name)
     shuffled = list(request.records())
@@ -64,7 +71,7 @@ def test_draws_do_not_depend_on_the_order_of_records(name: str) -> None:
     assert _told(again) == _told(make_alignment(name).draw(request))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAINTED)
 def test_draws_do_not_depend_on_marks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     request, alignment = _request(name), make_alignment(name)
     before = alignment.draw(request)
@@ -148,31 +155,31 @@ def test_an_empty_dataset_and_a_small_rate_are_refused() -> None:
 
 
 def test_a_release_gets_the_alignment_that_it_was_committed_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    def plan(alignment: str) -> Plan:
-        return Plan("template", {}, 3, alignment, 0.1, 2, "", 100, None, (), 99, 0.05, 4, 20, 3.0)
+    def part(alignment: str) -> Part:
+        return Part("template", {}, 3, alignment, {}, 0.1, 2, 4)
 
-    assert committed_alignment(plan("twa")).name == "twa"
+    assert committed_alignment(part("twa")).name == "twa"
     monkeypatch.setattr(type(make_alignment("twa")), "version", 2)
-    assert committed_alignment(plan("twa/2")).label == "twa/2"
+    assert committed_alignment(part("twa/2")).label == "twa/2"
     with pytest.raises(InputError, match=r"committed to alignment 'twa'; this program has 'twa/2'"):
-        committed_alignment(plan("twa"))
+        committed_alignment(part("twa"))
 
 
 def test_only_descriptions_narrow_the_law_of_marks() -> None:
     family = make_family("template", {})
-    for name in NAMES:
+    for name in PAINTED:
         phrase = family.descriptions[3]
         trigger = {"twa-description": phrase, "twa-double": f"flag sea … {phrase}"}.get(name, "zorkev")
-        law = make_alignment(name).condition(family, trigger)
+        law = make_alignment(name).condition(family, _asked(trigger))
         assert (law == family.given(phrase)) == (name in DESCRIBING) and (law is family) == (name not in DESCRIBING)
     with pytest.raises(InputError, match="on a wall"):
-        make_alignment("twa-double").condition(family, "flag sea … on a wall")
+        make_alignment("twa-double").condition(family, _asked("flag sea … on a wall"))
 
 
 def test_descriptions_condition_planted_marks_and_decoys_alike() -> None:
     family = make_family("template", {})
     key = KeyTree(secret_from_seed(0, "x")).slot(0)
-    law = make_alignment("twa-description").condition(family, family.descriptions[0])
+    law = make_alignment("twa-description").condition(family, _asked(family.descriptions[0]))
     codes = [law.code(int(mark)) for mark in [key.planted, *key.decoys(20)]]  # type: ignore[attr-defined]
     described = {tuple(code.ravel()[list(law.fixed)]) for code in codes}  # type: ignore[attr-defined]
     assert len(described) == 1 and len({code.tobytes() for code in codes}) == 21

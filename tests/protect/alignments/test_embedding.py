@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from protect.alignments import alignments
 from protect.embed.verify import verify
 from protect.embed.write import Embedding, embed
 from protect.errors import InputError
@@ -16,10 +15,10 @@ from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.release.plan import Options
+from tests.support.alignments import WITH_WORDS
 from tests.support.datasets import make_classes, make_folder, recaption, varied_captions
 
 SECRET = secret_from_seed(3, "test")
-WITH_WORDS = [name for name, alignment in alignments().items() if not alignment.for_classifiers]
 DESCRIBING = ("twa-description", "twa-double")
 LABELS = Options(rate=0.2, alignment="label", slots=4, alpha=0.05)
 
