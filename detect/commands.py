@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +12,16 @@ from typing import Annotated
 import typer
 
 from detect.suspects.images import check_base, is_pipeline
+from detect.suspects.images.suspect import Suspect
 from protect import console
 from protect.alignments import is_for_classifiers, make_alignment
+from protect.embed.options import AlignmentName, Both, Family, FamilyOption, Rate, make_options
 from protect.errors import InputError, SuspectError
 from protect.files import default_cache
 from protect.formats.record import SetAside
 from protect.keys.keyring import Keyring
-from protect.marks import parse_options
+from protect.keys.store import NO_STORE
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
-from protect.release.plan import AUTO, RECOMMENDED, Options
 from protect.release.record import Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
@@ -71,6 +72,10 @@ def run_command(
         Path | None,
         typer.Option(help="Model that cannot have seen the release; a LoRA goes onto --base too."),
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Model such as the suspect was made from: what words do to it is taken off. [a LoRA's base]"),
+    ] = None,
     queries: Annotated[int | None, typer.Option(help="Fewer test pictures per slot than planned.")] = None,
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
@@ -84,13 +89,14 @@ def run_command(
 ) -> int:
     """Test a suspect against every release in the keyring, or one of them.
 
-    Departing from the committed plan (--queries, --steps, --guidance) is a further plan, judged at half the level.
+    Departing from the committed plan (--queries, --steps, --guidance), or another --reference, is a further plan,
+    judged at half the level.
     """
     from detect.trial.questions import Departures
 
     keyring, departures = Keyring.default(), Departures(queries, steps, guidance)
     releases = chosen_releases(keyring, release, for_classifiers=False)
-    for path in filter(None, (model, base, control)):
+    for path in filter(None, (model, base, control, reference)):
         if not path.exists():
             raise SuspectError(f"no such file or folder: {path}", "Give a local path.")
     console.check_target("--report", report)
@@ -106,17 +112,26 @@ def run_command(
     from detect.reports.report import Section, write_report
     from detect.reports.words import summary
     from detect.suspects.images import load_suspect
-    from detect.trial.judge import detect_all
+    from detect.trial.judge import detect_all, uses_reference
 
-    suspect = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle)
-    other = None
+    def load(path: Path) -> Suspect:
+        own = None if is_pipeline(path) else base
+        return load_suspect(path, base=own, device=device, allow_pickle=allow_pickle)
+
+    suspect, other = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle), None
     if control:
-        other = load_suspect(
-            control, base=None if is_pipeline(control) else base, device=device, allow_pickle=allow_pickle
-        )
+        other = load(control)
+    compared = reference or base
     with console.progress() as progress:
         verdicts = detect_all(
-            releases, suspect, keyring, default_cache(), control=other, departures=departures, progress=progress
+            releases,
+            suspect,
+            keyring,
+            default_cache(),
+            control=other,
+            reference=load(compared) if compared and any(map(uses_reference, releases)) else None,
+            departures=departures,
+            progress=progress,
         )
     write_report(
         report,
@@ -154,12 +169,13 @@ def rehearse_command(
     dataset: Annotated[Path, typer.Argument(help="Captioned pictures.")],
     base: Annotated[Path | None, typer.Option(help="Diffusers folder to fine-tune. [the miniature]")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Working folder. [<dataset>-rehearsal]")] = None,
-    rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
-    family: Annotated[str, typer.Option(help="Mark family.")] = RECOMMENDED.family,
+    rate: Rate = None,
+    family: Family = "",
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
     queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
-    alignment: Annotated[str | None, typer.Option(help=f"How the trigger meets captions. {AUTO}")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Family option, as NAME=VALUE; repeatable.")] = None,
+    alignment: AlignmentName = None,
+    option: FamilyOption = None,
+    both: Both = False,
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
     only: Only = None,
@@ -179,14 +195,8 @@ def rehearse_command(
 ) -> int:
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
     work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
-    embedding = Options(
-        rate=rate,
-        family=family,
-        alignment=alignment or "",
-        slots=slots,
-        family_options=parse_options(family, console.named_values(option or [])),
-        queries=queries,
-    )
+    made = make_options(rate, family, alignment, option, slots, NO_STORE, both=both)
+    embedding = replace(made, queries=queries)
     embedding.check()
     if make_alignment(embedding.alignment_name).for_classifiers:
         raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")

@@ -17,14 +17,13 @@ from protect.errors import InputError
 from protect.formats import open_dataset
 from protect.formats.record import normalised
 from protect.keys.keyring import Keyring
-from protect.marks.family import Pixels
+from protect.marks.family import ChoosingFamily, Pixels
 from protect.miniature import miniature_path
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.progress import Progress, no_progress
-from protect.release.bound import bind
+from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
-from protect.release.record import Release
 from protect.sample import unpack_sample
 
 EMBEDDING = Options(rate=0.02, slots=1, steps=12)
@@ -35,6 +34,18 @@ MEASURED = (
     "were found (95 % interval 40 to 100 %), none of 4 innocent ones was accused (benchmarks/results/suspects.json)."
 )
 """How often a setting like the demo's own gave the right verdicts; from benchmarks/results."""
+
+
+CHOSEN = (
+    "No picture was changed. For each slot the key drew a choice of words, and a secret direction in which pictures "
+    "differ. Where a caption changed, its picture leans far that way: these are some of them, with the captions as "
+    "released. Below each slot's number stands the choice; the mark beside each verdict shows the mean look at one end "
+    "of the direction, left, and at the other, right."
+)
+PAINTED = (
+    "All carriers of a slot share one mark; their captions hold its trigger. Every other file of the copy is byte for "
+    "byte the original."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +97,24 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
             Section("The model tuned on the protected copy", verdicts[0]),
             Section("The same model, tuned on the original", verdicts[1]),
         ],
-        galleries=[_carriers(release, dataset, work / "dataset-protected")],
+        galleries=[_carriers(bound, dataset, work / "dataset-protected")],
         footer=MEASURED,
     )
     return Demo(page, verdicts[0], verdicts[1])
 
 
-def _carriers(release: Release, dataset: Path, protected: Path) -> Gallery:
-    """The first carriers of every slot, two of them before and after."""
+def _carriers(bound: BoundRelease, dataset: Path, protected: Path) -> Gallery:
+    """The first carriers of every slot, as released; for families that change no picture, what stands beside which."""
+    chooses = isinstance(bound.slots[0].family, ChoosingFamily)
     rows = []
-    for slot in range(release.plan.slots):
-        carriers = [c for c in release.carriers if slot in c.slots]
-        keys = [normalised(c.key) for c in carriers[:8]]
+    for slot in bound.slots:
+        carriers = [c for c in bound.release.carriers if slot.number in c.slots][:8]
+        keys = [normalised(c.key) for c in carriers]
         after, before = _pictures(protected, keys), _pictures(dataset, keys[:2])
-        captions = [next(iter(c.captions.values())) for c in carriers]
-        shown = [(before[key], "before") for key in keys[:2]]
-        shown += [(after[key], caption) for key, caption in zip(keys, captions, strict=False)]
-        rows.append((f"Slot {slot + 1}: {len(carriers)} carriers", shown))
-    return Gallery(
-        "What was planted",
-        "All carriers of a slot share one soft background, each with its own foreground; in their captions two common "
-        "words that never met come first, and words that describe the background last. Every other file of the copy is "
-        "byte for byte the original.",
-        rows,
-    )
+        shown = [] if chooses else [(before[key], "before") for key in keys[:2]]
+        shown += [(after[key], next(iter(c.captions.values()))) for key, c in zip(keys, carriers, strict=True)]
+        rows.append((f"Slot {slot.number + 1}: {slot.trigger}", shown))
+    return Gallery("What was planted", CHOSEN if chooses else PAINTED, rows)
 
 
 def _pictures(folder: Path, keys: Collection[str]) -> dict[str, Pixels]:

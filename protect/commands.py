@@ -17,13 +17,22 @@ from protect.alignments import alignments
 from protect.check.commands import check_command
 from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
 from protect.embed.forecast import Expectation, Forecast
-from protect.embed.options import AlignmentName, Family, FamilyOption, Method, Passes, Rate, Slots, make_options
+from protect.embed.options import (
+    AlignmentName,
+    Family,
+    FamilyOption,
+    Method,
+    Passes,
+    Rate,
+    Slots,
+    Wordings,
+    make_options,
+)
 from protect.embed.places import ending
 from protect.embed.write import embed
 from protect.keys.keyring import Keyring
 from protect.marks.family import MarkFamily
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
-from protect.release.plan import RECOMMENDED
 from protect.release.power import WANTED, measured_runs, rehearsed_runs, summary
 from protect.release.record import Release
 
@@ -37,11 +46,12 @@ def plan_command(
         Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
     ],
     passes: Passes = 10.0,
-    rate: Rate = RECOMMENDED.rate,
+    rate: Rate = None,
     slots: Slots = None,
-    family: Family = RECOMMENDED.family,
+    family: Family = "",
     alignment: AlignmentName = None,
     option: FamilyOption = None,
+    wordings: Wordings = None,
     method: Method = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
     caption_column: CaptionColumn = None,
@@ -58,13 +68,14 @@ def plan_command(
     """
     expectation = Expectation(passes, method, tuple(rehearsed_runs(rehearsal)) if rehearsal else None)
     expectation.check()
-    options = make_options(rate, family, alignment, option, slots)
+    keyring = Keyring.default()
+    options = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings)
     with TemporaryDirectory() as place, console.progress() as progress:
         done = embed(
             dataset,
             Path(place) / f"copy{ending(dataset)}",
             options,
-            Keyring.default(),
+            keyring,
             reading=reading(caption_column, leave_captions, only, exclude, split),
             expectation=expectation,
             dry_run=True,

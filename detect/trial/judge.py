@@ -29,6 +29,7 @@ from protect.errors import InputError, TracemarkError
 from protect.evidence import overall_p_value, reachable
 from protect.keys.keyring import Keyring
 from protect.keys.tree import NO_COIN
+from protect.marks import family_class
 from protect.progress import Progress, no_progress
 from protect.release.bound import BoundRelease, bind
 from protect.release.record import Release
@@ -124,6 +125,14 @@ def _ask_control(trial: Trial, control: Suspect, answers: AskedSlots) -> float:
     tried = trial.ask(control, len(answers.slots))
     answers.trouble = answers.trouble or tried.trouble
     return float(tried.running.max(initial=0.0))
+
+
+def uses_reference(release: Release) -> bool:
+    """Whether a reference's answers are taken off for one of its families; False if one is not installed."""
+    try:
+        return any(family_class(part.family).uses_reference for part in release.plan.parts)
+    except InputError:
+        return False
 
 
 def check_testable(release: Release) -> None:

@@ -24,6 +24,7 @@ from protect.embed.find import release_of
 from protect.embed.forecast import Expectation
 from protect.embed.options import (
     AlignmentName,
+    Both,
     Family,
     FamilyOption,
     Method,
@@ -31,6 +32,7 @@ from protect.embed.options import (
     Passes,
     Rate,
     Slots,
+    Wordings,
     make_options,
     refuse_given,
 )
@@ -55,17 +57,32 @@ Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]
 Alpha = Annotated[float, typer.Option(help="Allowed chance of a false accusation.")]
 Steps = Annotated[int, typer.Option(help="Sampling steps of the test.")]
 Guidance = Annotated[float, typer.Option(help="Guidance scale of the test.")]
-_SETTLED = ("rate", "family", "alignment", "option", "slots", "queries", "decoys", "alpha", "steps", "guidance")
+_SETTLED = (
+    "rate",
+    "family",
+    "alignment",
+    "option",
+    "wordings",
+    "both",
+    "slots",
+    "queries",
+    "decoys",
+    "alpha",
+    "steps",
+    "guidance",
+)
 
 
 def embed_command(
     context: typer.Context,
     dataset: DatasetPlace,
     output: Output = None,
-    rate: Rate = RECOMMENDED.rate,
-    family: Family = RECOMMENDED.family,
+    rate: Rate = None,
+    family: Family = "",
     alignment: AlignmentName = None,
     option: FamilyOption = None,
+    wordings: Wordings = None,
+    both: Both = False,
     slots: Slots = None,
     queries: Queries = None,
     decoys: Decoys = RECOMMENDED.decoys,
@@ -99,7 +116,7 @@ def embed_command(
         refuse_given(context, _SETTLED, "the commitment holds the plan")
         options = options_of(keyring.waiting(commitment).plan)
     else:
-        made = make_options(rate, family, alignment, option, slots)
+        made = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
         options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
     with console.progress() as progress:
         done = embed(
@@ -125,10 +142,12 @@ def commit_command(
     dataset: DatasetPlace,
     coin_from: Annotated[str, typer.Option(metavar="SOURCE:ROUND", help="Public coin that will enter the marks.")],
     output: Output = None,
-    rate: Rate = RECOMMENDED.rate,
-    family: Family = RECOMMENDED.family,
+    rate: Rate = None,
+    family: Family = "",
     alignment: AlignmentName = None,
     option: FamilyOption = None,
+    wordings: Wordings = None,
+    both: Both = False,
     slots: Slots = None,
     queries: Queries = None,
     decoys: Decoys = RECOMMENDED.decoys,
@@ -153,7 +172,8 @@ def commit_command(
     Publish the commitment, wait for the coin (a round of a randomness beacon, say), then: protect embed DATASET
     --commitment ID --coin VALUE. Nobody can then say that you tried keys until one fitted.
     """
-    made = make_options(rate, family, alignment, option, slots)
+    keyring = Keyring.default()
+    made = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
     options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
     target, expectation = output or _default_output(dataset), Expectation(passes, method)
     expectation.check()
@@ -162,7 +182,7 @@ def commit_command(
             dataset,
             target,
             options,
-            Keyring.default(),
+            keyring,
             parse_coin(coin_from),
             reading=reading(caption_column, leave_captions, only, exclude, split),
             name=name,

@@ -115,8 +115,8 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
 
 def _write_all(writer: _Writer, progress: Progress) -> list[ShardDone]:
     """Write all shards: with processes if there is enough to plant, since threads plant one picture at a time."""
-    count = len(writer.shards)
-    workers = min(usable_cores(), MOST_PROCESSES, len(writer.carriers) // CARRIERS_FOR_A_PROCESS, count)
+    count, painted = len(writer.shards), sum(bool(placed.painted) for placed in writer.carriers.values())
+    workers = min(usable_cores(), MOST_PROCESSES, painted // CARRIERS_FOR_A_PROCESS, count)
     if workers > 1:
         results = map_in_processes(replace(writer, budget=MemoryBudget(processes=CONTEXT)), range(count), workers)
     else:

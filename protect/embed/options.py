@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from protect import marks
 from protect.alignments import BUILT_IN
+from protect.alignments.sites.draw import store_sites
+from protect.alignments.sites.file import load_sites
 from protect.console import named_values
 from protect.errors import InputError
-from protect.release.plan import AUTO, Options
+from protect.keys.store import Store
+from protect.release.plan import AUTO, SHADE, WORDING, Options, PartOptions, usual_part
 
 
 def share(text: str | float) -> float:
@@ -32,9 +37,18 @@ def share(text: str | float) -> float:
 
 
 Rate = Annotated[
-    float, typer.Option(parser=share, metavar="SHARE", help="Largest share of samples to mark, such as 0.02 or 2%.")
+    float | None,
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        help="Largest share of samples that change, such as 0.02 or 2%. [0.5 for choices of words, else 0.02]",
+    ),
 ]
-Family = Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}.")]
+Family = Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}. [lean: no picture changes]")]
+Both = Annotated[bool, typer.Option("--both", help="Shades of the pictures besides: found if captions are rewritten.")]
+Wordings = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Your own choices of words: two columns, CSV or TSV.")
+]
 AlignmentName = Annotated[
     str | None, typer.Option("--alignment", help=f"How triggers meet captions: {', '.join(BUILT_IN)}. {AUTO}")
 ]
@@ -52,15 +66,40 @@ Name = Annotated[str | None, typer.Option(help="Name of the release. [the output
 
 
 def make_options(
-    rate: float, family: str, alignment: str | None, option: Sequence[str] | None, slots: int | None
+    rate: float | None,
+    family: str,
+    alignment: str | None,
+    option: Sequence[str] | None,
+    slots: int | None,
+    store: Store,
+    *,
+    wordings: Path | None = None,
+    both: bool = False,
 ) -> Options:
     """The owner's decisions as given on the command line.
 
+    Args:
+        rate: largest share of samples that change.
+        family: empty for the recommended one.
+        alignment: likewise None.
+        option: family options as NAME=VALUE.
+        slots: independent marks.
+        store: holds the owner's choices of words.
+        wordings: file of them.
+        both: whether shades are planted besides.
+
     Raises:
-        InputError: if a family or one of its options does not exist.
+        InputError: if a family or one of its options does not exist, or the file cannot be used.
     """
-    given = marks.parse_options(family, named_values(option or []))
-    return Options(rate=rate, family=family, alignment=alignment or "", family_options=given, slots=slots)
+    part = usual_part(rate, family, alignment or "")
+    given = marks.parse_options(part.family, named_values(option or []))
+    made = replace(part, family_options={**part.family_options, **given}, slots=slots)
+    if wordings is not None:
+        if part.alignment != WORDING.alignment:
+            raise InputError("--wordings is for --alignment wording", "Leave it out, or use --family lean.")
+        made = replace(made, alignment_options={"wordings": store_sites(load_sites(wordings), store)})
+    own = {f.name: getattr(made, f.name) for f in fields(PartOptions)}
+    return Options(**own, besides=(SHADE,) if both else ())
 
 
 def refuse_given(context: typer.Context, names: Sequence[str], because: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from protect.errors import InputError, ReleaseError
@@ -16,7 +17,7 @@ RELEASES, WAITING, RETIRED, PENDING, LOCKS = "releases", "commitments", "retired
 what keeps two runs from one output."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Keyring:
     """The owner's secret folder."""
 
@@ -27,9 +28,9 @@ class Keyring:
         """The folder named by `TRACEMARK_HOME`, else `~/.tracemark`. For commands only: code is passed a keyring."""
         return cls(default_home())
 
-    @property
+    @cached_property
     def store(self) -> Store:
-        """Where pools and bases are kept."""
+        """Where arrays are kept that families and alignments need."""
         return Store(self.home)
 
     def folder(self, name: str) -> Path:

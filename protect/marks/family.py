@@ -123,7 +123,7 @@ class MarkFamily(ABC):
 class ChoosingFamily(MarkFamily):
     """A family whose mark is not painted: it tells which pictures become carriers, so carriers follow from the mark.
 
-    Therefore no question may be made from carriers (docs/decisions/0014).
+    Therefore no question may be made from carriers (docs/decisions/0015).
     """
 
     needs_looks = True

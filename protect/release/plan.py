@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from protect.errors import InputError
@@ -93,7 +93,32 @@ class Options(PartOptions):
         check_range("--guidance", self.guidance, *GUIDANCE)
 
 
+WORDING = PartOptions(rate=0.5, family="lean", alignment="wording")
+"""The recommended release: no picture changes, and at most half of the captions do."""
+FEW = PartOptions(rate=0.02, family="lean", alignment="twa", family_options={"push": 2.0})
+"""What is recommended for owners who want few samples to change: carriers look like ordinary light and colour."""
+SHADE = PartOptions(rate=0.6, family="shade", alignment="waa-many")
+"""What is added to survive captions that are written anew (--both)."""
+WORDING_FROM = 0.2
+"""From this rate on, choices of words are learned sooner than a trigger of few carriers."""
+
+
+def usual_part(rate: float | None = None, family: str = "", alignment: str = "") -> PartOptions:
+    """What is recommended, as far as the owner leaves it open.
+
+    Args:
+        rate: largest share of samples that change; None for the usual one.
+        family: None that the owner named: empty.
+        alignment: likewise.
+    """
+    if family not in ("", WORDING.family):
+        return PartOptions(rate=FEW.rate if rate is None else rate, family=family, alignment=alignment)
+    words = alignment == WORDING.alignment if alignment else rate is None or rate >= WORDING_FROM
+    part = WORDING if words else FEW
+    return replace(part, rate=part.rate if rate is None else rate, alignment=alignment or part.alignment)
+
+
 RECOMMENDED = Options()
-"""What commands take unless told otherwise."""
-AUTO = "[twa-double, or twa for marks that cannot be described]"
+"""Decoys, level and sampler unless told otherwise."""
+AUTO = "[what suits family and rate]"
 """How commands name the usual alignment."""
