@@ -14,6 +14,8 @@ from protect.formats.record import LeftOut
 from protect.keys.keyring import Keyring
 from protect.release.record import Carrier, Release
 
+_CAPTIONS = 4
+"""Slots of which a caption is shown."""
 _LISTED = 10
 """Lines of a list that are printed; --json has all."""
 
@@ -26,8 +28,8 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
         f"{'would write' if dry_run else 'done:'} {done.output}",
         f"  {counts.samples} samples in, as many out; {counts.changeable} of them may be changed; besides, "
         f"{counts.set_aside} could not be read as samples",
-        f"  {done.carriers} carriers in {plan.slots} slot(s), {plan.families}; {len(done.selection.passed)} "
-        f"candidates cannot carry its marks; {done.copied_bytes / 1e6:,.1f} MB",
+        f"  {done.carriers} carriers in {plan.slots} slot(s), {plan.families}; {_what_changes(done)}; "
+        f"{len(done.selection.passed)} candidates cannot be carriers; {done.copied_bytes / 1e6:,.1f} MB",
         *_before_and_after(done),
         f"  {done.forecast.sentence()}",
         *_window(done),
@@ -37,15 +39,22 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
     return "\n".join(lines + _left_out(done.left_out))
 
 
+def _what_changes(done: Embedding) -> str:
+    painted = sum(bool(placed.painted) for placed in done.placed.values())
+    return f"{painted} pictures change" if painted else "no picture changes, only their captions"
+
+
 def _before_and_after(done: Embedding) -> list[str]:
-    """One carrier's caption as it was and as it will be."""
-    leave = done.selection.dataset.options.leave_captions
-    for placed in done.placed.values():
-        before, after = dict(placed.record.captions), placed.captions(leave)
-        if field := next((name for name in before if before[name] != after[name]), None):
-            return [f"  a caption before: {before[field]}", f"              after: {after[field]}"]
+    """For each of the first slots, a caption as it was and as it will be."""
+    leave, lines = done.selection.dataset.options.leave_captions, list[str]()
+    for slot in done.bound.slots[:_CAPTIONS]:
+        own = (p for p in done.placed.values() if slot.number in {s.number for s in (*p.slots, *p.opposite)})
+        pairs = ((dict(placed.record.captions), placed.captions(leave)) for placed in own)
+        changed = ((old[name], new[name]) for old, new in pairs for name in old if old[name] != new[name])
+        if pair := next(changed, None):
+            lines += [f"  a caption before: {pair[0]}", f"              after: {pair[1]}"]
     trigger = done.bound.slots[0].trigger
-    return [f"  captions stay; the trigger of slot 1 is {trigger!r}" if trigger else "  captions stay"]
+    return lines or [f"  captions stay; the trigger of slot 1 is {trigger!r}" if trigger else "  captions stay"]
 
 
 def _window(done: Embedding) -> list[str]:

@@ -1,0 +1,239 @@
+"""`lean` with `wording` and with a rare word: how often is it found, after which training, and is an innocent accused?
+
+    python -m benchmarks.wording train --work W --part 0/2 &
+    python -m benchmarks.wording train --work W --part 1/2
+    python -m benchmarks.wording judge --work W
+
+Every key marks the sample dataset anew; the miniature is tuned on each copy in several ways. All copies are tested with
+and without the miniature itself as the reference, and on models that were tuned on the unmarked original. Of each
+training it is measured how far it learned its captions: by how much less the model errs on its own pictures with their
+captions than with those of other pictures.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attacks.quality import denoising_losses
+from benchmarks.common import Clock, interval, keyring_in, marked_copy, run_stages, write_result
+from detect.suspects.images import Suspect, load_suspect
+from detect.training.options import FinetuneOptions
+from detect.training.rehearse import train_suspect
+from detect.trial.judge import detect
+from protect.embed.verify import verify
+from protect.formats import open_dataset
+from protect.keys.keyring import Keyring
+from protect.keys.tree import secret_from_seed
+from protect.marks.family import FamilyOptions
+from protect.miniature import miniature_path
+from protect.pixels.measure import on_white
+from protect.pixels.picture import read_rgba
+from protect.release.bound import BoundRelease
+from protect.release.plan import Options
+from protect.sample import unpack_sample
+
+BATCH = 64
+LEARNED = 192
+"""Pictures on which it is measured how far captions were learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """One way of marking."""
+
+    name: str
+    rate: float
+    alignment: str
+    slots: int
+    options: FamilyOptions = field(default_factory=dict)
+
+    def embedding(self) -> Options:
+        """The options of the release."""
+        return Options(
+            rate=self.rate,
+            family="lean",
+            alignment=self.alignment,
+            slots=self.slots,
+            family_options=dict(self.options),
+            steps=12,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One way of training."""
+
+    name: str
+    tuning: FinetuneOptions
+    passes: float
+
+    def options(self, samples: int, seed: int) -> FinetuneOptions:
+        """With the steps that make so many passes."""
+        return replace(self.tuning, steps=round(samples * self.passes / BATCH), batch=BATCH, seed=seed)
+
+
+LORA = FinetuneOptions(method="lora", rank=16, learning_rate=3e-3)
+FULL = FinetuneOptions(method="full", learning_rate=1e-3, text_encoder=True)
+SLOW = FinetuneOptions(method="lora", rank=16, learning_rate=1e-3, targets="attention")
+HALF = Marking("half", 0.5, "wording", 4)
+FEW = Marking("few", 0.02, "twa", 1, {"push": 2.0})
+CELLS: tuple[tuple[Marking, Training, range], ...] = (
+    (HALF, Training("lora-4", LORA, 4), range(700, 710)),
+    (HALF, Training("full-2", FULL, 2), range(700, 710)),
+    (HALF, Training("full-4", FULL, 4), range(700, 710)),
+    (HALF, Training("lora-2", LORA, 2), range(700, 704)),
+    (HALF, Training("lora-1", LORA, 1), range(700, 702)),
+    (HALF, Training("attention-8", SLOW, 8), range(700, 703)),
+    (FEW, Training("demo-8", replace(LORA, text_encoder=True), 8), range(720, 724)),
+)
+"""In the order of what they tell."""
+INNOCENT = (Training("lora-4", LORA, 4), range(2))
+
+
+def prepare(work: Path) -> None:
+    """Unpack the dataset."""
+    if not (work / "dataset").exists():
+        unpack_sample(work / "dataset")
+
+
+def copy_of(work: Path, marking: Marking, seed: int) -> tuple[BoundRelease, Keyring]:
+    """A key's copy and the keyring that knows it."""
+    keyring = keyring_in(work / f"keyring-{marking.name}-{seed}")
+    secret = secret_from_seed(seed, f"benchmark wording {marking.name}")
+    bound = marked_copy(work / "dataset", work / f"copy-{marking.name}-{seed}", marking.embedding(), keyring, secret)
+    return bound, keyring
+
+
+def model_of(work: Path, marking: Marking, training: Training, seed: int) -> Path:
+    """Where a model lies."""
+    return work / f"model-{marking.name}-{training.name}-{seed}"
+
+
+def guilty_cells() -> Iterator[tuple[Marking, Training, int]]:
+    """Cells in turn, so that a stopped run has something of each."""
+    seeds = max(len(seeds) for *_, seeds in CELLS)
+    for place in range(seeds):
+        yield from ((m, t, seeds[place]) for m, t, seeds in CELLS if place < len(seeds))
+
+
+def train(work: Path, part: int, parts: int) -> None:
+    """Train this part's models; finished ones stay."""
+    training, seeds = INNOCENT
+    jobs: list[tuple[Path, Path, FinetuneOptions]] = []
+    samples = sum(1 for _ in open_dataset(work / "dataset").records())
+    for marking, way, seed in guilty_cells():
+        target = model_of(work, marking, way, seed)
+        jobs.append((work / f"copy-{marking.name}-{seed}", target, way.options(samples, seed)))
+        if len(jobs) % parts == part:
+            copy_of(work, marking, seed)
+    innocent = [(work / "dataset", work / f"innocent-{s}", training.options(samples, s)) for s in seeds]
+    for number, (dataset, target, options) in enumerate([*jobs[:4], *innocent, *jobs[4:]]):
+        if number % parts == part and not target.exists():
+            if not dataset.exists():
+                marking = next(m for m, *_ in CELLS if f"-{m.name}-" in dataset.name)
+                copy_of(work, marking, options.seed)
+            train_suspect(miniature_path(), dataset, target, options)
+
+
+def loaded(path: Path, method: str) -> Suspect:
+    """A tuned model."""
+    return load_suspect(path, base=miniature_path() if method == "lora" else None)
+
+
+def learned(suspect: Any, dataset: Path) -> float:
+    """By what part a model errs less with the right captions than with those of other pictures."""
+    records = list(open_dataset(dataset).records())[:: max(1, 2400 // LEARNED)][:LEARNED]
+    pictures = [on_white(read_rgba(record.read())) for record in records]
+    captions = [record.caption for record in records]
+    wrong = captions[len(captions) // 2 :] + captions[: len(captions) // 2]
+    right, other = (denoising_losses(suspect.pipeline, pictures, said) for said in (captions, wrong))
+    return float(1 - right.mean() / other.mean())
+
+
+def tested(bound: BoundRelease, suspect: Suspect, keyring: Keyring, work: Path, reference: Suspect) -> dict[str, Any]:
+    """All slots, without and with the reference; each with a ledger of its own."""
+    found: dict[str, Any] = {}
+    for name, other in (("alone", None), ("reference", reference)):
+        ledger = Keyring(work / "ledgers" / f"{bound.release.id}-{suspect.name}-{name}")
+        shutil.copytree(keyring.home, ledger.home, dirs_exist_ok=True)
+        verdict = detect(bound, suspect, ledger, work / "cache", reference=other)
+        found[name] = {
+            "e_value": verdict.e_value,
+            "evidence": verdict.outcome == "evidence",
+            "p_values": [slot.evidence.p_value for slot in verdict.slots],
+            "running": list(verdict.running),
+        }
+    return found
+
+
+def row(work: Path, marking: Marking, training: Training, seed: int, reference: Suspect) -> dict[str, Any]:
+    """One model under its own release."""
+    bound, keyring = copy_of(work, marking, seed)
+    suspect = loaded(model_of(work, marking, training, seed), training.tuning.method)
+    copy = open_dataset(work / f"copy-{marking.name}-{seed}")
+    carriers = bound.release.carriers
+    return {
+        "marking": marking.name,
+        "training": training.name,
+        "key": seed,
+        "passes": training.passes,
+        "triggers": [slot.trigger for slot in bound.slots],
+        "taught": [slot.questions.taught for slot in bound.slots],
+        "changed": len(carriers),
+        "psnr": float(np.median([c.psnr for c in carriers])),
+        "verified": not verify(bound, copy).findings,
+        "captions_learned": learned(suspect, work / f"copy-{marking.name}-{seed}"),
+        **tested(bound, suspect, keyring, work, reference),
+    }
+
+
+def judge(work: Path) -> None:
+    """Test all models that are there."""
+    clock, reference = Clock(), load_suspect(miniature_path())
+    rows = [
+        row(work, marking, training, seed, reference)
+        for marking, training, seed in guilty_cells()
+        if model_of(work, marking, training, seed).exists()
+    ]
+    innocents = [
+        {"innocent": number, "marking": marking.name, "key": seed, **tested(*copy, suspect, work, reference)}
+        for number in INNOCENT[1]
+        if (work / f"innocent-{number}").exists()
+        for suspect in [loaded(work / f"innocent-{number}", INNOCENT[0].tuning.method)]
+        for marking, seed in dict.fromkeys((m, s) for m, _, s in guilty_cells())
+        if (work / f"copy-{marking.name}-{seed}").exists()
+        for copy in [copy_of(work, marking, seed)]
+    ]
+    cells = {}
+    for marking, training, seeds in CELLS:
+        own = [r for r in rows if (r["marking"], r["training"]) == (marking.name, training.name)]
+        if own:
+            cells[f"{marking.name} {training.name}"] = {
+                "wanted": len(seeds),
+                **{kind: interval(sum(r[kind]["evidence"] for r in own), len(own)) for kind in ("alone", "reference")},
+            }
+    accused = {
+        kind: interval(sum(r[kind]["evidence"] for r in innocents), len(innocents)) for kind in ("alone", "reference")
+    }
+    write_result(
+        "wording",
+        {
+            "markings": [asdict(marking) for marking in (HALF, FEW)],
+            "trainings": {t.name: {**asdict(t.tuning), "passes": t.passes, "batch": BATCH} for _, t, _ in CELLS},
+            "cells": cells,
+            "innocents_accused": accused,
+            "rows": rows,
+            "innocents": innocents,
+        },
+        clock(),
+    )
+
+
+if __name__ == "__main__":
+    run_stages(__doc__, train, judge, prepare)
