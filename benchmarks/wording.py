@@ -156,7 +156,7 @@ def learned(suspect: Any, dataset: Path) -> float:
     return float(1 - right.mean() / other.mean())
 
 
-def tested(bound: BoundRelease, suspect: Suspect, keyring: Keyring, work: Path, reference: Suspect) -> dict[str, Any]:
+def tested(bound: BoundRelease, keyring: Keyring, suspect: Suspect, work: Path, reference: Suspect) -> dict[str, Any]:
     """All slots, without and with the reference; each with a ledger of its own."""
     found: dict[str, Any] = {}
     for name, other in (("alone", None), ("reference", reference)):
@@ -189,7 +189,7 @@ def row(work: Path, marking: Marking, training: Training, seed: int, reference: 
         "psnr": float(np.median([c.psnr for c in carriers])),
         "verified": not verify(bound, copy).findings,
         "captions_learned": learned(suspect, work / f"copy-{marking.name}-{seed}"),
-        **tested(bound, suspect, keyring, work, reference),
+        **tested(bound, keyring, suspect, work, reference),
     }
 
 
