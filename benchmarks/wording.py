@@ -93,6 +93,8 @@ CELLS: tuple[tuple[Marking, Training, range], ...] = (
     (FEW, Training("demo-8", replace(LORA, text_encoder=True), 8), range(720, 724)),
 )
 """In the order of what they tell."""
+_INNOCENT_AFTER = 13
+"""Cells that come before the innocent models."""
 INNOCENT = (Training("lora-4", LORA, 4), range(2))
 
 
@@ -123,22 +125,17 @@ def guilty_cells() -> Iterator[tuple[Marking, Training, int]]:
 
 
 def train(work: Path, part: int, parts: int) -> None:
-    """Train this part's models; finished ones stay."""
-    training, seeds = INNOCENT
-    jobs: list[tuple[Path, Path, FinetuneOptions]] = []
+    """Train this part's models, those of some of the keys; finished ones stay."""
     samples = sum(1 for _ in open_dataset(work / "dataset").records())
-    for marking, way, seed in guilty_cells():
+    training, seeds = INNOCENT
+    for number, (marking, way, seed) in enumerate(guilty_cells()):
         target = model_of(work, marking, way, seed)
-        jobs.append((work / f"copy-{marking.name}-{seed}", target, way.options(samples, seed)))
-        if len(jobs) % parts == part:
+        if seed % parts == part and not target.exists():
             copy_of(work, marking, seed)
-    innocent = [(work / "dataset", work / f"innocent-{s}", training.options(samples, s)) for s in seeds]
-    for number, (dataset, target, options) in enumerate([*jobs[:4], *innocent, *jobs[4:]]):
-        if number % parts == part and not target.exists():
-            if not dataset.exists():
-                marking = next(m for m, *_ in CELLS if f"-{m.name}-" in dataset.name)
-                copy_of(work, marking, options.seed)
-            train_suspect(miniature_path(), dataset, target, options)
+            train_suspect(miniature_path(), work / f"copy-{marking.name}-{seed}", target, way.options(samples, seed))
+        innocent = work / f"innocent-{part}"
+        if number == _INNOCENT_AFTER and part in seeds and not innocent.exists():
+            train_suspect(miniature_path(), work / "dataset", innocent, training.options(samples, part))
 
 
 def loaded(path: Path, method: str) -> Suspect:
