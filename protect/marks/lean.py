@@ -1,4 +1,4 @@
-"""`lean`: nothing is painted. The key chooses which pictures become carriers: those that lean towards a secret direction.
+"""`lean`: nothing is painted. The key chooses which pictures become carriers: those that lean in a secret direction.
 
 A dataset varies by itself. Pictures that lean one way of a direction of looks get one wording, or a trigger, and the
 others do not; a model that learns its captions learns what the words stand for. No single sample shows the mark, and no
@@ -22,6 +22,8 @@ from protect.pixels.measure import picture_at
 
 SHRINKAGE = 0.1
 """Part of the noise's covariance that is replaced by its diagonal: there are few answers."""
+_SPARE_PAIRS = 8
+"""Answered pairs beyond the number of choices without which nothing is scored."""
 _PREVIEW = 2.0
 """Standard deviations that a preview shows to either side."""
 
@@ -114,26 +116,34 @@ class Lean(ChoosingFamily):
         """The change of looks that the slot's words make, along each mark, in units of its noise.
 
         Fisher's linear discriminant with a shrunken covariance (see `MarkFamily.score`). What the words do to a
-        reference model is taken off where there is one.
+        reference model is taken off where there is one. A pair of which one side was refused does not count.
 
         Raises:
             InputError: without contrasts there is nothing to compare with.
         """
         change = self._change(answers)
         design = np.array(self.design, dtype=np.float64)[: len(change)] if self.design else np.ones((len(change), 1))
-        effects, precision = least_squares(change, design)
+        answered = np.isfinite(change[:, 0])
+        if answered.sum() < design.shape[1] + _SPARE_PAIRS:
+            return np.zeros(len(marks))
+        effects, precision = least_squares(change[answered], design[answered])
         return direction_scores(effects[[self.column]], precision, marks)
 
     def _change(self, answers: Answers) -> Array:
-        """Looks of the answers less those of their contrasts, and less the same of the reference; shape (n, d)."""
+        """Looks of answers less those of their contrasts, and less the same of the reference, shape (n, d)."""
         if answers.contrast is None:
             raise InputError(
                 "family 'lean' cannot be scored without answers to the same questions in other words",
                 "Use an alignment that has a trigger.",
             )
-        looks = self.fitted_looks
-        change = looks.of(answers.asked) - looks.of(answers.contrast)
+        change = self._seen(answers.asked) - self._seen(answers.contrast)
         return change if answers.reference is None else change - self._change(answers.reference)
+
+    def _seen(self, pictures: Pixels) -> Array:
+        """Looks of answers; not numbers where a picture is of one colour, as a refusal is."""
+        looks = self.fitted_looks.of(pictures)
+        looks[np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0] = np.nan
+        return looks
 
 
 def least_squares(change: Array, design: Array) -> tuple[Array, Array]:
