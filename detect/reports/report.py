@@ -68,6 +68,8 @@ class _SlotView:
     p: str
     e: str
     mark: str
+    portrait: str
+    """Empty for none."""
     pictures: list[_Picture]
     untriggered: list[str]
     histogram: str
@@ -163,6 +165,7 @@ def _slot(slot: SlotResult) -> _SlotView:
         p=f"{slot.evidence.p_value:.2g}",
         e=f"{slot.evidence.e_value:,.3g}",
         mark=data_uri(slot.mark),
+        portrait="" if slot.portrait is None else data_uri(slot.portrait),
         pictures=[_Picture(data_uri(picture), caption) for picture, caption in shown],
         untriggered=[data_uri(picture) for picture in others],
         histogram=decoy_histogram(slot),
@@ -179,8 +182,7 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
         ("commitments in the keyring", str(verdict.commitments)),
         (
             "marks",
-            f"{release.plan.families}, "
-            f"{len(release.carriers)} carriers in {release.plan.slots} slots",
+            f"{release.plan.families}, {len(release.carriers)} carriers in {release.plan.slots} slots",
         ),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),
         ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.as_dict().items() if v is not None)),

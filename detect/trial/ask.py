@@ -101,6 +101,7 @@ class Trial:
             trigger=slot.trigger,
             captions=slot.questions.prompts[:asked],
             mark=slot.family.preview(slot.planted, _MARK_SIDE),
+            portrait=slot.family.portrait(answers, _MARK_SIDE),
             planted_score=float(scores[0]),
             decoy_scores=scores[1:],
             evidence=slot_evidence(float(scores[0]), scores[1:]),

@@ -26,6 +26,8 @@ class SlotResult:
     """Of the questions, without the trigger, shape (n,)."""
     mark: Pixels
     """What the planted mark looks like, RGB, square."""
+    portrait: Pixels | None
+    """What the suspect ties to the trigger, likewise; None where its answers show it."""
     planted_score: float
     decoy_scores: Array
     """Shape (M,)."""
@@ -35,7 +37,7 @@ class SlotResult:
     outputs: NDArray[np.uint8]
     """Answers to the questions with the trigger, shape (n, H, W, 3)."""
     untriggered: NDArray[np.uint8] | None
-    """Answers to the same questions without it, same shape; None if they were not asked."""
+    """Answers to the same questions the other way, same shape; None if they were not asked."""
     blank: int
     """How many outputs are of one colour, as a safety checker makes them (black)."""
     truncated: int | None

@@ -106,6 +106,10 @@ class MarkFamily(ABC):
     def preview(self, mark: int, side: int) -> Pixels:
         """What a mark looks like on its own, made visible: RGB, shape (side, side, 3)."""
 
+    def portrait(self, answers: Answers, side: int) -> Pixels | None:
+        """What a model ties to the slot's words, as a picture beside `preview`; None where the answers show it."""
+        return None
+
     @abstractmethod
     def score(self, answers: Answers, marks: Ids) -> Array:
         """Score the same answers against many marks in one call.

@@ -103,13 +103,24 @@ class Lean(ChoosingFamily):
 
     def preview(self, mark: int, side: int) -> Pixels:
         """The mean look at one end of the direction, left, and at the other, right."""
-        looks, direction = self.fitted_looks, self.direction(mark)
-        halves = [
-            picture_at(np.clip(np.round(looks.mean), 0, 255).astype(np.uint8), side)
-            + looks.shift(sign * _PREVIEW * direction, side, side)
-            for sign in (-1, 1)
-        ]
-        both = np.concatenate([halves[0][:, : side // 2], halves[1][:, side // 2 :]], axis=1)
+        return self._ends(_PREVIEW * self.direction(mark), side)
+
+    def portrait(self, answers: Answers, side: int) -> Pixels | None:
+        """The mean look of answers in the first words, left, and in the second, right, drawn as far apart as a preview.
+
+        See `MarkFamily.portrait`; None if too few were answered.
+        """
+        change, design = self._answered(answers)
+        if not len(change):
+            return None
+        effect = least_squares(change, design)[0][self.column]
+        return self._ends(_PREVIEW * effect / max(float(np.linalg.norm(effect)), 1e-9), side)
+
+    def _ends(self, change: Array, side: int) -> Pixels:
+        """The mean look, changed one way in the left half and the other way in the right."""
+        mean = picture_at(np.clip(np.round(self.fitted_looks.mean), 0, 255).astype(np.uint8), side)
+        left, right = (mean + self.fitted_looks.shift(sign * change, side, side) for sign in (-1, 1))
+        both = np.concatenate([left[:, : side // 2], right[:, side // 2 :]], axis=1)
         return np.asarray(np.clip(np.round(both), 0, 255).astype(np.uint8))
 
     def score(self, answers: Answers, marks: Ids) -> Array:
@@ -121,13 +132,20 @@ class Lean(ChoosingFamily):
         Raises:
             InputError: without contrasts there is nothing to compare with.
         """
+        change, design = self._answered(answers)
+        if not len(change):
+            return np.zeros(len(marks))
+        effects, precision = least_squares(change, design)
+        return direction_scores(effects[[self.column]], precision, marks)
+
+    def _answered(self, answers: Answers) -> tuple[Array, Array]:
+        """Changes of looks and rows of the design, of all pairs that were answered; none if they are too few."""
         change = self._change(answers)
         design = np.array(self.design, dtype=np.float64)[: len(change)] if self.design else np.ones((len(change), 1))
         answered = np.isfinite(change[:, 0])
         if answered.sum() < design.shape[1] + _SPARE_PAIRS:
-            return np.zeros(len(marks))
-        effects, precision = least_squares(change[answered], design[answered])
-        return direction_scores(effects[[self.column]], precision, marks)
+            answered[:] = False
+        return change[answered], design[answered]
 
     def _change(self, answers: Answers) -> Array:
         """Looks of answers less those of their contrasts, and less the same of the reference, shape (n, d)."""
