@@ -119,8 +119,10 @@ def test_slots_are_dealt_round_robin_and_independent_of_marks(tmp_path: Path, ke
     assert a.release.questions == b.release.questions and a.release.id != b.release.id
     assert sorted(c.slots[0] for c in a.release.carriers) == [i // 10 for i in range(30)]
     for slot, draw_ in zip(a.bound.slots, a.selection.slots, strict=True):
-        own = {record.caption for record in draw_.carriers}
-        assert len(set(slot.questions.prompts)) == 4 and set(slot.questions.prompts) <= own
+        asked, own = slot.questions, {record.caption for record in draw_.carriers}
+        assert len(set(asked.contrasts)) == 4 and set(asked.contrasts) <= own
+        released = {c.captions["text"] for c in a.release.carriers if slot.number in c.slots}
+        assert len(set(asked.prompts)) == 4 and set(asked.prompts) <= released
 
 
 def test_only_training_samples_that_the_owner_lets_change_do(tmp_path: Path, keyring: Keyring) -> None:
