@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from detect.suspects.images.suspect import Query, Sampler
 from detect.trial.judge import detect, detect_all
 from detect.trial.questions import Departures
-from protect.alignments import alignments
 from protect.errors import InputError
 from protect.keys.keyring import Keyring
 from protect.marks import make_family
 from protect.release.record import Coin, Release, make_header
+from tests.support.alignments import WITH_WORDS
 from tests.support.suspects import Broken, FakeSuspect, Flat, Guilty, HalfWay, marked
-
-WITH_WORDS = [name for name, alignment in alignments().items() if not alignment.for_classifiers]
-"""Alignments for text-to-image models."""
 
 
 def committed(release: Release, coin: Coin | None = None, **plan: object) -> Release:
@@ -119,7 +116,7 @@ def test_another_score_version_is_refused(
 
 def test_one_release_in_trouble_does_not_end_the_tests_of_others(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
     good = marked(tmp_path, keyring)
-    bad = committed(good.release, family="gone")
+    bad = committed(good.release, parts=(replace(good.release.plan.parts[0], family="gone"),))
     verdicts = detect_all([bad, good.release], Guilty(good), keyring, cache)
     assert [v.outcome for v in verdicts] == ["inconclusive", "evidence"] and "gone" in verdicts[0].reason
     assert verdicts[1].threshold == 2 / 1e-3, "it counts among the releases all the same"
