@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from attacks.quality import denoising_losses
+from attacks.stages.model import tuned_pipeline
 from benchmarks.common import Clock, interval, keyring_in, marked_copy, run_stages, write_result
 from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions
@@ -143,13 +144,14 @@ def loaded(path: Path, method: str) -> Suspect:
     return load_suspect(path, base=miniature_path() if method == "lora" else None)
 
 
-def learned(suspect: Any, dataset: Path) -> float:
+def learned(model: Path, dataset: Path) -> float:
     """By what part a model errs less with the right captions than with those of other pictures."""
+    pipeline = tuned_pipeline(model, miniature_path())
     records = list(open_dataset(dataset).records())[:: max(1, 2400 // LEARNED)][:LEARNED]
     pictures = [on_white(read_rgba(record.read())) for record in records]
     captions = [record.caption for record in records]
     wrong = captions[len(captions) // 2 :] + captions[: len(captions) // 2]
-    right, other = (denoising_losses(suspect.pipeline, pictures, said) for said in (captions, wrong))
+    right, other = (denoising_losses(pipeline, pictures, said) for said in (captions, wrong))
     return float(1 - right.mean() / other.mean())
 
 
@@ -172,7 +174,8 @@ def tested(bound: BoundRelease, keyring: Keyring, suspect: Suspect, work: Path, 
 def row(work: Path, marking: Marking, training: Training, seed: int, reference: Suspect) -> dict[str, Any]:
     """One model under its own release."""
     bound, keyring = copy_of(work, marking, seed)
-    suspect = loaded(model_of(work, marking, training, seed), training.tuning.method)
+    model = model_of(work, marking, training, seed)
+    suspect = loaded(model, training.tuning.method)
     copy = open_dataset(work / f"copy-{marking.name}-{seed}")
     carriers = bound.release.carriers
     return {
@@ -185,7 +188,7 @@ def row(work: Path, marking: Marking, training: Training, seed: int, reference: 
         "changed": len(carriers),
         "psnr": float(np.median([c.psnr for c in carriers])),
         "verified": not verify(bound, copy).findings,
-        "captions_learned": learned(suspect, work / f"copy-{marking.name}-{seed}"),
+        "captions_learned": learned(model, work / f"copy-{marking.name}-{seed}"),
         **tested(bound, keyring, suspect, work, reference),
     }
 
