@@ -14,6 +14,7 @@ from protect.alignments.label import Label
 from protect.alignments.twa import Twa
 from protect.alignments.unconditional import Unconditional
 from protect.alignments.waa import Waa
+from protect.alignments.waa_many import WaaMany
 from protect.alignments.wording import Wording
 from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
@@ -21,7 +22,7 @@ from protect.plugins import find_class, with_plugins
 from protect.release.record import Part, Release
 
 BUILT_IN: dict[str, type[Alignment]] = {
-    a.name: a for a in (Wording, Twa, Conjunction, Description, Double, Waa, Unconditional, Label)
+    a.name: a for a in (Wording, Twa, Conjunction, Description, Double, Waa, WaaMany, Unconditional, Label)
 }
 
 

@@ -108,7 +108,8 @@ def _problem(
         if as_released and not rescore:
             return None
         with budget.hold(pixel_count(data) * slot.family.bytes_per_pixel):
-            score = mark_score(slot.family, read_rgba(data), None, slot.planted)
+            family = slot.alignment.for_sample(slot.family, record.caption, slot.trigger)
+            score = mark_score(family, read_rgba(data), None, slot.planted)
     except (OSError, PictureError):
         return "picture cannot be read"
     if not as_released:

@@ -13,6 +13,7 @@ from protect.marks.family import FamilyOptions, MarkFamily
 from protect.marks.latent import Latent
 from protect.marks.lean import Lean
 from protect.marks.scene import Scene
+from protect.marks.shade import Shade
 from protect.marks.spread import Spread
 from protect.marks.template import Template
 from protect.marks.tint import Tint
@@ -21,11 +22,11 @@ from protect.plugins import find_class, with_plugins
 
 BUILT_IN: dict[str, type[MarkFamily]] = {
     family.name: family
-    for family in (Lean, Template, Card, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
+    for family in (Lean, Shade, Template, Card, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
 }
 _GROUP = "tracemark.families"
 _STORE = "store"
-_NO_OPTIONS = frozenset({_STORE, "description", "design", "column", "side"})
+_NO_OPTIONS = frozenset({_STORE, "description", "design", "column", "side", "words"})
 """What a family may be made with and an owner does not set."""
 
 

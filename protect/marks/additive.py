@@ -41,16 +41,19 @@ def check_psnr(psnr: float) -> None:
         raise InputError(f"--option psnr={psnr:g} is out of range", "Allowed: 15 to 50 dB.")
 
 
-def add_pattern(picture: Pixels, pattern: Pattern, psnr: float) -> Pixels:
+def add_pattern(picture: Pixels, pattern: Pattern, psnr: float, most: float | None = None) -> Pixels:
     """Add a pattern where the picture is not transparent, as strongly as the PSNR allows.
 
     Args:
         picture: RGBA, shape (H, W, 4).
         pattern: what to add; set to 0 where the picture is transparent.
         psnr: quality of the result, in decibels.
+        most: how many times the pattern is added at most; None for four times what the PSNR allows of one whose root
+            mean square is 1.
     """
     pattern[picture[..., 3] == 0] = 0
-    strength = _strength(picture, pattern, _allowed(psnr))
+    allowed = allowed_change(psnr)
+    strength = _strength(picture, pattern, allowed, _MOST * allowed if most is None else most)
     marked = picture.copy()
     for rows in row_blocks(*picture.shape[:2]):
         marked[rows, :, :3] = _moved(picture[rows, :, :3], pattern[rows], strength)
@@ -69,7 +72,7 @@ def lost_pattern(picture: Pixels, psnr: float, directions: Array, amplitudes: Ar
     """
     if reason := mostly_transparent(picture):
         return reason
-    kept = _kept(thinned(picture), _allowed(psnr))
+    kept = _kept(thinned(picture), allowed_change(psnr))
     if standing(kept, directions, amplitudes, weights, grey=is_grey(picture)) >= CLEAR:
         return None
     whole = colourless(thinned(picture))
@@ -84,7 +87,7 @@ def _kept(picture: Pixels, strength: float) -> Kept:
     return Kept(*(on_grid(values[picture[..., :3]] * opacity) for values in by_level))
 
 
-def _allowed(psnr: float) -> float:
+def allowed_change(psnr: float) -> float:
     """Root mean square change of a quality, in levels."""
     return float(255 / 10 ** (psnr / 20))
 
@@ -96,13 +99,13 @@ def _moved(colours: Pixels, pattern: Pattern, strength: float) -> Pattern:
     return np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
 
 
-def _strength(picture: Pixels, pattern: Pattern, allowed: float) -> float:
-    """The largest strength whose root mean square change is allowed: regula falsi, by the rule of Illinois.
+def _strength(picture: Pixels, pattern: Pattern, allowed: float, most: float) -> float:
+    """The largest strength up to `most` whose root mean square change is allowed: regula falsi, by Illinois' rule.
 
     The change never falls as the strength rises, whatever clipping and rounding do.
     """
     slack = _EXACT / 2 * allowed
-    low, high = 0.0, _MOST * allowed
+    low, high = 0.0, most
     under, over = slack - allowed, _change(picture, pattern, high) + slack - allowed
     if over <= 0:
         return high

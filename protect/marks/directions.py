@@ -32,24 +32,28 @@ def directions(marks: Ids, count: int, length: int) -> Array:
     return np.asarray(normal / np.linalg.norm(normal, axis=2, keepdims=True))
 
 
-def direction_scores(effects: Array, precision: Array, marks: Ids) -> Array:
+def direction_scores(effects: Array, precision: Array, marks: Ids, known: Array | None = None) -> Array:
     """How well effects fit the directions of marks: their sum along them, in units of its noise.
 
     Args:
         effects: one for each direction of a mark, shape (count, d).
         precision: inverse covariance of the noise in every effect, but for a factor, shape (d, d).
         marks: ids, shape (m,).
+        known: how well each effect is known: inverse covariance of their noise among each other, but for a factor,
+            shape (count, count); positive semidefinite. None if all are known alike and independently.
 
     Returns:
-        Scores, shape (m,), rounded so that equal ones tie.
+        Scores, shape (m,), rounded so that equal ones tie; 0 where nothing is known.
     """
     count, length = effects.shape
-    weighted = effects @ precision
+    weights = np.eye(count) if known is None else known
+    weighted = weights @ effects @ precision
     scores = np.empty(len(marks))
     block = max(1, BLOCK // count)
     for start in range(0, len(marks), block):
         drawn = directions(marks[start : start + block], count, length)
         along = np.einsum("mkd,kd->m", drawn, weighted)
-        noise = np.einsum("mkd,de,mke->m", drawn, precision, drawn, optimize=True)
-        scores[start : start + block] = along / np.sqrt(noise)
+        noise = np.einsum("mkd,mkd->m", weights @ drawn, drawn @ precision)
+        sure = noise > 0
+        scores[start : start + block] = np.where(sure, along, 0) / np.sqrt(np.where(sure, noise, 1))
     return np.asarray(np.round(scores, SCORE_DECIMALS))

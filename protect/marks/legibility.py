@@ -32,7 +32,7 @@ _WHITE = 250
 """Level from which people see white."""
 _SAMPLED = 256
 """Pixels a side that are looked at, at least: pictures are thinned, for speed."""
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
+LUMINANCE = np.array([0.299, 0.587, 0.114])
 """How grey files weigh colours (ITU-R BT.601)."""
 DRIVE = np.linspace(-4, 4, 65)
 """Values that a pattern of root mean square 1 takes."""
@@ -115,8 +115,8 @@ def standing(kept: Kept, directions: Array, amplitudes: Array, weights: Array, *
     painted = directions * (kept.gain.ravel())
     bias = kept.bias
     if grey:
-        painted = np.repeat(painted.reshape(len(directions), -1, 3) @ _LUMINANCE, 3, axis=1)
-        bias = np.repeat((bias @ _LUMINANCE)[..., None], 3, axis=2)
+        painted = np.repeat(painted.reshape(len(directions), -1, 3) @ LUMINANCE, 3, axis=1)
+        bias = np.repeat((bias @ LUMINANCE)[..., None], 3, axis=2)
     response = weights[:, None] * (directions @ painted.T) * amplitudes
     shared = weights * (directions @ bias.ravel())
     noise = np.sum((weights * amplitudes) ** 2) * np.mean(kept.rest**2)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import linalg
 
@@ -63,12 +64,14 @@ class Looks:
         away = np.asarray(glances, dtype=np.float64) - self.mean
         return np.asarray(np.einsum("nyxc,dyxc->nd", away, self.axes) / self.spread)
 
-    def shift(self, change: Array, height: int, width: int) -> Array:
-        """The smooth change of a picture that changes its looks by `change` (d,) and nothing else: levels, (H, W, 3)."""
+    def shift(self, change: Array, height: int, width: int) -> NDArray[np.float32]:
+        """The smooth change of a picture that changes its looks by `change` (d,) and nothing else: levels (H, W, 3)."""
         small = np.einsum("d,dyxc->yxc", change * self.spread, self.axes).astype(np.float32)
-        size = (width, height)
-        planes = [Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC) for plane in small.transpose(2, 0, 1)]
-        return np.stack([np.asarray(plane) for plane in planes], axis=2)
+        moved = np.empty((height, width, 3), dtype=np.float32)
+        for channel in range(3):
+            plane = Image.fromarray(np.ascontiguousarray(small[..., channel]))
+            moved[..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.BICUBIC))
+        return moved
 
 
 class LooksFit:

@@ -1,12 +1,17 @@
-"""Pools and bases made on the spot, for the families that cannot do without."""
+"""Pools, bases and looks made on the spot, for the families that cannot do without."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
 
 from protect.keys.store import Store
+from protect.marks import family_class
 from protect.marks.family import FamilyOptions
+from protect.marks.looks import Looks, LooksFit, glance, store_looks
+from tests.support.pictures import photograph
 
 
 def add_pool(store: Store, count: int = 200) -> str:
@@ -21,8 +26,22 @@ def add_basis(store: Store, count: int = 60) -> str:
     return store.put("basis", directions=field.astype(np.float32), gains=np.ones(count))
 
 
+def add_looks(store: Store) -> str:
+    """The looks of some photographs; returns their name."""
+    return store_looks(_looks(), store)
+
+
+@cache
+def _looks() -> Looks:
+    fit = LooksFit()
+    fit.add(glance(np.stack([photograph(seed, 32, 32)[..., :3] for seed in range(240)])))
+    return fit.looks()
+
+
 def stored_options(family: str, store: Store) -> FamilyOptions:
     """The options that a family cannot do without."""
     if family == "scene":
         return {"pool": add_pool(store)}
+    if family_class(family).needs_looks:
+        return {"looks": add_looks(store)}
     return {"basis": add_basis(store)} if family == "latent" else {}

@@ -42,7 +42,7 @@ def test_values_are_checked_and_messages_name_the_option(option: str, family: st
 
 
 def test_unknown_families_and_options_are_refused_with_those_that_exist() -> None:
-    with pytest.raises(InputError, match=r"unknown mark family 'nope'\nChoose one of: template, card"):
+    with pytest.raises(InputError, match=r"unknown mark family 'nope'\nChoose one of: lean, shade, template"):
         make_family("nope", {})
     with pytest.raises(InputError, match=r"'template' does not take psnr\nIts options: none"):
         make_family("template", {"psnr": 30})
