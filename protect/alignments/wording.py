@@ -10,12 +10,21 @@ come first. Questions are ordinary captions with every choice made at random, an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protect.alignments.alignment import Alignment, Draw, Drawn, Request, drawn_captions, question_seeds
+from protect.alignments.alignment import (
+    Alignment,
+    Draw,
+    Drawn,
+    Request,
+    count_slots,
+    drawn_captions,
+    question_seeds,
+)
 from protect.alignments.sites.draw import all_sites, draw_sites
 from protect.alignments.sites.site import Site
 from protect.errors import InputError
@@ -59,11 +68,11 @@ class Wording(Alignment):
         """A site for each slot; and which samples' captions change to which side.
 
         Raises:
-            InputError: if too few sites fit the captions, or a slot would change none.
+            InputError: if too few sites fit the captions, or the rate lets fewer of them change than there are slots.
         """
         if request.leanings is None:
             raise InputError("alignment 'wording' needs a family that chooses carriers", "Use --family lean.")
-        wanted = request.slots or SITES
+        wanted = count_slots(request.allowed, replace(request, slots=request.slots or SITES))
         sites = draw_sites(tuple(self.sites.values()), request.first_captions, wanted, request.slot(0).rng("sites"))
         states = np.array([_states(record, sites) for record in request.records()], dtype=np.int8)
         states = states.reshape(request.count, len(sites))
@@ -134,18 +143,15 @@ def _changes(states: NDArray[np.int8], leaning: NDArray[np.float64], allowed: in
 def _dealt(
     changed: NDArray[np.bool_], states: NDArray[np.int8], sites: Sequence[Site], taught: Sequence[int], request: Request
 ) -> Drawn:
-    """The samples that change, by slot and side."""
+    """The samples that change, by slot and side.
+
+    A slot may change none, if the rate is tiny. It is kept: refusing it would be choosing among marks.
+    """
     second: list[list[Record]] = [[] for _ in sites]
     first: list[list[Record]] = [[] for _ in sites]
     for record, turns, sides in zip(request.records(), changed, states, strict=True):
         for slot in np.flatnonzero(turns).tolist():
             (second if sides[slot] == 0 else first)[slot].append(record)
-    for site, there, back in zip(sites, second, first, strict=True):
-        if not there and not back:
-            raise InputError(
-                f"no caption would change at {site.name!r}: --rate {request.rate:g} is too little",
-                "Use a higher --rate, or fewer --slots.",
-            )
     return Drawn(
         tuple(
             Draw(site.name, tuple(there), tuple(back), count)

@@ -37,7 +37,7 @@ def test_a_treatment_that_erases_the_mark_is_seen(pictures: list[Pixels]) -> Non
 def test_carriers_of_any_sizes_are_scored_in_one_call(pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
     law, ids, calls = make_family("spread", {}), _ids(200), []
     score = type(law).score
-    monkeypatch.setattr(type(law), "score", lambda *given: calls.append(len(given[1])) or score(*given))
+    monkeypatch.setattr(type(law), "score", lambda *given: calls.append(len(given[1].asked)) or score(*given))
     scores = Scores(law, ids)
     for height, width in ((64, 64), (90, 40), (33, 200)):
         original = smooth(height, height, width)
