@@ -100,6 +100,7 @@ def main() -> None:
     drawn = draw(pipeline, prompts, args.steps, args.guidance)
     args.output.mkdir(parents=True, exist_ok=True)
     np.save(args.output / "drawn.npy", drawn)
+    np.save(args.output / "asked.npy", asked)
     (args.output / "prompts.json").write_text(json.dumps(prompts, indent=1))
     found = {"nearness": figures(nearness(pipeline.vae, drawn, asked)), "steps": args.steps, "guidance": args.guidance}
     (args.output / "measures.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,14 @@ def save_state(path: Path, **state: Any) -> None:
 
 def load_state(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True) if path.exists() else None
+
+
+def save_half(pipeline: Any, folder: Path) -> None:
+    """Write a pipeline as float16 safetensors."""
+    pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    # diffusers loads its parts as float32 by default, transformers as the config says: make them agree.
+    for config in folder.glob("text_encoder*/config.json"):
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
 
 
 class Log:

@@ -28,6 +28,7 @@ from small_training import (
     follow,
     load_state,
     reconstruction_loss,
+    save_half,
     save_state,
     to_tensor,
     update,
@@ -351,10 +352,7 @@ def export(args: argparse.Namespace) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.to(torch.float16).save_pretrained(args.output, safe_serialization=True)
-    config = args.output / "text_encoder" / "config.json"
-    # diffusers loads its parts as float32 by default, transformers as the config says: make them agree.
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+    save_half(pipeline, args.output)
     size = sum(p.stat().st_size for p in args.output.rglob("*") if p.is_file())
     print(f"{args.output}: {size / 2**20:.1f} MiB")
 

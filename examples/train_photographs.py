@@ -34,6 +34,7 @@ from small_training import (
     follow,
     load_state,
     reconstruction_loss,
+    save_half,
     save_state,
     to_tensor,
     update,
@@ -214,9 +215,7 @@ def export(args: argparse.Namespace) -> None:
     network = torch.nn.ModuleDict({"unet": pipeline.unet, "text": pipeline.text_encoder})
     network.load_state_dict(load_state(args.work / "unet.pt")["average"])  # type: ignore[index]
     pipeline.unet.set_attn_processor(AttnProcessor2_0())
-    pipeline.to(torch.float16).save_pretrained(args.work / "model", safe_serialization=True)
-    config = args.work / "model/text_encoder/config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+    save_half(pipeline, args.work / "model")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from small_training import Log, follow, load_state, reconstruction_loss, save_state, to_tensor, update
+from small_training import Log, follow, load_state, reconstruction_loss, save_half, save_state, to_tensor, update
 from train_miniature import COLOURS, SIZE, draws, on_background, plain, random_background, read_pairs
 from train_photographs import load_base
 
@@ -207,7 +207,7 @@ def export(args: argparse.Namespace) -> None:
     assert data is not None and state is not None
     pipeline.transformer.load_state_dict(state["average"])
     pipeline.vae.register_to_config(scaling_factor=float(data["scale"]), shift_factor=float(data["shift"]))
-    pipeline.to(torch.float16).save_pretrained(args.work / "model", safe_serialization=True)
+    save_half(pipeline, args.work / "model")
 
 
 def main() -> None:
