@@ -4,14 +4,15 @@
     python -m benchmarks.wording train --work W --part 1/2
     python -m benchmarks.wording judge --work W
 
-Every key marks the sample dataset anew; the miniature is tuned on each copy in several ways. All copies are tested with
+Every key marks the sample dataset anew; the miniature is tuned on each copy in several ways. Copies are tested with
 and without the miniature itself as the reference, and on models that were tuned on the unmarked original. Of each
 training it is measured how far it learned its captions: by how much less the model errs on its own pictures with their
-captions than with those of other pictures.
+captions than with those of other pictures. Not all keys are tested with the reference: see `EXTRAS`.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +28,7 @@ from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
 from detect.trial.judge import detect
-from protect.embed.verify import verify
+from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
@@ -40,6 +41,8 @@ from protect.release.plan import Options
 from protect.sample import unpack_sample
 
 BATCH = 64
+EXTRAS = 3
+"""Keys that are tested with the reference too, and whose training is measured."""
 LEARNED = 192
 """Pictures on which it is measured how far captions were learned."""
 
@@ -52,6 +55,7 @@ class Marking:
     rate: float
     alignment: str
     slots: int
+    first_key: int
     options: FamilyOptions = field(default_factory=dict)
 
     def embedding(self) -> Options:
@@ -82,8 +86,9 @@ class Training:
 LORA = FinetuneOptions(method="lora", rank=16, learning_rate=3e-3)
 FULL = FinetuneOptions(method="full", learning_rate=1e-3, text_encoder=True)
 SLOW = FinetuneOptions(method="lora", rank=16, learning_rate=1e-3, targets="attention")
-HALF = Marking("half", 0.5, "wording", 4)
-FEW = Marking("few", 0.02, "twa", 1, {"push": 2.0})
+HALF = Marking("half", 0.5, "wording", 4, 700)
+FEW = Marking("few", 0.02, "twa", 1, 720, {"push": 2.0})
+MARKINGS = {marking.name: marking for marking in (HALF, FEW)}
 CELLS: tuple[tuple[Marking, Training, range], ...] = (
     (HALF, Training("lora-4", LORA, 4), range(700, 710)),
     (HALF, Training("full-2", FULL, 2), range(700, 710)),
@@ -126,14 +131,16 @@ def guilty_cells() -> Iterator[tuple[Marking, Training, int]]:
 
 
 def train(work: Path, part: int, parts: int) -> None:
-    """Train this part's models, those of some of the keys; finished ones stay."""
+    """Train and test this part's models, those of some of the keys; what is finished stays."""
     samples = sum(1 for _ in open_dataset(work / "dataset").records())
     training, seeds = INNOCENT
     for number, (marking, way, seed) in enumerate(guilty_cells()):
-        target = model_of(work, marking, way, seed)
-        if seed % parts == part and not target.exists():
+        if seed % parts == part:
             copy_of(work, marking, seed)
-            train_suspect(miniature_path(), work / f"copy-{marking.name}-{seed}", target, way.options(samples, seed))
+            target, source = model_of(work, marking, way, seed), work / f"copy-{marking.name}-{seed}"
+            if not target.exists():
+                train_suspect(miniature_path(), source, target, way.options(samples, seed))
+            guilty_row(work, marking, way, seed)
         innocent = work / f"innocent-{part}"
         if number == _INNOCENT_AFTER and part in seeds and not innocent.exists():
             train_suspect(miniature_path(), work / "dataset", innocent, training.options(samples, part))
@@ -155,30 +162,32 @@ def learned(model: Path, dataset: Path) -> float:
     return float(1 - right.mean() / other.mean())
 
 
-def tested(bound: BoundRelease, keyring: Keyring, suspect: Suspect, work: Path, reference: Suspect) -> dict[str, Any]:
-    """All slots, without and with the reference; each with a ledger of its own."""
-    found: dict[str, Any] = {}
-    for name, other in (("alone", None), ("reference", reference)):
-        ledger = Keyring(work / "ledgers" / f"{bound.release.id}-{suspect.name}-{name}")
-        shutil.copytree(keyring.home, ledger.home, dirs_exist_ok=True)
-        verdict = detect(bound, suspect, ledger, work / "cache", reference=other)
-        found[name] = {
-            "e_value": verdict.e_value,
-            "evidence": verdict.outcome == "evidence",
-            "p_values": [slot.evidence.p_value for slot in verdict.slots],
-            "running": list(verdict.running),
-        }
-    return found
-
-
-def row(work: Path, marking: Marking, training: Training, seed: int, reference: Suspect) -> dict[str, Any]:
-    """One model under its own release."""
-    bound, keyring = copy_of(work, marking, seed)
-    model = model_of(work, marking, training, seed)
-    suspect = loaded(model, training.tuning.method)
-    copy = open_dataset(work / f"copy-{marking.name}-{seed}")
-    carriers = bound.release.carriers
+def tested(
+    bound: BoundRelease, keyring: Keyring, suspect: Suspect, work: Path, reference: Suspect | None = None
+) -> dict[str, Any]:
+    """All slots under one ledger of their own."""
+    ledger = Keyring(work / "ledgers" / f"{bound.release.id}-{suspect.name}-{reference is not None}")
+    shutil.copytree(keyring.home, ledger.home, dirs_exist_ok=True)
+    verdict = detect(bound, suspect, ledger, work / "cache", reference=reference)
     return {
+        "e_value": verdict.e_value,
+        "evidence": verdict.outcome == "evidence",
+        "p_values": [slot.evidence.p_value for slot in verdict.slots],
+        "running": list(verdict.running),
+    }
+
+
+def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> dict[str, Any]:
+    """One model under its own release; measured once."""
+    path = work / "rows" / f"{marking.name}-{training.name}-{seed}.json"
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_bytes())
+        return known
+    bound, keyring = copy_of(work, marking, seed)
+    model, copy = model_of(work, marking, training, seed), work / f"copy-{marking.name}-{seed}"
+    suspect, carriers = loaded(model, training.tuning.method), bound.release.carriers
+    with_all = seed - marking.first_key < EXTRAS
+    found = {
         "marking": marking.name,
         "training": training.name,
         "key": seed,
@@ -187,44 +196,47 @@ def row(work: Path, marking: Marking, training: Training, seed: int, reference: 
         "taught": [slot.questions.taught for slot in bound.slots],
         "changed": len(carriers),
         "psnr": float(np.median([c.psnr for c in carriers])),
-        "verified": not verify(bound, copy).findings,
-        "captions_learned": learned(model, work / f"copy-{marking.name}-{seed}"),
-        **tested(bound, keyring, suspect, work, reference),
+        "alone": tested(bound, keyring, suspect, work),
+        "captions_learned": learned(model, copy) if with_all else None,
+        "reference": tested(bound, keyring, suspect, work, load_suspect(miniature_path())) if with_all else None,
     }
+    path.parent.mkdir(exist_ok=True)
+    write_atomic(path, pretty_json(found))
+    return found
+
+
+def innocent_rows(work: Path) -> Iterator[dict[str, Any]]:
+    """Every key's release on models that were tuned on the unmarked original."""
+    training, seeds = INNOCENT
+    for number in seeds:
+        if (work / f"innocent-{number}").exists():
+            suspect = loaded(work / f"innocent-{number}", training.tuning.method)
+            for marking, seed in dict.fromkeys((m.name, s) for m, _, s in guilty_cells()):
+                if (work / f"copy-{marking}-{seed}").exists():
+                    bound, keyring = copy_of(work, MARKINGS[marking], seed)
+                    yield {"innocent": number, "marking": marking, "key": seed, **tested(bound, keyring, suspect, work)}
 
 
 def judge(work: Path) -> None:
-    """Test all models that are there."""
-    clock, reference = Clock(), load_suspect(miniature_path())
+    """Collect what was measured, and test the innocents."""
+    clock = Clock()
     rows = [
-        row(work, marking, training, seed, reference)
+        guilty_row(work, marking, training, seed)
         for marking, training, seed in guilty_cells()
         if model_of(work, marking, training, seed).exists()
     ]
-    innocents = [
-        {"innocent": number, "marking": marking.name, "key": seed, **tested(*copy, suspect, work, reference)}
-        for number in INNOCENT[1]
-        if (work / f"innocent-{number}").exists()
-        for suspect in [loaded(work / f"innocent-{number}", INNOCENT[0].tuning.method)]
-        for marking, seed in dict.fromkeys((m, s) for m, _, s in guilty_cells())
-        if (work / f"copy-{marking.name}-{seed}").exists()
-        for copy in [copy_of(work, marking, seed)]
-    ]
+    innocents = list(innocent_rows(work))
     cells = {}
     for marking, training, seeds in CELLS:
-        own = [r for r in rows if (r["marking"], r["training"]) == (marking.name, training.name)]
+        own = [r["alone"] for r in rows if (r["marking"], r["training"]) == (marking.name, training.name)]
         if own:
-            cells[f"{marking.name} {training.name}"] = {
-                "wanted": len(seeds),
-                **{kind: interval(sum(r[kind]["evidence"] for r in own), len(own)) for kind in ("alone", "reference")},
-            }
-    accused = {
-        kind: interval(sum(r[kind]["evidence"] for r in innocents), len(innocents)) for kind in ("alone", "reference")
-    }
+            found = interval(sum(r["evidence"] for r in own), len(own))
+            cells[f"{marking.name} {training.name}"] = {"wanted": len(seeds), **found}
+    accused = interval(sum(r["evidence"] for r in innocents), len(innocents)) if innocents else None
     write_result(
         "wording",
         {
-            "markings": [asdict(marking) for marking in (HALF, FEW)],
+            "markings": [asdict(marking) for marking in MARKINGS.values()],
             "trainings": {t.name: {**asdict(t.tuning), "passes": t.passes, "batch": BATCH} for _, t, _ in CELLS},
             "cells": cells,
             "innocents_accused": accused,
