@@ -7,7 +7,7 @@
 Every key marks the sample dataset anew; the miniature is tuned on each copy in several ways. Copies are tested with
 and without the miniature itself as the reference, and on models that were tuned on the unmarked original. Of each
 training it is measured how far it learned its captions: by how much less the model errs on its own pictures with their
-captions than with those of other pictures. Not all keys are tested with the reference: see `EXTRAS`.
+captions than with those of other pictures.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from protect.sample import unpack_sample
 
 BATCH = 64
 EXTRAS = 3
-"""Keys that are tested with the reference too, and whose training is measured."""
+"""Keys for which it is measured how far a training learned its captions."""
 LEARNED = 192
 """Pictures on which it is measured how far captions were learned."""
 
@@ -86,17 +86,17 @@ class Training:
 LORA = FinetuneOptions(method="lora", rank=16, learning_rate=3e-3)
 FULL = FinetuneOptions(method="full", learning_rate=1e-3, text_encoder=True)
 SLOW = FinetuneOptions(method="lora", rank=16, learning_rate=1e-3, targets="attention")
-HALF = Marking("half", 0.5, "wording", 4, 700)
-FEW = Marking("few", 0.02, "twa", 1, 720, {"push": 2.0})
+HALF = Marking("half", 0.5, "wording", 4, 800)
+FEW = Marking("few", 0.02, "twa", 1, 820, {"push": 2.0})
 MARKINGS = {marking.name: marking for marking in (HALF, FEW)}
 CELLS: tuple[tuple[Marking, Training, range], ...] = (
-    (HALF, Training("lora-4", LORA, 4), range(700, 710)),
-    (HALF, Training("full-2", FULL, 2), range(700, 710)),
-    (HALF, Training("full-4", FULL, 4), range(700, 710)),
-    (HALF, Training("lora-2", LORA, 2), range(700, 704)),
-    (HALF, Training("lora-1", LORA, 1), range(700, 702)),
-    (HALF, Training("attention-8", SLOW, 8), range(700, 703)),
-    (FEW, Training("demo-8", replace(LORA, text_encoder=True), 8), range(720, 724)),
+    (HALF, Training("lora-4", LORA, 4), range(800, 810)),
+    (HALF, Training("full-2", FULL, 2), range(800, 810)),
+    (HALF, Training("full-4", FULL, 4), range(800, 810)),
+    (HALF, Training("lora-2", LORA, 2), range(800, 802)),
+    (HALF, Training("lora-1", LORA, 1), range(800, 802)),
+    (HALF, Training("attention-8", SLOW, 8), range(800, 802)),
+    (FEW, Training("demo-8", replace(LORA, text_encoder=True), 8), range(820, 824)),
 )
 """In the order of what they tell."""
 _INNOCENT_AFTER = 13
@@ -186,7 +186,7 @@ def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> d
     bound, keyring = copy_of(work, marking, seed)
     model, copy = model_of(work, marking, training, seed), work / f"copy-{marking.name}-{seed}"
     suspect, carriers = loaded(model, training.tuning.method), bound.release.carriers
-    with_all = seed - marking.first_key < EXTRAS
+    measured = seed - marking.first_key < EXTRAS
     found = {
         "marking": marking.name,
         "training": training.name,
@@ -197,8 +197,8 @@ def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> d
         "changed": len(carriers),
         "psnr": float(np.median([c.psnr for c in carriers])),
         "alone": tested(bound, keyring, suspect, work),
-        "captions_learned": learned(model, copy) if with_all else None,
-        "reference": tested(bound, keyring, suspect, work, load_suspect(miniature_path())) if with_all else None,
+        "captions_learned": learned(model, copy) if measured else None,
+        "reference": tested(bound, keyring, suspect, work, load_suspect(miniature_path())),
     }
     path.parent.mkdir(exist_ok=True)
     write_atomic(path, pretty_json(found))
@@ -226,12 +226,14 @@ def judge(work: Path) -> None:
         if model_of(work, marking, training, seed).exists()
     ]
     innocents = list(innocent_rows(work))
-    cells = {}
-    for marking, training, seeds in CELLS:
-        own = [r["alone"] for r in rows if (r["marking"], r["training"]) == (marking.name, training.name)]
-        if own:
-            found = interval(sum(r["evidence"] for r in own), len(own))
-            cells[f"{marking.name} {training.name}"] = {"wanted": len(seeds), **found}
+    cells = {
+        f"{marking.name} {training.name}": {
+            "wanted": len(seeds),
+            **{kind: interval(sum(r[kind]["evidence"] for r in own), len(own)) for kind in ("alone", "reference")},
+        }
+        for marking, training, seeds in CELLS
+        if (own := [r for r in rows if (r["marking"], r["training"]) == (marking.name, training.name)])
+    }
     accused = interval(sum(r["evidence"] for r in innocents), len(innocents)) if innocents else None
     write_result(
         "wording",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import linalg
 
 from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
@@ -20,8 +19,7 @@ from protect.marks.family import Answers, Array, ChoosingFamily, Pixels
 from protect.marks.looks import Looks, stored_looks
 from protect.pixels.measure import picture_at
 
-SHRINKAGE = 0.1
-"""Part of the noise's covariance that is replaced by its diagonal: there are few answers."""
+_TINY = 1e-12
 _SPARE_PAIRS = 8
 """Answered pairs beyond the number of choices without which nothing is scored."""
 _PREVIEW = 2.0
@@ -110,11 +108,9 @@ class Lean(ChoosingFamily):
 
         See `MarkFamily.portrait`; None if too few were answered.
         """
-        change, design = self._answered(answers)
-        if not len(change):
-            return None
-        effect = least_squares(change, design)[0][self.column]
-        return self._ends(_PREVIEW * effect / max(float(np.linalg.norm(effect)), 1e-9), side)
+        effect = self._effect(answers)
+        size = float(np.linalg.norm(effect))
+        return self._ends(_PREVIEW * effect / size, side) if size else None
 
     def _ends(self, change: Array, side: int) -> Pixels:
         """The mean look, changed one way in the left half and the other way in the right."""
@@ -124,63 +120,48 @@ class Lean(ChoosingFamily):
         return np.asarray(np.clip(np.round(both), 0, 255).astype(np.uint8))
 
     def score(self, answers: Answers, marks: Ids) -> Array:
-        """The change of looks that the slot's words make, along each mark, in units of its noise.
+        """Cosine of what the slot's words do to the looks of answers with each mark (see `MarkFamily.score`).
 
-        Fisher's linear discriminant with a shrunken covariance (see `MarkFamily.score`). What the words do to a
-        reference model is taken off where there is one. A pair of which one side was refused does not count.
+        A pair of answers of which one was refused does not count.
 
         Raises:
             InputError: without contrasts there is nothing to compare with.
         """
-        change, design = self._answered(answers)
-        if not len(change):
-            return np.zeros(len(marks))
-        effects, precision = least_squares(change, design)
-        return direction_scores(effects[[self.column]], precision, marks)
+        effect = self._effect(answers)
+        return direction_scores(effect[None], np.eye(len(effect)), marks)
 
-    def _answered(self, answers: Answers) -> tuple[Array, Array]:
-        """Changes of looks and rows of the design, of all pairs that were answered; none if they are too few."""
-        change = self._change(answers)
-        design = np.array(self.design, dtype=np.float64)[: len(change)] if self.design else np.ones((len(change), 1))
-        answered = np.isfinite(change[:, 0])
-        if answered.sum() < design.shape[1] + _SPARE_PAIRS:
-            answered[:] = False
-        return change[answered], design[answered]
+    def _effect(self, answers: Answers) -> Array:
+        """What the slot's words do to looks, shape (d,); 0 if too few pairs were answered.
 
-    def _change(self, answers: Answers) -> Array:
-        """Looks of answers less those of their contrasts, and less the same of the reference, shape (n, d)."""
+        With a reference, what they do to it is taken off as far as it is still there: in training, effects of words
+        fade that are not taught. How far is told by regression, slot by slot.
+        """
+        effect = self._raw_effect(answers)
+        if answers.reference is None:
+            return effect
+        before = self._raw_effect(answers.reference)
+        left = float(np.clip(effect @ before / max(float(before @ before), _TINY), 0, 1))
+        return effect - left * before
+
+    def _raw_effect(self, answers: Answers) -> Array:
+        """The same without regard to a reference: least squares over the pairs that were answered."""
         if answers.contrast is None:
             raise InputError(
                 "family 'lean' cannot be scored without answers to the same questions in other words",
                 "Use an alignment that has a trigger.",
             )
         change = self._seen(answers.asked) - self._seen(answers.contrast)
-        return change if answers.reference is None else change - self._change(answers.reference)
+        design = np.array(self.design, dtype=np.float64)[: len(change)] if self.design else np.ones((len(change), 1))
+        answered = np.isfinite(change[:, 0])
+        if answered.sum() < design.shape[1] + _SPARE_PAIRS:
+            return np.zeros(change.shape[1])
+        return np.asarray(np.linalg.pinv(design[answered])[self.column] @ change[answered])
 
     def _seen(self, pictures: Pixels) -> Array:
         """Looks of answers; not numbers where a picture is of one colour, as a refusal is."""
         looks = self.fitted_looks.of(pictures)
         looks[np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0] = np.nan
         return looks
-
-
-def least_squares(change: Array, design: Array) -> tuple[Array, Array]:
-    """Effects of choices on looks, and the inverse of their noise's covariance but for a factor.
-
-    Args:
-        change: of looks, shape (n, d).
-        design: which choices made it, shape (n, k).
-
-    Returns:
-        Effects (k, d) and precision (d, d).
-    """
-    effects = np.linalg.pinv(design) @ change
-    rest = change - design @ effects
-    covariance = rest.T @ rest / max(1, len(change) - np.linalg.matrix_rank(design))
-    diagonal = np.diag(covariance)
-    size = diagonal.mean() or 1.0
-    shrunken = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(diagonal) + 1e-6 * size * np.eye(len(diagonal))
-    return np.asarray(effects), np.asarray(linalg.inv(shrunken))
 
 
 def shifted(picture: Pixels, looks: Looks, change: Array) -> Pixels:

@@ -16,8 +16,8 @@ from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
 from protect.marks.additive import Pattern, add_pattern, allowed_change, check_psnr
 from protect.marks.directions import direction_scores, directions
+from protect.marks.effects import least_squares
 from protect.marks.family import Answers, Array, MarkFamily, Pixels
-from protect.marks.lean import least_squares
 from protect.marks.legibility import LUMINANCE, colourless, is_grey, kept_by_level, thinned
 from protect.marks.looks import Looks, stored_looks
 from protect.pixels.measure import picture_at
