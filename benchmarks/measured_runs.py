@@ -73,9 +73,22 @@ def from_frontier() -> Iterator[Run]:
             yield Run("spread", "twa", "full", row["exposures"], found, options, row["suspect"])
 
 
+def from_wording() -> Iterator[Run]:
+    """`lean`: with choices of words all slots together, with a rare word one."""
+    found = load("wording")
+    markings = {marking["name"]: marking for marking in found["markings"]}
+    for row in found["rows"]:
+        marking, method = markings[row["marking"]], found["trainings"][row["training"]]["method"]
+        sightings = row["passes"] * sum(row["taught"]) / len(row["taught"])
+        suspect = f"wording {row['marking']} {row['training']} {row['key']}"
+        options = strength_options("lean", marking["options"])
+        evidence = row["reference" if method == "lora" else "alone"]["evidence"]
+        yield Run("lean", marking["alignment"], method, sightings, evidence, options, suspect, len(row["taught"]))
+
+
 def main() -> None:
     """Command line."""
-    runs = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier()]
+    runs = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier(), *from_wording()]
     write_atomic(Path("protect/assets/measured_runs.json"), pretty_json([asdict(run) for run in runs]))
     print(f"{len(runs)} runs, {sum(run.found for run in runs)} found")
 

@@ -11,7 +11,7 @@ from detect.suspects.images import load_suspect
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import protected_copy, stamp
 from detect.training.side_by_side import train_side_by_side
-from detect.trial.judge import detect
+from detect.trial.judge import detect, uses_reference
 from detect.trial.verdict import Verdict
 from protect.errors import InputError
 from protect.formats import open_dataset
@@ -86,7 +86,10 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
     train_side_by_side(base, jobs, tuning, device, progress)
     bound = bind(release, keyring.store)
     suspects = [load_suspect(path, base=base, device=device) for path in jobs]
-    verdicts = [detect(bound, suspect, keyring, work / "cache", progress=progress) for suspect in suspects]
+    reference = load_suspect(base, device=device) if uses_reference(release) else None
+    verdicts = [
+        detect(bound, suspect, keyring, work / "cache", reference=reference, progress=progress) for suspect in suspects
+    ]
     page = work / "demo.html"
     write_report(
         page,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from detect.suspects.images import load_suspect
 from detect.training.finetune import finetune, set_aside_before
 from detect.training.options import FinetuneOptions
 from detect.training.records import training_records
-from detect.trial.judge import detect
-from detect.trial.verdict import Verdict
+from detect.trial.judge import detect, uses_reference
+from detect.trial.verdict import SlotResult, Verdict
 from protect.embed.places import commitment_file
 from protect.embed.write import embed
 from protect.errors import InputError
+from protect.evidence import running_evidence
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
@@ -143,7 +145,9 @@ def rehearse(
     release = protected_copy(dataset, copy, embedding, seed, keyring, progress, reading)
     set_aside = train_suspect(base, copy, path, tuning, reading=reading, device=device, progress=progress)
     suspect = load_suspect(path, base=base if tuning.method == "lora" else None, device=device)
-    verdict = detect(bind(release, keyring.store), suspect, keyring, work / "cache", progress=progress)
+    reference = load_suspect(base, device=device) if tuning.method == "lora" and uses_reference(release) else None
+    bound, cache = bind(release, keyring.store), work / "cache"
+    verdict = detect(bound, suspect, keyring, cache, reference=reference, progress=progress)
     learned = len(training_records(copy, reading)[0])
     runs = measured(verdict, tuning, tuning.steps * tuning.batch / learned)
     write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in runs]))
@@ -158,18 +162,25 @@ def _check_work(work: Path, dataset: Path) -> None:
 
 
 def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[Run]:
-    """What a rehearsal teaches about power: one run per slot that was asked; found if it would suffice alone."""
+    """What a rehearsal teaches about power: a run for each slot that was asked, or for all that share questions."""
     release = verdict.release
-    parts = release.plan.part_of_slot
-    return [
-        Run(
-            parts[slot.slot].family,
-            parts[slot.slot].alignment.partition("/")[0],
-            tuning.method,
-            passes * release.slot_questions(slot.slot).taught,
-            slot.evidence.e_value >= 1 / release.plan.alpha,
-            options=strength_options(parts[slot.slot].family, parts[slot.slot].family_options),
-            suspect=release.id,
-        )
-        for slot in verdict.slots
-    ]
+    groups: dict[tuple[str, ...], list[SlotResult]] = {}
+    for slot in verdict.slots:
+        asked = release.slot_questions(slot.slot)
+        groups.setdefault(asked.prompts if asked.design else (str(slot.slot),), []).append(slot)
+    return [_run(release, group, tuning, passes) for group in groups.values()]
+
+
+def _run(release: Release, slots: Sequence[SlotResult], tuning: FinetuneOptions, passes: float) -> Run:
+    part, taught = release.plan.part_of_slot[slots[0].slot], [release.slot_questions(s.slot).taught for s in slots]
+    together = running_evidence([slot.evidence for slot in slots])
+    return Run(
+        part.family,
+        part.alignment.partition("/")[0],
+        tuning.method,
+        passes * sum(taught) / len(taught),
+        bool(together.max() >= 1 / release.plan.alpha),
+        options=strength_options(part.family, part.family_options),
+        suspect=release.id,
+        slots=part.slots if release.slot_questions(slots[0].slot).design else 1,
+    )

@@ -16,6 +16,7 @@ from protect.release.power import (
     Run,
     alike,
     fit,
+    judged_together,
     measured_runs,
     strength_options,
     summary,
@@ -88,9 +89,10 @@ class Forecast:
         """The power with its interval and its basis."""
         if self.power is None:
             return f"expected power not known: {self.basis}"
+        power, of_what = self.power, judged_together(self.runs)
         return (
-            f"expected power {self.power.mean:.0%} per slot ({INTERVAL:.0%} interval {self.power.low:.0%} to "
-            f"{self.power.high:.0%}) after {self.sightings:,.0f} sightings of its carriers; {self.basis}"
+            f"expected power {power.mean:.0%} per {of_what} ({INTERVAL:.0%} interval {power.low:.0%} to "
+            f"{power.high:.0%}) after {self.sightings:,.0f} sightings of its carriers; {self.basis}"
         )
 
 

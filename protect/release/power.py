@@ -38,7 +38,7 @@ _ALIKE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One slot of one suspect that was trained on purpose."""
+    """What one slot of one suspect showed that was trained on purpose, or several slots together."""
 
     family: str
     alignment: str
@@ -50,6 +50,8 @@ class Run:
     """Those of the family that differ from its defaults."""
     suspect: str = ""
     """Which model it was: slots that one model learned together say less than slots of several."""
+    slots: int = 1
+    """Slots that were judged together; several where one set of questions serves them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,13 @@ def alike(runs: Sequence[Run], family: str, alignment: str, method: str, options
 
     near = [run for run in runs if (run.family, run.method, run.options) == (family, method, options)]
     return [run for run in near if kind(run.alignment) == kind(alignment)]
+
+
+def judged_together(runs: Sequence[Run]) -> str:
+    """What runs speak of, in words: a slot, or so many of them."""
+    slots = {run.slots for run in runs} or {1}
+    most, fewest = max(slots), min(slots)
+    return "slot" if most == 1 else f"{fewest} slots" if most == fewest else f"{fewest} to {most} slots"
 
 
 def strength_options(family: str, options: FamilyOptions) -> FamilyOptions:
