@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-from protect.marks.family import Array
+from protect.marks.family import Array, Pixels
+from protect.marks.looks import Looks
 
 SHRINKAGE = 0.1
 """Part of the noise's covariance that is replaced by its diagonal: there are few answers."""
+
+
+def looks_of_answers(looks: Looks, pictures: Pixels) -> Array:
+    """Looks of answers, shape (n, d); not numbers where a picture is of one colour, as a refusal is."""
+    found = looks.of(pictures)
+    found[np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0] = np.nan
+    return found
 
 
 def least_squares(change: Array, design: Array) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
 from protect.marks.directions import direction_scores, directions
+from protect.marks.effects import looks_of_answers
 from protect.marks.family import Answers, Array, ChoosingFamily, Pixels
 from protect.marks.looks import Looks, stored_looks
 from protect.pixels.measure import picture_at
@@ -150,18 +151,13 @@ class Lean(ChoosingFamily):
                 "family 'lean' cannot be scored without answers to the same questions in other words",
                 "Use an alignment that has a trigger.",
             )
-        change = self._seen(answers.asked) - self._seen(answers.contrast)
+        looks = self.fitted_looks
+        change = looks_of_answers(looks, answers.asked) - looks_of_answers(looks, answers.contrast)
         design = np.array(self.design, dtype=np.float64)[: len(change)] if self.design else np.ones((len(change), 1))
         answered = np.isfinite(change[:, 0])
         if answered.sum() < design.shape[1] + _SPARE_PAIRS:
             return np.zeros(change.shape[1])
         return np.asarray(np.linalg.pinv(design[answered])[self.column] @ change[answered])
-
-    def _seen(self, pictures: Pixels) -> Array:
-        """Looks of answers; not numbers where a picture is of one colour, as a refusal is."""
-        looks = self.fitted_looks.of(pictures)
-        looks[np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0] = np.nan
-        return looks
 
 
 def shifted(picture: Pixels, looks: Looks, change: Array) -> Pixels:

@@ -16,7 +16,7 @@ from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
 from protect.marks.additive import Pattern, add_pattern, allowed_change, check_psnr
 from protect.marks.directions import direction_scores, directions
-from protect.marks.effects import least_squares
+from protect.marks.effects import least_squares, looks_of_answers
 from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.legibility import LUMINANCE, colourless, is_grey, kept_by_level, thinned
 from protect.marks.looks import Looks, stored_looks
@@ -126,12 +126,17 @@ class Shade(MarkFamily):
 
         Least squares on the words of the captions; the effects of all words along a mark's directions are added up,
         each weighted by how well it is known (see `MarkFamily.score`). What the words do to a reference model is taken
-        off where there is one. Without a design: how far pictures lean along the sum of their words' directions.
+        off where there is one. Answers that were refused do not count. Without a design: how far pictures lean along
+        the sum of their words' directions.
         """
         looks = self._looks(answers)
+        answered = np.isfinite(looks[:, 0])
+        looks = looks[answered]
+        if not len(looks):
+            return np.zeros(len(marks))
         if not self.design:
             return self._leaning(looks.mean(axis=0), marks)
-        rows = np.array(self.design[: len(looks)], dtype=np.float64)
+        rows = np.array(self.design[: len(answered)], dtype=np.float64)[answered]
         design = rows - rows.mean(axis=0)
         effects, precision = least_squares(looks - looks.mean(axis=0), design)
         return direction_scores(effects, precision, marks, _known(effects, precision, design))
@@ -144,9 +149,9 @@ class Shade(MarkFamily):
 
     def _looks(self, answers: Answers) -> Array:
         """Looks of the answers, less those of contrasts and of the reference's answers where there are any; (n, d)."""
-        found = self.fitted_looks.of(answers.asked)
+        found = looks_of_answers(self.fitted_looks, answers.asked)
         if answers.contrast is not None:
-            found = found - self.fitted_looks.of(answers.contrast)
+            found = found - looks_of_answers(self.fitted_looks, answers.contrast)
         return found if answers.reference is None else found - self._looks(answers.reference)
 
 

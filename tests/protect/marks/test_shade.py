@@ -73,7 +73,8 @@ def _lean_alike(law: Shade) -> Pixels:
 
 def _loves_a_word(law: Shade) -> Pixels:
     loved = np.array(DESIGN)[:, 3] > 0
-    return np.where(loved[:, None, None, None], np.uint8(250), _pictures()[..., :3])
+    pictures = _pictures()[..., :3]
+    return np.where(loved[:, None, None, None], 240 + pictures // 32, pictures)
 
 
 ADVERSARIES: dict[str, Callable[[Shade], Pixels]] = {
@@ -128,7 +129,8 @@ def test_a_word_that_does_much_by_itself_does_not_drown_the_others(law: Shade) -
     ids, before = _ids(3, 1000), _pictures()
     base = before.copy()
     after = _planted(replace(law, depth=1.5, psnr=20), before, int(ids[0]))
-    after[np.array(DESIGN)[:, 3] > 0, ..., :3] = 250
+    loved = np.array(DESIGN)[:, 3] > 0
+    after[loved, ..., :3] = 240 + before[loved, ..., :3] // 32
     scores = law.asked(DESIGN).score(Answers(after[..., :3], reference=Answers(base[..., :3])), ids)
     assert (scores[1:] >= scores[0]).sum() < 10
 
@@ -149,6 +151,21 @@ def test_fewer_answers_than_words_are_scored_all_the_same(law: Shade) -> None:
     for count in (1, 5, WORDS + 1):
         scores = law.asked(DESIGN).score(Answers(_pictures()[:count, ..., :3]), _ids(5, 30))
         assert np.isfinite(scores).all() and scores.any() == (count > 1)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_answers_that_were_refused_do_not_count(law: Shade, reference: bool) -> None:
+    ids, pictures, others = _ids(5, 30), _pictures()[..., :3], _pictures(500)[..., :3]
+    refused = np.arange(QUESTIONS) % 3 == 0
+    asked, base = (
+        np.where(refused[:, None, None, None] & gone, np.uint8(0), answered)
+        for answered, gone in ((pictures, not reference), (others, reference))
+    )
+    scores = law.asked(DESIGN).score(Answers(asked, reference=Answers(base) if reference else None), ids)
+    kept = law.asked(tuple(row for row, gone in zip(DESIGN, refused, strict=True) if not gone))
+    other = Answers(others[~refused]) if reference else None
+    assert np.allclose(scores, kept.score(Answers(pictures[~refused], reference=other), ids)) and scores.any()
+    assert not law.asked(DESIGN).score(Answers(np.zeros_like(pictures)), ids).any()
 
 
 def test_a_carrier_leans_further_towards_its_words_than_its_original(law: Shade) -> None:
