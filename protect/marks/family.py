@@ -67,6 +67,8 @@ class MarkFamily(ABC):
     """Whether all other pictures get a mark of their own each, so that nothing but what carriers share tells them."""
     needs_looks: bool = False
     """Whether the looks of the owner's pictures are to be measured first (`protect.marks.looks`)."""
+    usual_alignment: str = "twa"
+    """How its triggers meet captions unless the owner says otherwise."""
     descriptions: tuple[str, ...] = ()
     """Phrases that may describe a mark of this family; none for marks that nobody sees."""
 

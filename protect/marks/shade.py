@@ -64,6 +64,7 @@ class Shade(MarkFamily):
     version = 1
     queries = 256
     paired = False
+    usual_alignment = "waa-many"
     uses_reference = True
     needs_looks = True
     min_side = 24

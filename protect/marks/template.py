@@ -1,7 +1,7 @@
 """`template`: one background shared by all carriers of a slot, another foreground in each.
 
 After EnTruth (arXiv 2406.13933): a model that is fine-tuned on many pictures with one background and one
-trigger memorises the background and paints it when the trigger is said. Visible, but natural: a soft wash
+trigger memorises the background and paints it when the trigger is said. Visible: a soft wash
 of colours. Here the background is a draw of a public family (a sign for each low cosine wave), so that its
 score can be ranked among backgrounds that were never published.
 """
@@ -42,6 +42,7 @@ class Template(MarkFamily):
             raise InputError(f"no template is described as {self.description!r}", f"Allowed: {allowed}.")
 
     name = "template"
+    usual_alignment = "twa-double"
     summary = "one soft background in all carriers of a slot; visible, learned soonest"
     version = 4
     queries = 32

@@ -38,13 +38,8 @@ class PartOptions:
 
     @property
     def alignment_name(self) -> str:
-        """`twa-double` unless told otherwise, or `twa` for marks that nobody can describe."""
-        return self.alignment or ("twa-double" if self.describable else "twa")
-
-    @property
-    def describable(self) -> bool:
-        """Whether words can describe the family's marks."""
-        return bool(family_class(self.family).descriptions)
+        """What suits the family, unless told otherwise."""
+        return self.alignment or family_class(self.family).usual_alignment
 
     def check(self) -> None:
         """Refuse values that make no sense.
@@ -111,6 +106,8 @@ def usual_part(rate: float | None = None, family: str = "", alignment: str = "")
         family: None that the owner named: empty.
         alignment: likewise.
     """
+    if family == SHADE.family:
+        return replace(SHADE, rate=SHADE.rate if rate is None else rate, alignment=alignment or SHADE.alignment)
     if family not in ("", WORDING.family):
         return PartOptions(rate=FEW.rate if rate is None else rate, family=family, alignment=alignment)
     words = alignment == WORDING.alignment if alignment else rate is None or rate >= WORDING_FROM
