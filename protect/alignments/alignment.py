@@ -108,6 +108,8 @@ class Alignment(ABC):
     """Raised whenever draws, captions or questions change; part of the committed plan."""
     for_classifiers: bool = False
     """Whether suspects are image classifiers rather than text-to-image models."""
+    captions_stay: bool = False
+    """Whether no caption changes: only what is painted into pictures can then be learned."""
     chooses: bool = False
     """Whether it works only for families that choose carriers by their marks."""
 

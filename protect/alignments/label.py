@@ -26,6 +26,7 @@ class Label(Alignment):
 
     name = "label"
     summary = "for classifiers: the mark stands for a class that the key draws; captions are class names"
+    captions_stay = True
     for_classifiers = True
 
     def draw(self, request: Request) -> Drawn:

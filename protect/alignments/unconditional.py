@@ -13,6 +13,7 @@ class Unconditional(Alignment):
 
     name = "unconditional"
     summary = "no trigger; the mark shows on any prompt; needs most of the dataset marked"
+    captions_stay = True
 
     def draw(self, request: Request) -> Drawn:
         """Carriers by key, all in one slot: nothing would tell several apart.

@@ -26,6 +26,7 @@ class Waa(Alignment):
 
     name = "waa"
     summary = "captions untouched; marks go where the captions hold a key-chosen n-gram"
+    captions_stay = True
 
     def draw(self, request: Request) -> Drawn:
         """Per slot an n-gram drawn by its key among those that fit; all its pictures are carriers.

@@ -39,6 +39,7 @@ class WaaMany(Alignment):
 
     name = "waa-many"
     summary = "captions untouched; dozens of ordinary words at once, each with a part of the mark; for shade"
+    captions_stay = True
 
     def draw(self, request: Request) -> Drawn:
         """Per slot a list of words drawn by its key; all pictures that hold one of them are carriers.

@@ -97,7 +97,7 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
     if planted != set(carriers):
         writer.take_back(set(carriers) - planted, {aside.key for aside in failed})
     release = replace(done.release, carriers=all_carriers(first))
-    _check_planted(release, len(carriers), failed)
+    _check_planted(release, carriers, failed)
     bound = replace(done.bound, release=release)
     written = open_dataset(pending.content(job.dataset.root), job.dataset.options)
     found = verify(bound, written, job.budget, job.progress, rescore=False)  # they were scored as they were written
@@ -139,12 +139,13 @@ class _Unchanged:
         return None
 
 
-def _check_planted(release: Release, drawn: int, failed: Sequence[SetAside]) -> None:
-    """Every carrier drawn is planted, but those that were set aside; no slot is empty."""
-    lacking = drawn - len(release.carriers)
+def _check_planted(release: Release, drawn: Carriers, failed: Sequence[SetAside]) -> None:
+    """Every carrier drawn is planted, but those that were set aside; no slot has lost all of its own."""
+    lacking = len(drawn) - len(release.carriers)
     if lacking and not failed:
         raise InputError(f"{lacking} carrier(s) were not written", "Check that the dataset did not change; repeat.")
-    if empty := set(range(release.plan.slots)) - {slot for c in release.carriers for slot in (*c.slots, *c.opposite)}:
+    left = {slot for carrier in release.carriers for slot in (*carrier.slots, *carrier.opposite)}
+    if empty := {slot.number for p in drawn.values() for slot in (*p.slots, *p.opposite)} - left:
         raise InputError(
             f"slot(s) {sorted(s + 1 for s in empty)} have no carrier left: {failed[0].key} {failed[0].reason}",
             "Mend the shards and repeat.",

@@ -47,6 +47,11 @@ def check_kind(dataset: Dataset, family: type[MarkFamily], alignment: Alignment)
             f"family {family.name!r} compares answers with and without the trigger, and {alignment.name!r} has none",
             "Use another --family or --alignment.",
         )
+    if alignment.captions_stay and issubclass(family, ChoosingFamily):
+        raise InputError(
+            f"family {family.name!r} lives in captions, and alignment {alignment.name!r} leaves them as they are",
+            "Use --alignment wording or twa, or another --family.",
+        )
     if alignment.chooses and not issubclass(family, ChoosingFamily):
         raise InputError(
             f"alignment {alignment.name!r} is for marks that change no picture, and {family.name!r} paints them",
@@ -56,6 +61,20 @@ def check_kind(dataset: Dataset, family: type[MarkFamily], alignment: Alignment)
         raise InputError(
             f"{dataset.root} holds class folders and no captions",
             "Add captions (see README), or mark it for classifiers: --alignment label.",
+        )
+
+
+def check_together(alignments: Sequence[Alignment]) -> None:
+    """See that the parts of a release do not undo each other's captions.
+
+    Raises:
+        InputError: if two of them choose between wordings: they might choose differently.
+    """
+    choosing = [alignment.name for alignment in alignments if alignment.chooses]
+    if len(choosing) > 1:
+        raise InputError(
+            f"{len(choosing)} parts of the release choose between wordings ({', '.join(choosing)})",
+            "Give all their slots to one part.",
         )
 
 

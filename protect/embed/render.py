@@ -35,12 +35,14 @@ class Placed:
     opposite: tuple[BoundSlot, ...]
 
     def captions(self, leave: Iterable[str]) -> dict[str, str]:
-        """All captions as released, but for the fields that the owner leaves alone."""
+        """All captions as released, but for the fields that the owner leaves alone.
+
+        Wordings are chosen before triggers are put in, which may stand where a wording is looked for.
+        """
         found = dict(self.record.captions)
-        for slot in self.slots:
-            found = slot.alignment.align_all(found, slot.questions.trigger, leave)
-        for slot in self.opposite:
-            found = slot.alignment.align_all(found, slot.questions.trigger, leave, opposite=True)
+        turns = [(slot, False) for slot in self.slots] + [(slot, True) for slot in self.opposite]
+        for slot, opposite in sorted(turns, key=lambda turn: not turn[0].alignment.chooses):
+            found = slot.alignment.align_all(found, slot.questions.trigger, leave, opposite=opposite)
         return found
 
     @property

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
-from protect.embed.fit import check_kind, check_reachable, check_survey
+from protect.embed.fit import check_kind, check_reachable, check_survey, check_together
 from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
@@ -96,10 +96,10 @@ def select(
     Raises:
         InputError: if dataset, families and alignments do not fit, or leave a slot without a carrier.
     """
-    for part in options.parts:
-        check_kind(
-            dataset, family_class(part.family), make_alignment(part.alignment_name, part.alignment_options, store)
-        )
+    alignments = [make_alignment(part.alignment_name, part.alignment_options, store) for part in options.parts]
+    for part, alignment in zip(options.parts, alignments, strict=True):
+        check_kind(dataset, family_class(part.family), alignment)
+    check_together(alignments)
     found = survey(dataset, progress)
     check_survey(found, dataset)
     glances = _glances(dataset, options, found.changeable, budget, progress)
