@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protect.alignments.alignment import Alignment
+from protect.alignments.waa_many import WaaMany
 from protect.errors import InputError
 from protect.evidence import reachable
 from protect.formats.dataset_format import Dataset
 from protect.formats.survey import Survey
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.release.plan import Options
+
+MANY_WORDS = WaaMany.name
 
 
 def check_survey(found: Survey, dataset: Dataset) -> None:
@@ -56,6 +59,11 @@ def check_kind(dataset: Dataset, family: type[MarkFamily], alignment: Alignment)
         raise InputError(
             f"alignment {alignment.name!r} is for marks that change no picture, and {family.name!r} paints them",
             "Use --family lean, or another --alignment.",
+        )
+    if MANY_WORDS in (family.usual_alignment, alignment.name) and family.usual_alignment != alignment.name:
+        raise InputError(
+            f"family {family.name!r} and alignment {alignment.name!r} do not go together",
+            "Use --family shade with --alignment waa-many.",
         )
     if dataset.for_classifiers and not alignment.for_classifiers:
         raise InputError(

@@ -171,7 +171,7 @@ def _select_part(
 
 def _painted(earlier: Sequence[SelectedPart]) -> frozenset[str]:
     """Keys of the samples whose pictures earlier parts paint."""
-    drawn = (d for part in earlier if not family_class(part.options.family).needs_looks for d in part.drawn.slots)
+    drawn = (d for part in earlier if not isinstance(part.family, ChoosingFamily) for d in part.drawn.slots)
     return frozenset(normalised(record.key) for draw in drawn for record in draw.carriers)
 
 
