@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from scipy import stats
 
+from detect.training.options import FinetuneOptions
 from detect.trial.judge import versions
 from protect.embed.write import embed
 from protect.formats import open_dataset
@@ -29,6 +30,10 @@ from protect.release.bound import BoundRelease, bind
 from protect.release.plan import Options
 
 RESULTS = Path(__file__).parent / "results"
+PAINTED = Options(rate=0.02, family="template", slots=1, steps=12)
+"""A painted release of one slot."""
+TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)
+"""How most suspects under painted releases were trained: eight passes over the sample dataset."""
 
 
 def interval(hits: int, n: int, confidence: float = 0.95) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import (
+    TUNING,
     Clock,
     captions_of,
     interval,
@@ -29,7 +30,6 @@ from benchmarks.common import (
     write_result,
 )
 from benchmarks.suspects import FULL, prepare, row, suspect_of
-from detect.demo import TUNING
 from detect.pool import make_pool
 from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions

@@ -27,10 +27,10 @@ from attacks.result import CellResult
 from attacks.suite import STANDARD, standard
 from attacks.summary import all_tests, found_count, grouped, mean_rise, summaries
 from attacks.workshop import Setting, Workshop
+from benchmarks.common import PAINTED as EMBEDDING
 from benchmarks.common import RESULTS, Clock, interval, keyring_in, run_stages, write_result
 from benchmarks.families import pool_of
 from benchmarks.suspects import FULL
-from detect.demo import EMBEDDING
 from protect.miniature import miniature_path
 from protect.release.plan import RECOMMENDED
 from protect.sample import unpack_sample

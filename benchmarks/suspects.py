@@ -20,9 +20,8 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 
-from benchmarks.common import Clock, interval, keyring_in, mean_interval, pictures_of, run_stages, write_result
-from detect.demo import EMBEDDING as DEMO
-from detect.demo import TUNING
+from benchmarks.common import PAINTED as DEMO
+from benchmarks.common import TUNING, Clock, interval, keyring_in, mean_interval, pictures_of, run_stages, write_result
 from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions
 from detect.training.records import training_records

@@ -14,9 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import Clock, keyring_in, run_stages, write_result
+from benchmarks.common import TUNING, Clock, keyring_in, run_stages, write_result
 from benchmarks.suspects import FULL, prepare, release_of, row
-from detect.demo import TUNING
 from detect.suspects.images import load_suspect
 from detect.training.finetune import finetune
 from detect.training.options import FinetuneOptions

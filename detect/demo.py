@@ -23,11 +23,11 @@ from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.progress import Progress, no_progress
 from protect.release.bound import BoundRelease, bind
-from protect.release.plan import Options
+from protect.release.plan import WORDING, Options
 from protect.sample import unpack_sample
 
-EMBEDDING = Options(rate=0.02, slots=1, steps=12)
-TUNING = FinetuneOptions(method="lora", rank=16, steps=300, batch=64, learning_rate=3e-3, text_encoder=True)
+EMBEDDING = Options(rate=WORDING.rate, family=WORDING.family, alignment=WORDING.alignment, steps=12)
+TUNING = FinetuneOptions(method="lora", rank=16, steps=150, batch=64, learning_rate=3e-3)
 
 MEASURED = (
     "How often this holds: with this setting, but a rare word as trigger, 4 of 4 LoRA suspects with keys of their own "
