@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protect.embed.select import Selection
+from protect.embed.trainers import Trainer
 from protect.errors import InputError
 from protect.release.plan import PartOptions, check_range
 from protect.release.power import (
@@ -85,6 +86,14 @@ class Forecast:
         """Whether the expected power is what is wanted."""
         return self.tried and self.power is not None and self.power.mean >= WANTED
 
+    def in_short(self) -> str:
+        """The power with its interval."""
+        if self.power is None:
+            return "not known"
+        low, high = self.power.low, self.power.high
+        beyond = "" if self.tried else ", fewer than were tried"
+        return f"{self.power.mean:.0%} ({low:.0%} to {high:.0%}) after {self.sightings:,.0f} sightings{beyond}"
+
     def sentence(self) -> str:
         """The power with its interval and its basis."""
         if self.power is None:
@@ -103,6 +112,18 @@ def forecasts(selection: Selection, expectation: Expectation) -> tuple[Forecast,
         forecast(part.options, min(draw.taught for draw in part.drawn.slots), samples, expectation)
         for part in selection.parts
     )
+
+
+def with_trainer(trainer: Trainer, selection: Selection, expectation: Expectation) -> Forecast:
+    """The expected power of the best part of a selection if somebody trains with a program as it comes.
+
+    Args:
+        trainer: the program.
+        selection: what the key decides.
+        expectation: runs to learn from; its passes and method are those of the program.
+    """
+    passes = trainer.passes(selection.survey.samples)
+    return best(forecasts(selection, Expectation(passes, trainer.method, expectation.runs)))
 
 
 def best(found: Sequence[Forecast]) -> Forecast:
