@@ -198,8 +198,9 @@ def test_a_suspect_that_gave_no_answer_costs_no_level(
 
 
 def test_another_version_of_the_family_is_refused(bound: BoundRelease, keyring: Keyring) -> None:
+    parts = (replace(bound.release.plan.parts[0], family_version=99),)
     with pytest.raises(InputError, match="was committed to version 99"):
-        bind(committed(bound.release, family_version=99), keyring.store)
+        bind(committed(bound.release, parts=parts), keyring.store)
 
 
 def test_scores_of_other_width_are_refused() -> None:
