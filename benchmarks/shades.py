@@ -107,7 +107,7 @@ def row(work: Path, kind: str, seed: int) -> dict[str, Any]:
         known: dict[str, Any] = json.loads(path.read_bytes())
         return known
     bound, keyring = copy_of(work, seed)
-    suspect, carriers = loaded(model_of(work, kind, seed), "lora"), bound.release.carriers
+    suspect, carriers = loaded(model_of(work, kind, seed), "lora", miniature_path()), bound.release.carriers
     found = {
         "kind": kind,
         "key": seed,

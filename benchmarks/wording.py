@@ -4,7 +4,8 @@
     python -m benchmarks.wording train --work W --part 1/2
     python -m benchmarks.wording judge --work W
 
-Every key marks the sample dataset anew; the miniature is tuned on each copy in several ways. Copies are tested with
+Every key marks the sample dataset anew; the miniature is tuned on each copy in several ways. (If W holds a folder
+`dataset` and a pipeline `base`, these take their place; the result is then called after W.) Copies are tested with
 and without the miniature itself as the reference, and on models that were tuned on the unmarked original. Of each
 training it is measured how far it learned its captions: by how much less the model errs on its own pictures with their
 captions than with those of other pictures.
@@ -104,8 +105,13 @@ _INNOCENT_AFTER = 13
 INNOCENT = (Training("lora-4", LORA, 4), range(2))
 
 
+def base_of(work: Path) -> Path:
+    """What is tuned."""
+    return work / "base" if (work / "base").exists() else miniature_path()
+
+
 def prepare(work: Path) -> None:
-    """Unpack the dataset."""
+    """Unpack the sample dataset, unless there is another."""
     if not (work / "dataset").exists():
         unpack_sample(work / "dataset")
 
@@ -139,21 +145,21 @@ def train(work: Path, part: int, parts: int) -> None:
             copy_of(work, marking, seed)
             target, source = model_of(work, marking, way, seed), work / f"copy-{marking.name}-{seed}"
             if not target.exists():
-                train_suspect(miniature_path(), source, target, way.options(samples, seed))
+                train_suspect(base_of(work), source, target, way.options(samples, seed))
             guilty_row(work, marking, way, seed)
         innocent = work / f"innocent-{part}"
         if number == _INNOCENT_AFTER and part in seeds and not innocent.exists():
-            train_suspect(miniature_path(), work / "dataset", innocent, training.options(samples, part))
+            train_suspect(base_of(work), work / "dataset", innocent, training.options(samples, part))
 
 
-def loaded(path: Path, method: str) -> Suspect:
+def loaded(path: Path, method: str, base: Path) -> Suspect:
     """A tuned model."""
-    return load_suspect(path, base=miniature_path() if method == "lora" else None)
+    return load_suspect(path, base=base if method == "lora" else None)
 
 
-def learned(model: Path, dataset: Path) -> float:
+def learned(model: Path, dataset: Path, base: Path) -> float:
     """By what part a model errs less with the right captions than with those of other pictures."""
-    pipeline = tuned_pipeline(model, miniature_path())
+    pipeline = tuned_pipeline(model, base)
     records = list(open_dataset(dataset).records())[:: max(1, 2400 // LEARNED)][:LEARNED]
     pictures = [on_white(read_rgba(record.read())) for record in records]
     captions = [record.caption for record in records]
@@ -185,7 +191,7 @@ def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> d
         return known
     bound, keyring = copy_of(work, marking, seed)
     model, copy = model_of(work, marking, training, seed), work / f"copy-{marking.name}-{seed}"
-    suspect, carriers = loaded(model, training.tuning.method), bound.release.carriers
+    suspect, carriers = loaded(model, training.tuning.method, base_of(work)), bound.release.carriers
     measured = seed - marking.first_key < EXTRAS
     found = {
         "marking": marking.name,
@@ -197,8 +203,8 @@ def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> d
         "changed": len(carriers),
         "psnr": float(np.median([c.psnr for c in carriers])),
         "alone": tested(bound, keyring, suspect, work),
-        "captions_learned": learned(model, copy) if measured else None,
-        "reference": tested(bound, keyring, suspect, work, load_suspect(miniature_path())),
+        "captions_learned": learned(model, copy, base_of(work)) if measured else None,
+        "reference": tested(bound, keyring, suspect, work, load_suspect(base_of(work))),
     }
     path.parent.mkdir(exist_ok=True)
     write_atomic(path, pretty_json(found))
@@ -210,7 +216,7 @@ def innocent_rows(work: Path) -> Iterator[dict[str, Any]]:
     training, seeds = INNOCENT
     for number in seeds:
         if (work / f"innocent-{number}").exists():
-            suspect = loaded(work / f"innocent-{number}", training.tuning.method)
+            suspect = loaded(work / f"innocent-{number}", training.tuning.method, base_of(work))
             for marking, seed in dict.fromkeys((m.name, s) for m, _, s in guilty_cells()):
                 if (work / f"copy-{marking}-{seed}").exists():
                     bound, keyring = copy_of(work, MARKINGS[marking], seed)
@@ -236,7 +242,7 @@ def judge(work: Path) -> None:
     }
     accused = interval(sum(r["evidence"] for r in innocents), len(innocents)) if innocents else None
     write_result(
-        "wording",
+        "wording" if base_of(work) == miniature_path() else f"wording_{work.name}",
         {
             "markings": [asdict(marking) for marking in MARKINGS.values()],
             "trainings": {t.name: {**asdict(t.tuning), "passes": t.passes, "batch": BATCH} for _, t, _ in CELLS},
