@@ -150,15 +150,17 @@ def _section(section: Section) -> _SectionView:
         e=f"{verdict.e_value:,.3g}" if verdict.e_value < _FEW else f"{verdict.e_value:,.0f}",
         threshold=f"{verdict.threshold:,.0f}",
         p=f"{verdict.p_value:.2g}",
-        slots=[_slot(slot) for slot in verdict.slots],
+        slots=[_slot(slot, verdict.slots[:place]) for place, slot in enumerate(verdict.slots)],
         running=running_plot(verdict),
         details=_details(verdict),
     )
 
 
-def _slot(slot: SlotResult) -> _SlotView:
-    shown = zip(slot.outputs[:SHOWN], slot.captions, strict=False)
-    others = () if slot.untriggered is None else slot.untriggered[:SHOWN]
+def _slot(slot: SlotResult, earlier: Sequence[SlotResult]) -> _SlotView:
+    """A slot; answers that an earlier one has shown already are not shown again."""
+    known = any(slot.output_sha256 == other.output_sha256 for other in earlier)
+    shown = zip(() if known else slot.outputs[:SHOWN], slot.captions, strict=False)
+    others = () if known or slot.untriggered is None else slot.untriggered[:SHOWN]
     return _SlotView(
         number=slot.slot + 1,
         trigger=slot.trigger,

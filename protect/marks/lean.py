@@ -129,7 +129,8 @@ class Lean(ChoosingFamily):
             InputError: without contrasts there is nothing to compare with.
         """
         effect = self._effect(answers)
-        return direction_scores(effect[None], np.eye(len(effect)), marks)
+        size = max(float(np.linalg.norm(effect)), _TINY)
+        return direction_scores(effect[None] / size, np.eye(len(effect)), marks)
 
     def _effect(self, answers: Answers) -> Array:
         """What the slot's words do to looks, shape (d,); 0 if too few pairs were answered.
