@@ -153,7 +153,10 @@ def test_those_that_lean_most_change_first(wording: Wording) -> None:
 
 def test_the_design_is_what_the_prompts_say_and_contrasts_say_the_opposite(wording: Wording) -> None:
     """Decoded by the sites themselves, for captions of which some have no place for some sites."""
-    captions = [c.replace(" with ", " and ").replace(" having ", " and ") if i % 3 else c for i, c in _numbered()]
+    captions = [
+        c.replace(" with ", " and ").replace(" having ", " and ") if i % 3 else c
+        for i, c in enumerate(sayable_captions(COUNT))
+    ]
     request = _request(records=records_of(captions), slots=6)
     drawn = wording.draw(request)
     questions = wording.ask(drawn, request)
@@ -173,10 +176,6 @@ def test_the_design_is_what_the_prompts_say_and_contrasts_say_the_opposite(wordi
     placed = np.abs(design).sum(axis=0)
     assert placed.min() < 48 and np.all(np.abs(design.sum(axis=0)) < 3.5 * np.sqrt(placed))
     assert len(asked.prompts) == len(asked.seeds) == 48 == len(set(asked.seeds))
-
-
-def _numbered() -> list[tuple[int, str]]:
-    return list(enumerate(sayable_captions(COUNT)))
 
 
 def test_questions_come_from_all_captions_and_not_from_those_that_change(wording: Wording) -> None:
