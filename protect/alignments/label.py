@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from protect.alignments.alignment import MAX_SLOTS, Alignment, Draw, Drawn, Request, choose
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request
+from protect.alignments.dealing import MAX_SLOTS, choose
 from protect.errors import InputError
 from protect.formats.record import Record, SetAside, normalised
 

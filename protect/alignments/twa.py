@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protect.alignments.alignment import Alignment, Drawn, Request, deal
+from protect.alignments.alignment import Alignment, Drawn, Request
+from protect.alignments.dealing import deal
 from protect.alignments.joining import before
 from protect.alignments.rare import rare_words
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from protect.alignments.alignment import Alignment, Draw, Drawn, Request, choose, count_slots
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request
+from protect.alignments.dealing import choose, count_slots
 from protect.errors import InputError
 
 

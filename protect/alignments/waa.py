@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from protect.alignments.alignment import Alignment, Draw, Drawn, Request, choose, count_slots
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request
+from protect.alignments.dealing import choose, count_slots
 from protect.alignments.ngrams import Found, GramHasher, Hashes, Places, Sketch, find, mixed, sketch
 from protect.alignments.words import without
 from protect.errors import InputError

@@ -9,16 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from protect.alignments.alignment import (
-    Alignment,
-    Draw,
-    Drawn,
-    Request,
-    choose,
-    count_slots,
-    drawn_captions,
-    question_seeds,
-)
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request, drawn_captions, question_seeds
+from protect.alignments.dealing import choose, count_slots
 from protect.alignments.vocabulary import Vocabulary, held_words, vocabulary
 from protect.errors import InputError
 from protect.formats.record import Record, SetAside

@@ -16,15 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from protect.alignments.alignment import (
-    Alignment,
-    Draw,
-    Drawn,
-    Request,
-    count_slots,
-    drawn_captions,
-    question_seeds,
-)
+from protect.alignments.alignment import Alignment, Draw, Drawn, Request, drawn_captions, question_seeds
+from protect.alignments.dealing import count_slots
 from protect.alignments.sites.draw import all_sites, draw_sites
 from protect.alignments.sites.site import Site
 from protect.errors import InputError

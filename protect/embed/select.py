@@ -14,6 +14,7 @@ from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
 from protect.embed.fit import check_kind, check_reachable, check_survey, check_together
 from protect.embed.looks import Glances, take_glances, without_obstacles
+from protect.embed.obstacles import obstacles, repeated_caption
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.execution.threads import map_in_order
@@ -25,16 +26,12 @@ from protect.keys.store import Store
 from protect.keys.tree import KeyTree, parse_coin_value
 from protect.marks import family_class, make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
-from protect.pixels.captions import embedded_captions
-from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba
 from protect.progress import Progress, no_progress
 from protect.release.plan import Options, PartOptions
 from protect.release.record import Coin, Part, Plan, Questions, Release, make_header
 
 UNDATED = datetime.fromtimestamp(0, UTC)
 """Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
-_SHORTEST_REPEAT = 12
-"""Characters from which a caption found inside a picture file is no chance meeting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ def _glances(
     leave = dataset.options.leave_captions
 
     def refusal(record: Record, data: bytes) -> str | None:
-        return _repeated_caption(data, record, leave)
+        return repeated_caption(data, record, leave)
 
     return take_glances(_changeable(dataset), count, refusal, budget, progress)
 
@@ -154,7 +151,7 @@ def _select_part(
         rate=part.rate,
         slots=part.slots,
         keys=keys,
-        obstacles=_obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
+        obstacles=obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
         descriptions=family.descriptions,
         leave=dataset.options.leave_captions,
         first=first,
@@ -193,59 +190,6 @@ def _leanings(family: ChoosingFamily, glances: Glances, request: Request) -> Cal
         return found + family.softness * key.rng("softness").normal(size=len(found))
 
     return lean
-
-
-def _obstacles(
-    family: MarkFamily, alignment: Alignment, leave: Sequence[str], budget: MemoryBudget, progress: Progress
-) -> Callable[[Sequence[Record]], Sequence[str | None]]:
-    def look(record: Record) -> str | None:
-        changed = alignment.align(record.caption, "x") != record.caption
-        return _obstacle(record, family, leave if changed else None, budget)
-
-    def look_at_all(records: Sequence[Record]) -> Sequence[str | None]:
-        reasons = []
-        # In the order of the keys, so that what lies together is read together.
-        order = sorted(range(len(records)), key=lambda i: records[i].key)
-        for i, reason in enumerate(map_in_order(look, [records[place] for place in order]), 1):
-            reasons.append(reason)
-            progress("looking at pictures", i, len(records))
-        found: list[str | None] = [None] * len(records)
-        for place, reason in zip(order, reasons, strict=True):
-            found[place] = reason
-        return found
-
-    return look_at_all
-
-
-def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, budget: MemoryBudget) -> str | None:
-    """Why a sample cannot carry a mark. Depends on its file and captions alone.
-
-    Args:
-        record: the sample.
-        family: what is to be planted.
-        leave: fields that may keep the old caption; None if captions do not change.
-        budget: memory.
-    """
-    try:
-        data = record.read()
-        with budget.hold(pixel_count(data) * family.bytes_per_pixel):
-            picture = read_rgba(data)
-            reason = obstacle(data, decoded=True) or family.obstacle(picture)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
-    except PictureError as error:
-        return error.what
-    if reason is None and leave is not None:
-        reason = _repeated_caption(data, record, leave)
-    return reason
-
-
-def _repeated_caption(data: bytes, record: Record, leave: Sequence[str]) -> str | None:
-    for name, text in embedded_captions(data).items():
-        repeats = any(len(c) >= _SHORTEST_REPEAT and c.strip() in text for c in record.captions.values())
-        if repeats and name not in leave:
-            return f"its file repeats the caption in {name} (to leave it there: --leave-captions {name})"
-    return None
 
 
 def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress) -> str:

@@ -70,15 +70,21 @@ def draw_sites(
     near = [found.site for found in fitting if _worth(found, counted) >= _NEAR * _worth(fitting[0], counted)]
     drawable = [near[i] for i in rng.permutation(min(len(near), _CHOICE * wanted)).tolist()]
     rest = [found.site for found in fitting if found.site not in drawable]
-    order = (*drawable, *rest)
-    taken = _one_lead(compatible(order, independent(order, captions())))[:wanted]
+    taken = _together(drawable, captions)[:wanted]
+    if len(taken) < wanted:  # it takes long to compare all sites with each other
+        taken = _together((*drawable, *rest), captions)[:wanted]
     if len(taken) < wanted:
         raise _too_few(taken, wanted, fitting, counted)
     return taken
 
 
+def _together(sites: Sequence[Site], captions: Callable[[], Iterator[str]]) -> tuple[Site, ...]:
+    """In their order, those that disturb none before them."""
+    return _one_lead(compatible(sites, independent(sites, captions())))
+
+
 def _one_lead(sites: Sequence[Site]) -> tuple[Site, ...]:
-    """Sites of which no two put words before the same caption: that reads stiffly, and one of them is hardly learned."""
+    """Sites of which no two put words before the same caption: that reads stiffly, and one is hardly learned."""
     leads = [site for site in sites if site.name.startswith(_LEAD)]
     return tuple(site for site in sites if site not in leads[1:])
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from protect.alignments import committed_alignment, make_alignment
-from protect.alignments.alignment import Drawn, Request, choose
+from protect.alignments.alignment import Drawn, Request
+from protect.alignments.dealing import choose
 from protect.errors import InputError
 from protect.formats.record import Record, SetAside, normalised
 from protect.keys.tree import KeyTree, SlotKey, secret_from_seed

@@ -164,7 +164,7 @@ def test_too_few_words_are_named_with_their_samples() -> None:
     with pytest.raises(InputError, match=r"3 words .* into 180 of 180 samples, each in 12 to 45 .*\('blue' in 30"):
         MANY.draw(request_for(records_of([*captions, *["?"] * 90]), rate=1.0))
     captions = [f"{VOCABULARY[i % 20]}" if i < 400 else "?" for i in range(600)]
-    with pytest.raises(InputError, match="5 words .* for slot 2, apart from earlier slots' samples"):
+    with pytest.raises(InputError, match=r"5 words .* for slot 2, apart from earlier slots' samples"):
         MANY.draw(request_for(records_of(captions), rate=1.0, slots=2))
 
 

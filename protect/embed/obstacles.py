@@ -1,0 +1,81 @@
+"""Why a sample cannot carry a mark: from its file and captions alone, never from the mark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from protect.alignments.alignment import Alignment
+from protect.execution.budget import MemoryBudget
+from protect.execution.threads import map_in_order
+from protect.formats.record import Record
+from protect.marks.family import MarkFamily
+from protect.pixels.captions import embedded_captions
+from protect.pixels.picture import PictureError, obstacle, pixel_count, read_rgba
+from protect.progress import Progress
+
+_SHORTEST_REPEAT = 12
+"""Characters from which a caption found inside a picture file is no chance meeting."""
+
+
+def obstacles(
+    family: MarkFamily, alignment: Alignment, leave: Sequence[str], budget: MemoryBudget, progress: Progress
+) -> Callable[[Sequence[Record]], Sequence[str | None]]:
+    """Why samples cannot carry a mark, or None: a function that looks at several at a time.
+
+    Args:
+        family: what is to be planted.
+        alignment: how triggers meet captions.
+        leave: fields that may keep the old caption.
+        budget: memory for pictures.
+        progress: told (stage, done, total).
+    """
+
+    def look(record: Record) -> str | None:
+        changed = alignment.align(record.caption, "x") != record.caption
+        return _obstacle(record, family, leave if changed else None, budget)
+
+    def look_at_all(records: Sequence[Record]) -> Sequence[str | None]:
+        reasons = []
+        # In the order of the keys, so that what lies together is read together.
+        order = sorted(range(len(records)), key=lambda i: records[i].key)
+        for i, reason in enumerate(map_in_order(look, [records[place] for place in order]), 1):
+            reasons.append(reason)
+            progress("looking at pictures", i, len(records))
+        found: list[str | None] = [None] * len(records)
+        for place, reason in zip(order, reasons, strict=True):
+            found[place] = reason
+        return found
+
+    return look_at_all
+
+
+def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, budget: MemoryBudget) -> str | None:
+    """Why a sample cannot carry a mark. Depends on its file and captions alone.
+
+    Args:
+        record: the sample.
+        family: what is to be planted.
+        leave: fields that may keep the old caption; None if captions do not change.
+        budget: memory.
+    """
+    try:
+        data = record.read()
+        with budget.hold(pixel_count(data) * family.bytes_per_pixel):
+            picture = read_rgba(data)
+            reason = obstacle(data, decoded=True) or family.obstacle(picture)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except PictureError as error:
+        return error.what
+    if reason is None and leave is not None:
+        reason = repeated_caption(data, record, leave)
+    return reason
+
+
+def repeated_caption(data: bytes, record: Record, leave: Sequence[str]) -> str | None:
+    """Why a sample's caption may not change: its file says it too, and would go on saying the old one."""
+    for name, text in embedded_captions(data).items():
+        repeats = any(len(c) >= _SHORTEST_REPEAT and c.strip() in text for c in record.captions.values())
+        if repeats and name not in leave:
+            return f"its file repeats the caption in {name} (to leave it there: --leave-captions {name})"
+    return None
