@@ -70,17 +70,28 @@ def draw_sites(
     near = [found.site for found in fitting if _worth(found, counted) >= _NEAR * _worth(fitting[0], counted)]
     drawable = [near[i] for i in rng.permutation(min(len(near), _CHOICE * wanted)).tolist()]
     rest = [found.site for found in fitting if found.site not in drawable]
-    taken = _together(drawable, captions)[:wanted]
+    taken = _together(drawable, wanted, captions)
     if len(taken) < wanted:  # it takes long to compare all sites with each other
-        taken = _together((*drawable, *rest), captions)[:wanted]
+        taken = _together((*drawable, *rest), wanted, captions)
     if len(taken) < wanted:
         raise _too_few(taken, wanted, fitting, counted)
     return taken
 
 
-def _together(sites: Sequence[Site], captions: Callable[[], Iterator[str]]) -> tuple[Site, ...]:
-    """In their order, those that disturb none before them."""
-    return _one_lead(compatible(sites, independent(sites, captions())))
+def _together(sites: Sequence[Site], wanted: int, captions: Callable[[], Iterator[str]]) -> tuple[Site, ...]:
+    """In their order, those that disturb none before them, at most as many as are wanted.
+
+    One that leaves room for too few others (an order of words, say) goes to the end, and the next is the first.
+    """
+    disturbances = independent(sites, captions())
+    orders = ((*sites[first:], *sites[:first]) for first in range(len(sites)))
+    found = (_one_lead(compatible(order, disturbances))[:wanted] for order in orders)
+    best: tuple[Site, ...] = ()
+    for taken in found:
+        if len(taken) == wanted:
+            return taken
+        best = max(best, taken, key=len)
+    return best
 
 
 def _one_lead(sites: Sequence[Site]) -> tuple[Site, ...]:
