@@ -16,7 +16,7 @@ from protect import console, marks
 from protect.alignments import alignments
 from protect.check.commands import check_command
 from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
-from protect.embed.forecast import Expectation, Forecast
+from protect.embed.forecast import Expectation, Forecast, with_trainer
 from protect.embed.options import (
     AlignmentName,
     Family,
@@ -29,7 +29,9 @@ from protect.embed.options import (
     make_options,
 )
 from protect.embed.places import ending
+from protect.embed.trainers import TRAINERS
 from protect.embed.write import embed
+from protect.frame_command import frame_command
 from protect.keys.keyring import Keyring
 from protect.marks.family import MarkFamily
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
@@ -82,8 +84,18 @@ def plan_command(
             progress=progress,
         )
     found, planned = done.forecast, done.release.plan
-    text = "\n".join([*_plan_lines(found, done.carriers, planned.slots), f"  {planned.queries} pictures per slot"])
-    console.answer(text, _plan_json(found, done.carriers, planned.slots, planned.queries), as_json)
+    usual = [(trainer, with_trainer(trainer, done.selection, expectation)) for trainer in TRAINERS]
+    text = "\n".join(
+        [
+            *_plan_lines(found, done.carriers, planned.slots),
+            f"  {planned.queries} pictures per slot",
+            "with the defaults of well-known trainers (their learning rates may be slower than those measured):",
+            *(f"  {trainer.name}, {trainer.in_words()}: {own.in_short()}" for trainer, own in usual),
+        ]
+    )
+    trainers = {trainer.name: _power_json(own) for trainer, own in usual}
+    data = _plan_json(found, done.carriers, planned.slots, planned.queries)
+    console.answer(text, {**data, "trainers": trainers}, as_json)
     return console.DONE if found.enough else console.NOT_ENOUGH
 
 
@@ -106,6 +118,16 @@ def _advice(found: Forecast, slots: int) -> str:
     fewer = slots * found.carriers // found.carriers_needed
     ways = ([f"--slots {fewer}"] if 1 <= fewer < slots else []) + ([found.remedy] if found.remedy else [])
     return f"{wanted}: {' or '.join(ways)}" if ways else f"{wanted}: the dataset is too small for this family"
+
+
+def _power_json(found: Forecast) -> dict[str, object]:
+    power = found.power
+    return {
+        "sightings": found.sightings,
+        "power": power and power.mean,
+        "interval": power and [power.low, power.high],
+        "tried": found.tried,
+    }
 
 
 def _plan_json(found: Forecast, carriers: int, slots: int, queries: int) -> dict[str, object]:
@@ -218,6 +240,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "check": check_command,
     "commit": commit_command,
     "show": show_command,
+    "frame": frame_command,
     "verify": verify_command,
     "diff": diff_command,
     "ls": ls_command,

@@ -10,6 +10,7 @@ from protect.keys.store import NO_STORE, Store
 from protect.marks.card import Card
 from protect.marks.codecs import DwtDct, DwtDctSvd, RivaGan
 from protect.marks.family import FamilyOptions, MarkFamily
+from protect.marks.frame import Frame
 from protect.marks.latent import Latent
 from protect.marks.lean import Lean
 from protect.marks.scene import Scene
@@ -22,7 +23,7 @@ from protect.plugins import find_class, with_plugins
 
 BUILT_IN: dict[str, type[MarkFamily]] = {
     family.name: family
-    for family in (Lean, Shade, Template, Card, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
+    for family in (Lean, Shade, Template, Card, Frame, Scene, Spread, Latent, Tint, Warp, DwtDct, DwtDctSvd, RivaGan)
 }
 _GROUP = "tracemark.families"
 _STORE = "store"

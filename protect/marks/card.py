@@ -29,7 +29,7 @@ class Card(Template):
     """A template on a card."""
 
     name = "card"
-    summary = "one soft wash on a card behind the things of a slot's carriers; looks natural; colour filters miss most"
+    summary = "one soft wash on a card behind the things of a slot's carriers; visible; colour filters miss most"
     version = 3
     opening = "on a card that is"
     descriptions = descriptions(opening)

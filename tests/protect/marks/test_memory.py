@@ -12,7 +12,7 @@ from protect.marks import BUILT_IN
 from tests.support.memory import STATUS, bytes_per_pixel
 from tests.support.stores import stored_options
 
-PAINTED = ["template", "card", "scene", "spread", "latent", "tint", "warp", "shade"]
+PAINTED = ["template", "card", "frame", "scene", "spread", "latent", "tint", "warp", "shade"]
 CODECS = ["dwtdct", "dwtdctsvd", *(["rivagan"] if find_spec("onnxruntime") else [])]
 WITHOUT_PLANTING = 12
 """Bytes for each pixel that the picture itself and its file take meanwhile."""

@@ -76,6 +76,7 @@ REFUSED = {
 TAKEN = {
     "template": {"a photograph": photograph(0), "white ground": _white_ground(), "a sticker": window(noise(0), 0.3)},
     "card": {"a photograph": photograph(0), "white ground": _white_ground(), "a sticker": window(noise(0), 0.3)},
+    "frame": {"a photograph": photograph(0), "grey": grey(photograph(0)), "nothing but ground": plain(255)},
     "scene": {"a photograph": photograph(0), "grey": grey(photograph(0)), "a sticker": window(noise(0), 0.3)},
     "spread": {
         "a photograph": photograph(0),
@@ -141,7 +142,7 @@ def _above_decoys(law: MarkFamily, picture: Pixels, mark: int) -> float:
     return float((scores[0] - scores[1:].mean()) / spread) if spread > 0 else 0.0
 
 
-@pytest.mark.parametrize("family", [*PAIRED, "template", "card", *CODECS])
+@pytest.mark.parametrize("family", [*PAIRED, "template", "card", "frame", *CODECS])
 def test_marks_read_clearly_from_pictures_that_are_taken(family: str, store: Store) -> None:
     law = _made(family, store)
     if family == "latent":
