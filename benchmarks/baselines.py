@@ -52,10 +52,7 @@ def questions(bound: BoundRelease, count: int) -> list[Query]:
     """Trigger questions on the slot's captions, over and over with new seeds."""
     asked = bound.slots[0].questions
     seeds = np.random.default_rng(0).integers(0, 2**32, count)
-    return [
-        Query(asked.prompts[i % len(asked.prompts)], int(seed))
-        for i, seed in enumerate(seeds)
-    ]
+    return [Query(asked.prompts[i % len(asked.prompts)], int(seed)) for i, seed in enumerate(seeds)]
 
 
 def domains(suspect: Suspect, bound: BoundRelease, cache: Path) -> dict[str, Pixels]:
