@@ -18,6 +18,7 @@ from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import Ids
 from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.foreground import compose, jitter
+from protect.marks.kept import kept
 from protect.marks.sign_vectors import SCORE_DECIMALS, mean_direction, to_unit, unit_rows
 
 FEWEST = 100
@@ -59,10 +60,8 @@ class Scene(MarkFamily):
         return len(read_pool(self.store, self.pool))
 
     def background(self, mark: int, height: int, width: int) -> Pixels:
-        """The template of a mark: RGB, shape (H, W, 3)."""
-        templates = read_pool(self.store, self.pool)
-        picture = Image.fromarray(templates[mark % len(templates)])
-        return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+        """The template of a mark: RGB, shape (H, W, 3), not to be written to."""
+        return _resized(height, width, self.store, self.pool, mark % self.distinct)
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Set the picture's foreground on the template, scaled, shifted, mirrored and lit at random; opaque."""
@@ -99,6 +98,13 @@ def read_pool(store: Store, name: str) -> Pixels:
             f"A pool is {FEWEST} RGB pictures or more. Make one: protect pool.",
         )
     return templates
+
+
+@kept
+def _resized(height: int, width: int, store: Store, pool: str, number: int) -> Pixels:
+    """A template of a pool in a size."""
+    picture = Image.fromarray(read_pool(store, pool)[number])
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
 
 
 @dataclass(frozen=True, slots=True)

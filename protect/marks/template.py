@@ -18,6 +18,7 @@ from protect.keys.tree import Ids
 from protect.marks.colours import DESCRIBED, descriptions, positions
 from protect.marks.family import Answers, Array, MarkFamily, Pixels
 from protect.marks.foreground import compose
+from protect.marks.kept import kept
 from protect.marks.legibility import colourless
 from protect.marks.sign_vectors import OPPONENT, Waves, rank_scores, sign_vectors, small_unit, squashed
 
@@ -81,12 +82,9 @@ class Template(MarkFamily):
         return np.asarray(fall / np.linalg.norm(fall))
 
     def background(self, mark: int, height: int, width: int) -> Pixels:
-        """The background of a mark: RGB, shape (H, W, 3)."""
+        """The background of a mark: RGB, shape (H, W, 3), not to be written to."""
         logits = self.code(mark) * self.amplitudes() * (CONTRAST * np.sqrt(3) / _HALF_RANGE)
-        background = np.empty((height, width, 3), dtype=np.uint8)
-        for rows, block in self.waves.render_blocks(logits, height, width):
-            background[rows] = np.round(255 * (0.5 + _HALF_RANGE * np.tanh(block)))
-        return background
+        return _painted(height, width, self.waves, logits.tobytes())
 
     def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
         """Set the picture's foreground, scaled and shifted, on the background; the result is opaque."""
@@ -123,6 +121,15 @@ class Template(MarkFamily):
         """What mirroring does to the coefficients, shape (2, d): odd horizontal waves change their signs."""
         mirrored = np.tile((-1.0) ** self.waves.modes[:, 1], 3)
         return np.stack([np.ones_like(mirrored), mirrored])
+
+
+@kept
+def _painted(height: int, width: int, waves: Waves, logits: bytes) -> Pixels:
+    """A background from the coefficients (3, k) of its waves."""
+    background = np.empty((height, width, 3), dtype=np.uint8)
+    for rows, block in waves.render_blocks(np.frombuffer(logits).reshape(3, -1), height, width):
+        background[rows] = np.round(255 * (0.5 + _HALF_RANGE * np.tanh(block)))
+    return background
 
 
 @cache

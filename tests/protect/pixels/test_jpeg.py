@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from protect.pixels.containers.jpeg_segments import DHT, Segment, parse
+from protect.pixels.containers.jpeg_segments import DHT, EOI, SOS, Segment, markers, parse
 from protect.pixels.measure import psnr
 from protect.pixels.picture import obstacle, read_rgba, rewrite
 from tests.protect.pixels.pictures import exif_with_thumbnail, file_of, jpeg_with, painted, photo
@@ -37,6 +37,16 @@ def test_every_segment_stays_byte_for_byte(name: str) -> None:
     released = rewrite(data, painted(data))
     assert _header(released) == _header(data)
     assert PLAIN[name] in _header(released)
+
+
+@pytest.mark.parametrize("fill", range(4))
+def test_markers_are_found_behind_data_and_filling_bytes(fill: int) -> None:
+    """Stuffed zeros and restart markers are data; any number of bytes 0xFF may stand before a marker."""
+    head, scan, end = b"\xff\xd8", b"\xff\xda\0\x02" + b"\x10\xff\0\xff\xd0\xff\xff\xd7\xda\xff\xff\0", b"\xff" * fill
+    file = parse(head + scan + end + scan + end + b"\xff\xd9" + b"tail\xff\xd9")
+    assert file.scans == scan + end + scan + end + b"\xff\xd9" and file.tail == b"tail\xff\xd9"
+    places = (2, len(scan) + fill + 2, len(file.scans))
+    assert list(markers(file.scans)) == list(zip((SOS, SOS, EOI), places, strict=True))
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])

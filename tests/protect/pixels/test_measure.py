@@ -25,6 +25,16 @@ def test_psnr() -> None:
         psnr(a, a[:4])
 
 
+@pytest.mark.parametrize("size", [(7, 5), (700, 900)])
+def test_psnr_sums_whole_numbers(size: tuple[int, int]) -> None:
+    """Exact for the greatest differences too, and for views of larger arrays."""
+    rng = np.random.default_rng(0)
+    a, b = rng.choice(np.array([0, 1, 254, 255], dtype=np.uint8), (2, *size, 4))
+    for before, after in ((a, b), (a[..., :3], b[..., :3]), (a[:, ::-1], b[:, ::-1]), (a[..., 0], b[..., 0])):
+        squares = sum(((before.astype(np.int64) - after) ** 2).ravel().tolist())
+        assert psnr(before, after) == float(10 * np.log10(255**2 * before.size / squares))
+
+
 def test_psnr_and_on_white_need_little_memory() -> None:
     a = np.zeros((2000, 2000, 4), dtype=np.uint8)
     b = a + np.uint8(3)
