@@ -95,7 +95,7 @@ def test_bad_pools_are_refused(store: Store) -> None:
         make_family("scene", {}, store)
     with pytest.raises(InputError, match="there is no pool"):
         make_family("scene", {"pool": "0" * 64}, store)
-    with pytest.raises(InputError, match="not a pool's name"):
+    with pytest.raises(InputError, match="not the name of stored pool"):
         make_family("scene", {"pool": "../pools/a"}, store)
     few = store.put("pool", templates=np.zeros((5, 8, 8, 3), np.uint8))
     wrong = store.put("pool", templates=np.zeros((200, 8, 8), np.float64))
