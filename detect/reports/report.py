@@ -190,6 +190,8 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
         ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.as_dict().items() if v is not None)),
         ("questions whose trigger was cut off", _truncated(verdict)),
     ]
+    if verdict.reference is not None:
+        rows += [(f"reference: {key}", value) for key, value in sorted(verdict.reference.items())]
     if verdict.control_e_value is not None:
         rows.append(("control", f"E = {verdict.control_e_value:.3g}"))
     rows += [(f"suspect: {key}", value) for key, value in verdict.identity.items()]

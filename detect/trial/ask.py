@@ -92,8 +92,10 @@ class Trial:
         pictures = self._pictures(suspect, slot)
         hashes = pixel_hashes(pictures)
         answers = _in_pairs(pictures, asked)
+        compared = pictures[:0]
         if self.reference is not None and slot.family.uses_reference:
-            answers = replace(answers, reference=_in_pairs(self._pictures(self.reference, slot), asked))
+            compared = self._pictures(self.reference, slot)
+            answers = replace(answers, reference=_in_pairs(compared, asked))
         planted = np.array([slot.planted], dtype=np.uint64)
         scores = slot.family.score(answers, np.concatenate([planted, slot.decoys]))
         return SlotResult(
@@ -108,9 +110,15 @@ class Trial:
             output_sha256=hashes,
             outputs=answers.asked,
             untriggered=answers.contrast,
-            blank=int(np.count_nonzero(np.ptp(pictures.reshape(len(pictures), -1), axis=1) == 0)),
+            reference_sha256=pixel_hashes(compared),
+            reference_blank=_count_blank(compared),
+            blank=_count_blank(pictures),
             truncated=count_truncated(slot, self.plan.queries, suspect),
         )
+
+
+def _count_blank(pictures: Outputs) -> int:
+    return sum(int(np.ptp(picture) == 0) for picture in pictures)
 
 
 def _in_pairs(pictures: Outputs, asked: int) -> Answers:

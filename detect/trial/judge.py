@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from detect.suspects.images.suspect import Suspect
+from detect.trial.answers import digest
 from detect.trial.ask import AskedSlots, Trial
 from detect.trial.ledger import (
     LedgerPlace,
@@ -74,9 +76,10 @@ def detect(
     release = bound.release
     check_testable(release)
     plan = query_plan(release, departures)
+    bound.check_questions(plan.queries)
     if not any(slot.family.uses_reference for slot in bound.slots):
         reference = None
-    setting = setting_of(suspect) | ({"reference": subject_of(reference)} if reference else {})
+    setting = setting_of(suspect) | ({"reference": digest(reference.identity)} if reference else {})
     name = plan.digest(release, setting)
     _check_other("control", control, suspect, "Give a model that cannot have seen the release.")
     _check_other("reference", reference, suspect, "Give the model that the suspect was made from, or none.")
@@ -106,6 +109,7 @@ def detect(
         queries=len(answers.queries),
         slots=tuple(answers.slots),
         control_e_value=control_e,
+        reference=dict(reference.identity) | {"name": reference.name} if reference else None,
         flags=flags(release, place, control=control is not None, reference=reference is not None),
         suspects_tested=place.suspects_tested,
         plans_tried=place.plans_tried,
@@ -122,6 +126,8 @@ def _check_other(role: str, other: Suspect | None, suspect: Suspect, next_step: 
 
 def _ask_control(trial: Trial, control: Suspect, answers: AskedSlots) -> float:
     """Put the same questions to a control; its largest E, 0 if it did not answer. Counts its trouble in `answers`."""
+    if trial.reference is not None and subject_of(trial.reference) == subject_of(control):
+        trial = replace(trial, reference=None)  # taken off itself, nothing would be left to see
     tried = trial.ask(control, len(answers.slots))
     answers.trouble = answers.trouble or tried.trouble
     return float(tried.running.max(initial=0.0))
@@ -160,6 +166,8 @@ def _judge(trial: Trial, answers: AskedSlots, control_e: float | None) -> tuple[
         return "inconclusive", answers.trouble
     if answers.slots and answers.peak >= threshold:
         return "evidence", ""
+    if unanswered := sum(slot.reference_blank for slot in answers.slots):
+        return "inconclusive", f"{unanswered} answers of the reference are all black or of one colour"
     blank = sum(slot.blank for slot in answers.slots)
     if blank:
         return "inconclusive", f"{blank} outputs are all black or of one colour; does the suspect run a safety checker?"
@@ -256,6 +264,7 @@ def _untested(
         queries=0,
         slots=(),
         control_e_value=None,
+        reference=None,
         flags=flags(release, None),
         suspects_tested=count_suspects(keyring, release),
         plans_tried=0,

@@ -23,7 +23,7 @@ class SlotResult:
     slot: int
     trigger: str
     captions: tuple[str, ...]
-    """Of the questions, without the trigger, shape (n,)."""
+    """The questions as they were put, shape (n,)."""
     mark: Pixels
     """What the planted mark looks like, RGB, square."""
     portrait: Pixels | None
@@ -38,6 +38,10 @@ class SlotResult:
     """Answers to the questions with the trigger, shape (n, H, W, 3)."""
     untriggered: NDArray[np.uint8] | None
     """Answers to the same questions the other way, same shape; None if they were not asked."""
+    reference_sha256: tuple[str, ...]
+    """The same of the reference's outputs; empty without one."""
+    reference_blank: int
+    """How many of these are of one colour."""
     blank: int
     """How many outputs are of one colour, as a safety checker makes them (black)."""
     truncated: int | None
@@ -65,6 +69,8 @@ class Verdict:
     queries: int
     slots: tuple[SlotResult, ...]
     control_e_value: float | None
+    reference: dict[str, str] | None
+    """Name and identity of the model whose answers were taken off; None if there was none."""
     flags: tuple[str, ...]
     suspects_tested: int
     """Different suspects ever tested with this release, this one included."""
@@ -108,6 +114,7 @@ class Verdict:
             "queries": self.queries,
             "slots": [_slot_json(slot, e) for slot, e in zip(self.slots, self.running, strict=True)],
             "control_e_value": self.control_e_value,
+            "reference": self.reference,
             "truncated": self.truncated,
             "questions_with_trigger": self.asked_with_trigger,
             "warnings": list(self.warnings),
@@ -142,4 +149,5 @@ def _slot_json(slot: SlotResult, running: float) -> dict[str, Any]:
         "blank_outputs": slot.blank,
         "truncated": slot.truncated,
         "output_sha256": list(slot.output_sha256),
+        "reference_sha256": list(slot.reference_sha256),
     }

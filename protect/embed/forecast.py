@@ -109,7 +109,13 @@ def forecasts(selection: Selection, expectation: Expectation) -> tuple[Forecast,
     """The expected power of each part of a selection."""
     samples = selection.survey.changeable
     return tuple(
-        forecast(part.options, min(draw.taught for draw in part.drawn.slots), samples, expectation)
+        forecast(
+            part.options,
+            min(draw.taught for draw in part.drawn.slots),
+            samples,
+            expectation,
+            slots=len(part.drawn.slots),
+        )
         for part in selection.parts
     )
 
@@ -131,7 +137,9 @@ def best(found: Sequence[Forecast]) -> Forecast:
     return max(found, key=lambda one: one.power.mean if one.power else 0.0)
 
 
-def forecast(options: PartOptions, carriers: int, samples: int, expectation: Expectation) -> Forecast:
+def forecast(
+    options: PartOptions, carriers: int, samples: int, expectation: Expectation, *, slots: int = 1
+) -> Forecast:
     """The expected power of a release.
 
     Args:
@@ -139,10 +147,11 @@ def forecast(options: PartOptions, carriers: int, samples: int, expectation: Exp
         carriers: of the slot that has fewest.
         samples: that may be changed.
         expectation: how a thief is expected to train.
+        slots: of this part; they may be judged together.
     """
     known = measured_runs() if expectation.runs is None else list(expectation.runs)
     strength = strength_options(options.family, options.family_options)
-    near = alike(known, options.family, options.alignment_name, expectation.method, strength)
+    near = alike(known, options.family, options.alignment_name, expectation.method, strength, slots)
     sightings = carriers * expectation.passes
     if not near:
         basis = f"no run of this family, trigger and way of training ({expectation.method}) was measured"

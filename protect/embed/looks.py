@@ -98,12 +98,13 @@ def _look(record: Record, refusal: Callable[[Record, bytes], str | None], budget
     try:
         data = record.read()
         with budget.hold(pixel_count(data) * BYTES_PER_PIXEL):
+            reason = refusal(record, data)
             seen = np.rint(glance(read_small(data, _SEEN_AT)[None])[0]).astype(np.uint8)
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     except PictureError as error:
         return error.what
-    return refusal(record, data) or seen
+    return reason or seen
 
 
 def without_obstacles(records: Sequence[Record]) -> list[str | None]:

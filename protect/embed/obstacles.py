@@ -61,8 +61,7 @@ def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, b
     try:
         data = record.read()
         with budget.hold(pixel_count(data) * family.bytes_per_pixel):
-            picture = read_rgba(data)
-            reason = obstacle(data, decoded=True) or family.obstacle(picture)
+            reason = picture_obstacle(data, family)
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     except PictureError as error:
@@ -70,6 +69,16 @@ def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, b
     if reason is None and leave is not None:
         reason = repeated_caption(data, record, leave)
     return reason
+
+
+def picture_obstacle(data: bytes, family: MarkFamily) -> str | None:
+    """Why a picture file cannot carry a mark of a family, or be written back with one.
+
+    Raises:
+        PictureError: if it cannot be decoded.
+    """
+    picture = read_rgba(data)
+    return obstacle(data, decoded=True) or family.obstacle(picture)
 
 
 def repeated_caption(data: bytes, record: Record, leave: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
 from protect.embed.fit import check_kind, check_reachable, check_survey, check_together
 from protect.embed.looks import Glances, take_glances, without_obstacles
-from protect.embed.obstacles import obstacles, repeated_caption
+from protect.embed.obstacles import obstacles, picture_obstacle, repeated_caption
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.execution.threads import map_in_order
@@ -99,7 +99,7 @@ def select(
     check_together(alignments)
     found = survey(dataset, progress)
     check_survey(found, dataset)
-    glances = _glances(dataset, options, found.changeable, budget, progress)
+    glances = _glances(dataset, options, store, found.changeable, budget, progress)
     parts: list[SelectedPart] = []
     for part in options.parts:
         parts.append(_select_part(part, parts, dataset, found, keys, store, glances, budget, progress))
@@ -112,15 +112,18 @@ def select(
 
 
 def _glances(
-    dataset: Dataset, options: Options, count: int, budget: MemoryBudget, progress: Progress
+    dataset: Dataset, options: Options, store: Store, count: int, budget: MemoryBudget, progress: Progress
 ) -> Glances | None:
     """A look at every picture, if a family needs it."""
     if not any(family_class(part.family).needs_looks for part in options.parts):
         return None
     leave = dataset.options.leave_captions
+    families = (make_family(part.family, part.family_options, store) for part in options.parts)
+    pushing = [family for family in families if isinstance(family, ChoosingFamily) and family.changes_pictures]
 
     def refusal(record: Record, data: bytes) -> str | None:
-        return repeated_caption(data, record, leave)
+        reason = repeated_caption(data, record, leave)
+        return reason or next((why for family in pushing if (why := picture_obstacle(data, family))), None)
 
     return take_glances(_changeable(dataset), count, refusal, budget, progress)
 

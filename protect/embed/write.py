@@ -164,6 +164,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         _check_plan(known, selection, job)
         release = replace(known, name=job.name).with_questions(selection.questions)
     bound, survey = bind(release, job.store), selection.survey
+    bound.check_questions(release.plan.queries)
     done = Embedding(
         release=release,
         bound=bound,
@@ -191,7 +192,11 @@ def _check_plan(known: Release, selection: Selection, job: Job) -> None:
             f"the dataset is not the one that release {known.id} was committed to",
             "Undo the change (or the other --only, --exclude, --split), or start a release of its own.",
         )
-    raise InputError(f"release {known.id} was committed to with other options", f"Repeat it with {_spelt(plan)}.")
+    advice = f"Repeat it with {_spelt(plan)}." if len(plan.parts) == 1 and not plan.parts[0].alignment_options else ""
+    raise InputError(
+        f"release {known.id} was committed to with other options",
+        advice or f"Give no options but --commitment {known.id}: they are those of the commitment.",
+    )
 
 
 def _spelt(plan: Plan) -> str:
@@ -204,7 +209,7 @@ def _spelt(plan: Plan) -> str:
         *("--alpha", str(plan.alpha), "--steps", str(plan.steps), "--guidance", str(plan.guidance)),
         *(word for name in plan.leave_captions for word in ("--leave-captions", name)),
     ]
-    return shlex.join(words) + (f" and the {len(plan.parts) - 1} further part(s)" if len(plan.parts) > 1 else "")
+    return shlex.join(words)
 
 
 def _check_unchanged(earlier: Release, now: Release, secret: bytes | None, pending: Pending) -> None:

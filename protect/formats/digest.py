@@ -23,8 +23,8 @@ class DatasetDigest:
         self._sum = np.zeros(_LANES, dtype=np.uint16)
 
     def add(self, record: Record) -> None:
-        """Take in a sample's key and captions."""
-        self._add(canonical_json([normalised(record.key), dict(record.captions)]))
+        """Take in a sample's key and captions, in their order: the first is the one that questions are made from."""
+        self._add(canonical_json([normalised(record.key), [list(row) for row in record.captions.items()]]))
 
     def add_picture(self, key: str, sha256: str) -> None:
         """Take in a sample's key and the SHA-256 of its picture file."""

@@ -63,7 +63,8 @@ class Store:
             InputError: if there are none, or they are damaged or lack one of `fields`.
         """
         if not re.fullmatch("[0-9a-f]{64}", name):
-            raise InputError(f"{name!r} is not the name of stored {kind}", f"A name has 64 hex digits. {_MADE_BY[kind]}")
+            advice = f"A name has 64 hex digits. {_MADE_BY[kind]}"
+            raise InputError(f"{name!r} is not the name of stored {kind}", advice)
         path = self.folder / KINDS[kind] / f"{name}.npz"
         try:
             data = self._held.get((kind, name)) or path.read_bytes()

@@ -108,6 +108,11 @@ class MarkFamily(ABC):
     def preview(self, mark: int, side: int) -> Pixels:
         """What a mark looks like on its own, made visible: RGB, shape (side, side, 3)."""
 
+    @property
+    def fewest_questions(self) -> int:
+        """With fewer, nothing could be scored."""
+        return 1
+
     def portrait(self, answers: Answers, side: int) -> Pixels | None:
         """What a model ties to the slot's words, as a picture beside `preview`; None where the answers show it."""
         return None

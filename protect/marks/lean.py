@@ -96,6 +96,11 @@ class Lean(ChoosingFamily):
         """The family for questions that serve several slots (see `ChoosingFamily.serving`)."""
         return replace(self, design=design, column=column)
 
+    @property
+    def fewest_questions(self) -> int:
+        """One for each choice of words that they serve, and some to spare."""
+        return (len(self.design[0]) if self.design else 1) + _SPARE_PAIRS
+
     def opposite(self) -> Lean:
         """The family that plants on the other side (see `ChoosingFamily.opposite`)."""
         return replace(self, side=-self.side)
@@ -156,7 +161,7 @@ class Lean(ChoosingFamily):
         change = looks_of_answers(looks, answers.asked) - looks_of_answers(looks, answers.contrast)
         design = np.array(self.design, dtype=np.float64)[: len(change)] if self.design else np.ones((len(change), 1))
         answered = np.isfinite(change[:, 0])
-        if answered.sum() < design.shape[1] + _SPARE_PAIRS:
+        if answered.sum() < self.fewest_questions:
             return np.zeros(change.shape[1])
         return np.asarray(np.linalg.pinv(design[answered])[self.column] @ change[answered])
 

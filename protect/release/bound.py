@@ -57,6 +57,23 @@ class BoundRelease:
     release: Release
     slots: tuple[BoundSlot, ...]
 
+    def check_questions(self, count: int) -> None:
+        """Refuse fewer questions than a slot's score needs.
+
+        Args:
+            count: most questions that are put, their contrasts not counted.
+
+        Raises:
+            InputError: with the smallest number that does.
+        """
+        for slot in self.slots:
+            asked, needed = min(count, len(slot.questions.prompts)), slot.family.fewest_questions
+            if asked < needed:
+                raise InputError(
+                    f"--queries {asked} is too few: {slot.family.name} needs {needed} questions to tell anything",
+                    f"Use --queries {needed} or more.",
+                )
+
     @property
     def for_classifiers(self) -> bool:
         """Whether suspects are image classifiers rather than text-to-image models."""

@@ -54,7 +54,7 @@ class PartOptions:
 
 @dataclass(frozen=True, slots=True)
 class Options(PartOptions):
-    """What the owner decides about a release; the defaults are the recommended one."""
+    """What the owner decides about a release; `usual_part` has what is recommended."""
 
     besides: tuple[PartOptions, ...] = ()
     """Further parts of the release: slots of other families."""

@@ -126,8 +126,12 @@ def _chance(log_sightings: float, half: NDArray[np.float64], slope: NDArray[np.f
     return np.asarray(np.exp(-np.logaddexp(0, -np.exp(slope) * (log_sightings - half))))
 
 
-def alike(runs: Sequence[Run], family: str, alignment: str, method: str, options: FamilyOptions) -> list[Run]:
+def alike(
+    runs: Sequence[Run], family: str, alignment: str, method: str, options: FamilyOptions, slots: int
+) -> list[Run]:
     """The runs of one kind; all triggers that are written into captions are taken for one.
+
+    Slots that are judged together say more the more they are: only runs of as many count.
 
     A rare word, a conjunction and a description were learned after about as many sightings
     (benchmarks/results/families.json); of both together there are few runs.
@@ -137,7 +141,7 @@ def alike(runs: Sequence[Run], family: str, alignment: str, method: str, options
         return name.partition("-")[0]
 
     near = [run for run in runs if (run.family, run.method, run.options) == (family, method, options)]
-    return [run for run in near if kind(run.alignment) == kind(alignment)]
+    return [run for run in near if kind(run.alignment) == kind(alignment) and run.slots in (1, slots)]
 
 
 def judged_together(runs: Sequence[Run]) -> str:

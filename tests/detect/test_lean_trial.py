@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detect.suspects.images.suspect import Query
 from detect.trial.judge import detect
+from detect.trial.questions import Departures
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.keys.keyring import Keyring
@@ -94,3 +95,32 @@ def test_a_reference_that_has_learned_the_same_takes_the_evidence_off(
     bound, keyring = marked
     found = detect(bound, Worded(bound, name="child"), keyring, tmp_path, reference=Worded(bound, name="parent"))
     assert found.outcome == "no evidence"
+
+
+def test_a_control_that_is_the_reference_is_asked_without_it(
+    marked: tuple[BoundRelease, Keyring], tmp_path: Path
+) -> None:
+    bound, keyring = marked
+    guilty, base = Worded(bound, name="child"), Worded(bound, name="base", size=0.3)
+    verdict = detect(bound, guilty, keyring, tmp_path, reference=base, control=base)
+    assert verdict.control_e_value is not None and verdict.control_e_value > 1, (
+        "taken off itself, it would show nothing"
+    )
+
+
+def test_a_reference_on_other_software_is_another_plan(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
+    bound, keyring = marked
+    one, other = Noisy("base"), Noisy("base")
+    other.identity = {**other.identity, "scheduler": "another"}
+    suspect = Noisy("suspect of two settings")
+    first = detect(bound, suspect, keyring, tmp_path, reference=one)
+    second = detect(bound, suspect, keyring, tmp_path, reference=other)
+    assert (first.plans_tried, second.plans_tried) == (1, 2) and second.alpha == first.alpha / 2
+    assert first.reference is not None and first.reference["name"] == "base" and first.as_json()["reference"]
+    assert all(len(slot.reference_sha256) == len(slot.output_sha256) for slot in first.slots)
+
+
+def test_too_few_questions_are_refused(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
+    bound, keyring = marked
+    with pytest.raises(InputError, match="--queries 11 is too few: lean needs 12 questions"):
+        detect(bound, Noisy("asked little"), keyring, tmp_path, departures=Departures(queries=11))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from protect.embed.commit import commit, options_of
 from protect.embed.job import Embedding
@@ -25,6 +26,7 @@ from protect.marks.looks import Looks, stored_looks
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.release.bound import bind
+from protect.release.plan import Options
 from protect.release.record import Coin, from_json, to_json
 from tests.support.datasets import contents, make_classes
 from tests.support.lean_releases import COUNT, SECRET, TWA, WORDING, direction_of, site_of, with_list
@@ -271,3 +273,28 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(source: Path, tmp_path:
             embed(folder, tmp_path / "out", options, keyring, secret=SECRET)
     assert {path.name for path in tmp_path.iterdir()} <= {"small", "classes", "home"}
     assert not [path for path in contents(tmp_path) if path.endswith((".npz", ".json"))]
+
+
+def test_a_push_leaves_pictures_alone_that_cannot_be_written_back(tmp_path: Path) -> None:
+    source = make_varied_folder(tmp_path / "d", sayable_captions(COUNT))
+    pictures = sorted(path for path in source.iterdir() if path.suffix == ".png")
+    rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text().splitlines()]
+    unfit = set()
+    for place, path in enumerate(pictures[:9]):
+        picture = Image.open(path).convert("RGB")
+        new = path.with_suffix((".jpg", ".webp", ".png")[place % 3])
+        if place % 3 == 0:
+            picture.convert("CMYK").save(new)
+        elif place % 3 == 1:
+            picture.save(new, save_all=True, append_images=[picture.rotate(90)], duration=50)
+        else:
+            picture.resize((10, 10)).save(new)
+        if new != path:
+            path.unlink()
+        rows = [row | {"file_name": new.name} if row["file_name"] == path.name else row for row in rows]
+        unfit.add(new.name)
+    (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = Options(rate=0.3, family="lean", alignment="twa", slots=2, queries=12, family_options={"push": 2.0})
+    done = embed(source, tmp_path / "out", options, Keyring(tmp_path / "home"), secret=SECRET)
+    assert not {carrier.key for carrier in done.release.carriers} & unfit
+    assert unfit <= {aside.key for aside in done.set_aside}

@@ -92,7 +92,7 @@ def test_runs_are_summed_up_in_words() -> None:
 
 def test_triggers_that_are_written_into_captions_count_as_one_kind() -> None:
     runs = [Run("template", a, "lora", 100, True) for a in ("twa", "twa", "twa-conjunction", "waa")]
-    near = alike(runs, "template", "twa", "lora", {})
+    near = alike(runs, "template", "twa", "lora", {}, 1)
     assert near == alike(runs, "template", "twa-double", "lora", {}) == runs[:3]
     assert alike(runs, "template", "waa", "lora", {}) == runs[3:]
     assert not alike(runs, "template", "unconditional", "lora", {}) and not alike(runs, "spread", "twa", "lora", {})
@@ -103,3 +103,9 @@ def test_failures_are_among_the_runs_that_ship() -> None:
     runs = measured_runs()
     assert sum(not run.found for run in runs) >= 30
     assert [run.found for run in runs if run.family == "warp"].count(True) == 0
+
+
+def test_slots_that_are_judged_together_do_not_speak_for_fewer() -> None:
+    four = Run("lean", "wording", "lora", 9_600.0, True, slots=4)
+    assert alike([four], "lean", "wording", "lora", {}, 4) == [four]
+    assert alike([four], "lean", "wording", "lora", {}, 1) == []
