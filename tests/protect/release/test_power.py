@@ -93,10 +93,12 @@ def test_runs_are_summed_up_in_words() -> None:
 def test_triggers_that_are_written_into_captions_count_as_one_kind() -> None:
     runs = [Run("template", a, "lora", 100, True) for a in ("twa", "twa", "twa-conjunction", "waa")]
     near = alike(runs, "template", "twa", "lora", {}, 1)
-    assert near == alike(runs, "template", "twa-double", "lora", {}) == runs[:3]
-    assert alike(runs, "template", "waa", "lora", {}) == runs[3:]
-    assert not alike(runs, "template", "unconditional", "lora", {}) and not alike(runs, "spread", "twa", "lora", {})
-    assert not alike(runs, "template", "twa", "lora", {"psnr": 30.0}), "other strengths are another kind"
+    assert near == alike(runs, "template", "twa-double", "lora", {}, 1) == runs[:3]
+    assert alike(runs, "template", "waa", "lora", {}, 1) == runs[3:]
+    assert not alike(runs, "template", "unconditional", "lora", {}, 1) and not alike(
+        runs, "spread", "twa", "lora", {}, 1
+    )
+    assert not alike(runs, "template", "twa", "lora", {"psnr": 30.0}, 1), "other strengths are another kind"
 
 
 def test_failures_are_among_the_runs_that_ship() -> None:
