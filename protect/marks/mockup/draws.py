@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from protect.keys.tree import Ids
 from protect.marks.sign_vectors import splitmix64
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]
 Colour = tuple[float, float, float]
 """Red, green and blue in [0, 1]."""
@@ -64,7 +65,7 @@ class Draws:
         near = np.array(palette, dtype=np.float32)[self.choice(name, len(palette))]
         change = [self.uniform(f"{name}, channel {c}", -tone, tone)[:, 0, 0] for c in range(3)]
         shade = self.uniform(f"{name}, light", -light, light)[:, 0, 0]
-        return np.clip(near + shade[:, None] + np.stack(change, axis=1), 0, 1)[:, None, None]
+        return np.asarray(np.clip(near + shade[:, None] + np.stack(change, axis=1), 0, 1)[:, None, None])
 
 
 @cache

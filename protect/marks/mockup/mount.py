@@ -144,7 +144,8 @@ def _paper(sheet: Sheet, draws: Draws, mount: Mount) -> None:
     """White paper around the picture, with the bevel of its cut."""
     white = draws.colour("mat", _PAPERS, light=0.02, tone=0.01)
     sheet.paint(white, _inside(sheet, mount.paper))
-    sheet.paint(white * np.float32(0.86), mount.matted * _inside(sheet, _wider(mount.opening, np.float32(0.008))))
+    bevel = _inside(sheet, _wider(mount.opening, np.array(0.008, np.float32)))
+    sheet.paint(white * np.float32(0.86), np.asarray(mount.matted * bevel))
 
 
 def _hanger(sheet: Sheet, draws: Draws, mount: Mount) -> None:
@@ -161,12 +162,12 @@ def _hanger(sheet: Sheet, draws: Draws, mount: Mount) -> None:
             aside = sheet.u - side * mount.paper[0]
             slant = np.abs(aside * side + middle * down), np.abs(aside * side - middle * down)
             tape = sheet.cover(np.float32(0.022) - slant[0]) * sheet.cover(bits - slant[1])
-            sheet.paint(np.float32([0.93, 0.89, 0.78]), (1 - bars) * np.float32(0.75) * tape)
+            sheet.paint(np.array([0.93, 0.89, 0.78], np.float32), (1 - bars) * np.float32(0.75) * tape)
 
 
 def stand(sheet: Sheet, draws: Draws, level: Floats) -> None:
     """The foot of a screen on its desk."""
-    colour = np.float32([0.13, 0.13, 0.14]) * draws.uniform("foot, light", 0.8, 3)[..., None]
+    colour = np.array([0.13, 0.13, 0.14], np.float32) * draws.uniform("foot, light", 0.8, 3)[..., None]
     wide = draws.uniform("foot, width", 0.06, 0.22)
     neck = sheet.cover(wide / 2 - np.abs(sheet.u)) * (sheet.y > 0) * sheet.cover(level + np.float32(0.02) - sheet.y)
     base = sheet.box(0 * wide, level + np.float32(0.03), wide * 2, np.float32(0.012) + 0 * wide)

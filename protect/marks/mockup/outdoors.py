@@ -29,8 +29,8 @@ def paint_street(sheet: Sheet, draws: Draws) -> None:
 def _sky(sheet: Sheet, draws: Draws) -> None:
     top = draws.colour("sky", list(SKIES.values()), light=0.06, tone=0.04)
     haze = np.clip(top * np.float32(0.45) + np.float32(0.55) * np.array((0.97, 0.95, 0.92), np.float32), 0, 1)
-    height = ramp((sheet.y / sheet.half[1] + 1) / np.float32(1.7)) + 0 * sheet.x
-    sheet.canvas[...] = top + height[..., None] * (haze - top)
+    low = ramp((sheet.y / sheet.half[1] + 1) / np.float32(1.7)) + 0 * sheet.x
+    sheet.canvas[...] = top + low[..., None] * (haze - top)
     for cloud in range(4):
         x = draws.uniform(f"cloud {cloud}, x", -1.1, 1.1) * np.float32(sheet.half[0])
         y = draws.uniform(f"cloud {cloud}, y", -1.0, 0.1) * np.float32(sheet.half[1])
@@ -67,7 +67,7 @@ def paint_posts(sheet: Sheet, draws: Draws) -> None:
     """Paint the posts under a billboard, and the shade between them."""
     apart = np.float32(sheet.half[0]) * draws.uniform("posts, apart", 0.25, 0.6)
     wide = draws.uniform("posts, width", 0.025, 0.06)
-    colour = np.float32([0.26, 0.27, 0.29]) * draws.uniform("posts, light", 0.7, 1.5)[..., None]
+    colour = np.array([0.26, 0.27, 0.29], np.float32) * draws.uniform("posts, light", 0.7, 1.5)[..., None]
     for side in (-1, 1):
         post = sheet.cover(wide - np.abs(sheet.x - side * apart)) * (sheet.y > 0)
         sheet.paint(colour * (1 + np.float32(0.2) * side * (sheet.x > side * apart)[..., None]), post)

@@ -27,7 +27,7 @@ def drawn_planes(draws: Draws, half: tuple[float, float]) -> Plane:
     moved = np.tile(np.eye(3), (len(far), 1, 1))
     moved[:, 0, 2] = _number(draws, "place, x", -0.03, 0.03) * half[0]
     moved[:, 1, 2] = _number(draws, "place, y", -0.05, 0.0) * half[1]
-    return np.linalg.inv(moved @ to_picture)
+    return np.asarray(np.linalg.inv(moved @ to_picture), dtype=np.float64)
 
 
 def _number(draws: Draws, name: str, low: float, high: float) -> NDArray[np.float64]:

@@ -86,8 +86,8 @@ def make_sheet(planes: Plane, height: int, width: int, rows: slice, view: View) 
     y = ((np.arange(rows.start, rows.stop) + 0.5) * pixel - half[1] + view.down)[None, :, None]
     u, v, w = (p[:, 0, None, None] * x + p[:, 1, None, None] * y + p[:, 2, None, None] for p in planes.swapaxes(0, 1))
     canvas = np.empty((len(planes), y.shape[1], width, 3), np.float32)
-    narrow = (np.asarray(a, np.float32) for a in (x, y, u / w, v / w))
-    return Sheet(canvas, *narrow, half, pixel)
+    across, down, left, up = (np.asarray(a, np.float32) for a in (x, y, u / w, v / w))
+    return Sheet(canvas, across, down, left, up, half, pixel)
 
 
 def small_scenes(draws: Draws, side: int, place: Place | None = None) -> tuple[Floats, Floats]:
@@ -155,4 +155,4 @@ class _Print:
         numbers = (at / at[2, 2]).ravel()[:8].tolist()
         size = (self._width, rows.stop - rows.start)
         seen = self._picture.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BICUBIC)
-        return np.asarray(seen, np.float32) / 255
+        return np.asarray(np.asarray(seen, np.float32) / 255, np.float32)

@@ -47,7 +47,7 @@ class Sheet:
 
     def cover(self, inside: Floats) -> Floats:
         """How much of a pixel lies in a shape, from the distance to its edge, which is positive inside."""
-        return np.clip(inside / np.float32(self.pixel) + np.float32(0.5), 0, 1)
+        return np.asarray(np.clip(inside / np.float32(self.pixel) + np.float32(0.5), 0, 1))
 
     def box(self, x: Floats, y: Floats, width: Floats, height: Floats) -> Floats:
         """How much of each pixel an upright box covers, from its middle and half sides on the picture."""
