@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,9 +17,9 @@ from protect.alignments.words import CaptionCase, words
 POOLS = (200, 400, 800)
 """Commonest words from which pairs are made: the next more where those before always meet, as in long captions."""
 _CANDIDATES = 1_000
-"""Words that the first pass hands to the second, which counts them exactly."""
+"""Words that the first pass hands to the second, which counts in how many captions two of them meet."""
 _LIMIT = 200_000
-"""Different words that are counted at a time."""
+"""Different words from which on only some are counted."""
 _SHORTEST = 4
 """Letters of a word in ASCII: shorter ones hold sentences together."""
 _BATCH = 512
@@ -25,28 +27,47 @@ _BATCH = 512
 
 
 class BoundedCounter:
-    """Counts of words, of which the rare ones are forgotten when there are too many (Manku and Motwani, VLDB 2002).
+    """Counts of words, exact for all that are kept: if there are too many, half of `limit`, by the smallest hashes.
 
-    Exact while no more than `limit` different words were seen. Otherwise a count is short by at most `short`.
+    Which ones are kept hangs on the words alone, not on their order or number (bottom-k sampling: Cohen and Kaplan,
+    PODC 2007): what is drawn from them cannot be changed by putting a dataset into another order.
     """
 
     def __init__(self, limit: int = _LIMIT) -> None:
-        self.counts: Counter[str] = Counter()
-        self.short = 0
+        self._counts: Counter[str] = Counter()
         self._limit = limit
+        self._last: int | None = None
+        """Largest hash of a word that may still be kept; None while all are kept."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """In how many captions each word that is kept was found; not to be changed."""
+        if self._last is not None and len(self._counts) > self._limit // 2:
+            self._forget()
+        return self._counts
+
+    @property
+    def whole(self) -> bool:
+        """Whether all words are kept."""
+        return self._last is None
 
     def update(self, found: Iterable[str]) -> None:
         """Count words once each."""
-        self.counts.update(found)
-        if len(self.counts) > self._limit:
+        self._counts.update(found if self._last is None else filter(self._may_be_kept, found))
+        if len(self._counts) > self._limit:
             self._forget()
 
+    def _may_be_kept(self, word: str) -> bool:
+        return word in self._counts or _hash(word) <= (self._last or 0)
+
     def _forget(self) -> None:
-        least = 0
-        while len(self.counts) > self._limit // 2:
-            least += 1
-            self.counts = Counter({word: count for word, count in self.counts.items() if count > least})
-        self.short += least
+        kept = heapq.nsmallest(self._limit // 2, ((_hash(word), word) for word in self._counts))
+        self._counts = Counter({word: self._counts[word] for _, word in kept})
+        self._last = kept[-1][0]
+
+
+def _hash(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +85,8 @@ class Meetings:
 def meetings(captions: Callable[[], Iterator[str]]) -> Meetings:
     """The 800 commonest words that are in two captions or more, with four letters or more, and which of them meet.
 
-    The first pass counts all words, but forgets rare ones; the second counts the 1,000 commonest exactly, and their
-    meetings. The result is exact up to 200,000 different words. Beyond them it is exact for all words that are in so
-    many more captions than the 1,000th that `BoundedCounter.short` does not make up for it.
+    The first pass counts words, the second the meetings of the 1,000 commonest. Beyond 200,000 different words only
+    the 100,000 with the smallest hashes are looked at. The order of the captions never matters.
 
     Args:
         captions: gives them from the first at each call.

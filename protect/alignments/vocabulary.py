@@ -1,7 +1,8 @@
 """Ordinary words of captions, and lists of them that together fill a share of the samples.
 
-The first pass counts words and forgets rare ones (`protect.alignments.common.BoundedCounter`), so that its memory is
-bounded; the second notes for each sample, one bit a word, which of some hundred candidates its caption holds.
+The first pass counts words, in huge datasets only some of them (`protect.alignments.common.BoundedCounter`): its memory
+is bounded, and the order of the captions does not matter. The second notes for each sample, one bit a word, which of
+some hundred candidates its caption holds.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Vocabulary:
     bits: NDArray[np.uint8]
     """Which of them each sample holds, packed; shape (samples, bytes)."""
     commonest: tuple[tuple[str, int], ...]
-    """The commonest words, fitting or not, and in how many captions they are."""
+    """The commonest words that were counted, fitting or not, and in how many captions they are."""
     _taken: set[str] = field(default_factory=set)
     _free: NDArray[np.bool_] = field(init=False)
 

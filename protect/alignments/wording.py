@@ -9,7 +9,8 @@ come first. Questions are ordinary captions with every choice made at random, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -21,7 +22,7 @@ from protect.alignments.dealing import count_slots
 from protect.alignments.sites.draw import all_sites, draw_sites
 from protect.alignments.sites.site import Site
 from protect.errors import InputError
-from protect.formats.record import Record
+from protect.formats.record import Record, normalised
 from protect.keys.store import NO_STORE, Store
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.release.record import Questions
@@ -66,12 +67,13 @@ class Wording(Alignment):
         if request.leanings is None:
             raise InputError("alignment 'wording' needs a family that chooses carriers", "Use --family lean.")
         wanted = count_slots(request.allowed, replace(request, slots=request.slots or SITES))
-        sites = draw_sites(tuple(self.sites.values()), request.first_captions, wanted, request.slot(0).rng("sites"))
+        sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, request.slot(0).rng("sites"))
         states = np.array([_states(record, sites) for record in request.records()], dtype=np.int8)
         states = states.reshape(request.count, len(sites))
         leaning = np.stack([request.leanings(slot) for slot in range(len(sites))], axis=1)
         states[np.isnan(leaning)] = _NONE
-        changed = _changes(states, leaning, request.allowed)
+        keys = lambda: (normalised(record.key) for record in request.records())  # noqa: E731
+        changed = _changes(states, leaning, request.allowed, keys)
         taught = (states != _NONE).sum(axis=0).tolist()
         return _dealt(changed, states, sites, taught, request)
 
@@ -110,13 +112,18 @@ def _states(record: Record, sites: Sequence[Site]) -> list[int]:
     return [_NONE if state is None else state for state in found]
 
 
-def _changes(states: NDArray[np.int8], leaning: NDArray[np.float64], allowed: int) -> NDArray[np.bool_]:
+def _changes(
+    states: NDArray[np.int8], leaning: NDArray[np.float64], allowed: int, keys: Callable[[], Iterable[str]]
+) -> NDArray[np.bool_]:
     """Which captions turn at which site: those on the wrong side of a site's median whose pictures lean most.
+
+    Of samples that lean equally far at the end of what is allowed, the smallest keys turn, wherever they are.
 
     Args:
         states: side of each caption at each site, or `_NONE`; shape (n, sites).
         leaning: of each picture towards each slot's mark, in standard deviations; same shape.
         allowed: most samples that may change.
+        keys: gives those of all samples in their order; asked for only if some at the end lean equally far.
 
     Returns:
         Shape (n, sites).
@@ -128,9 +135,21 @@ def _changes(states: NDArray[np.int8], leaning: NDArray[np.float64], allowed: in
     distance = np.where(fits, leaning - median, 0.0)
     wrong = fits & (states != (distance > 0))
     strength = np.where(wrong, np.abs(distance), -1.0)
-    furthest = np.sort(strength.max(axis=1))[::-1]
-    cut = furthest[allowed] if allowed < len(furthest) else -1.0
-    return np.asarray(wrong & (strength > max(cut, 0.0)))
+    furthest = strength.max(axis=1)
+    cut = max(0.0, np.sort(furthest)[::-1][allowed]) if allowed < len(furthest) else 0.0
+    changed = np.asarray(strength > cut)
+    room = allowed - int(changed.any(axis=1).sum())
+    tied = np.flatnonzero(furthest == cut)
+    if cut > 0 and room:
+        nearest = heapq.nsmallest(room, zip(_those(keys(), tied), tied.tolist(), strict=True))
+        places = [place for _, place in nearest]
+        changed[places] = strength[places] == cut
+    return changed
+
+
+def _those(keys: Iterable[str], places: NDArray[np.intp]) -> list[str]:
+    wanted = set(places.tolist())
+    return [key for place, key in enumerate(keys) if place in wanted]
 
 
 def _dealt(

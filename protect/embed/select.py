@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
@@ -23,7 +24,7 @@ from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, SetAside, normalised
 from protect.formats.survey import Survey, may_change, survey
 from protect.keys.store import Store
-from protect.keys.tree import KeyTree, parse_coin_value
+from protect.keys.tree import KeyTree, SlotKey, parse_coin_value
 from protect.marks import family_class, make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.progress import Progress, no_progress
@@ -190,9 +191,18 @@ def _leanings(family: ChoosingFamily, glances: Glances, request: Request) -> Cal
     def lean(slot: int) -> NDArray[np.float64]:
         key = request.slot(slot)
         found = glances.leanings(family.fitted_looks, lambda looks: family.leanings(looks, key.planted))
-        return found + family.softness * key.rng("softness").normal(size=len(found))
+        if not family.softness:
+            return found
+        keys = (normalised(record.key) for record in request.records())
+        return found + family.softness * _noise(key, keys, len(found))
 
     return lean
+
+
+def _noise(key: SlotKey, names: Iterable[str], count: int) -> NDArray[np.float64]:
+    """A standard normal number for each sample, which follows from its own key and not from its place."""
+    bits = np.fromiter((key.integer("softness", name) for name in names), np.uint64, count) >> np.uint64(12)
+    return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2**52))
 
 
 def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress) -> str:

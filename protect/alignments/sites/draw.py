@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+import hashlib
+import heapq
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,10 +15,14 @@ from protect.alignments.sites.independence import compatible, independent
 from protect.alignments.sites.site import Site
 from protect.alignments.sites.tags import tag_sites
 from protect.errors import InputError
+from protect.files import canonical_json
+from protect.formats.record import Record, normalised
 from protect.keys.store import Store
 
 _COUNTED = 20_000
 """Captions from which coverage is told."""
+_COMPARED = 300
+"""Those of them on which sites are compared with each other."""
 _FEWEST = 0.05
 """Least share of the captions that a site fits."""
 _HALVED = 1.5
@@ -51,39 +56,54 @@ def all_sites(wordings: str, store: Store) -> tuple[Site, ...]:
 
 
 def draw_sites(
-    sites: Sequence[Site], captions: Callable[[], Iterator[str]], wanted: int, rng: np.random.Generator
+    sites: Sequence[Site], records: Iterable[Record], wanted: int, rng: np.random.Generator
 ) -> tuple[Site, ...]:
-    """Sites that do not disturb each other, drawn by captions and key alone.
+    """Sites that do not disturb each other, drawn by samples and key alone; the order of the samples does not matter.
 
     Args:
         sites: to draw from.
-        captions: gives them from the first at each call.
+        records: all samples that may be changed, read once; of each the first caption counts.
         wanted: how many.
         rng: of the key.
 
     Raises:
         InputError: if too few fit; says which would, and how many captions each has.
     """
-    counted = cover(islice(captions(), _COUNTED), sites)
+    captions = _captions_of_sample(records)
+    counted = cover(captions, sites)
     ranked = sorted(counted.sites, key=lambda found: (-_worth(found, counted), found.site.name))
     fitting = [found for found in ranked if found.fits >= max(1, _FEWEST * counted.captions)]
     near = [found.site for found in fitting if _worth(found, counted) >= _NEAR * _worth(fitting[0], counted)]
     drawable = [near[i] for i in rng.permutation(min(len(near), _CHOICE * wanted)).tolist()]
     rest = [found.site for found in fitting if found.site not in drawable]
-    taken = _together(drawable, wanted, captions)
+    taken = _together(drawable, wanted, captions[:_COMPARED])
     if len(taken) < wanted:  # it takes long to compare all sites with each other
-        taken = _together((*drawable, *rest), wanted, captions)
+        taken = _together((*drawable, *rest), wanted, captions[:_COMPARED])
     if len(taken) < wanted:
         raise _too_few(taken, wanted, fitting, counted)
     return taken
 
 
-def _together(sites: Sequence[Site], wanted: int, captions: Callable[[], Iterator[str]]) -> tuple[Site, ...]:
+def _captions_of_sample(records: Iterable[Record]) -> list[str]:
+    """First captions of the samples with the smallest public hashes, smallest first.
+
+    Keys and captions are committed to, and their order is not: taken from the front, they could be reordered until the
+    sites suit. Samples with equal captions count each.
+    """
+    ranked = ((_rank(record), record.caption) for record in records)
+    return [caption for _, caption in heapq.nsmallest(_COUNTED, ranked)]
+
+
+def _rank(record: Record) -> bytes:
+    return hashlib.blake2b(canonical_json([normalised(record.key), record.caption]), digest_size=16).digest()
+
+
+def _together(sites: Sequence[Site], wanted: int, captions: Sequence[str]) -> tuple[Site, ...]:
     """In their order, those that disturb none before them, at most as many as are wanted.
 
     One that leaves room for too few others (an order of words, say) goes to the end, and the next is the first.
     """
-    disturbances = independent(sites, captions())
+    disturbances = independent(sites, captions)
     orders = ((*sites[first:], *sites[:first]) for first in range(len(sites)))
     found = (_one_lead(compatible(order, disturbances))[:wanted] for order in orders)
     best: tuple[Site, ...] = ()

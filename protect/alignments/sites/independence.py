@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from protect.alignments.sites.coverage import Index
 from protect.alignments.sites.reading import read
 from protect.alignments.sites.site import Found, Site
-
-SAMPLE = 300
-"""Captions that are looked at unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +23,12 @@ class Disturbance:
     """Captions of the sample which both fit."""
 
 
-def independent(sites: Sequence[Site], captions: Iterable[str], limit: int = SAMPLE) -> tuple[Disturbance, ...]:
+def independent(sites: Sequence[Site], captions: Iterable[str]) -> tuple[Disturbance, ...]:
     """The pairs of sites that disturb each other on a sample of captions; all other pairs are independent there.
 
     Args:
         sites: with different names.
-        captions: those from the front are the sample, so they should be in no telling order.
-        limit: captions of the sample.
+        captions: the sample, read once; their order does not matter.
 
     Returns:
         Pairs in the order of the sites.
@@ -41,7 +36,7 @@ def independent(sites: Sequence[Site], captions: Iterable[str], limit: int = SAM
     index = Index(sites)
     disturbed: Counter[tuple[int, int]] = Counter()
     together: Counter[tuple[int, int]] = Counter()
-    for caption in islice(captions, limit):
+    for caption in captions:
         before = _found(sites, index, caption)
         after = {i: _found(sites, index, place.applied(caption)) for i, place in before.items()}
         together.update((i, j) for i in before for j in before if i < j)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -100,18 +102,30 @@ def test_poor_captions_give_no_conjunction_but_a_double_trigger(captions: list[s
     assert word == rare_words(1, request)[0] and phrase in DESCRIPTIONS
 
 
-def test_the_counter_is_exact_for_few_words_and_short_by_no_more_than_it_says_for_many() -> None:
-    few, many = BoundedCounter(limit=100), BoundedCounter(limit=100)
-    true: Counter[str] = Counter()
+def test_counts_of_words_are_exact_and_in_any_order_the_same() -> None:
+    said = [{f"common{i % 7}", f"rare{i}", f"rarer{i * i}"} for i in range(3000)]
+    true = Counter(word for found in said for word in found)
+    orders = [said, said[::-1], *(random.Random(n).sample(said, len(said)) for n in range(5))]
+    kept = []
+    for order in orders:
+        counter = BoundedCounter(limit=100)
+        for found in order:
+            counter.update(found)
+        assert not counter.whole and len(counter.counts) == 50
+        kept.append(counter.counts)
+    assert all(counts == kept[0] for counts in kept) and all(kept[0][word] == true[word] for word in kept[0])
+    few = BoundedCounter(limit=100)
     for i in range(3000):
-        said = {f"common{i % 7}", f"rare{i}", f"rarer{i * i}"}
-        true.update(said)
-        many.update(said)
-        few.update({f"common{i % 50}"})
-    assert few.short == 0 and set(few.counts.values()) == {60}
-    assert len(many.counts) <= 103 and many.short > 0
-    assert all(true[w] - many.short <= many.counts[w] <= true[w] for w in true)
-    assert {w for w, _ in many.counts.most_common(7)} == {f"common{i}" for i in range(7)}
+        few.update({f"common{i % 100}"})
+    assert few.whole and len(few.counts) == 100 and set(few.counts.values()) == {30}
+
+
+@pytest.mark.parametrize("limit", [20, 200])
+def test_common_words_and_their_meetings_do_not_hang_on_the_order(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protect.alignments.common.BoundedCounter", lambda: BoundedCounter(limit))
+    captions = [f"{c} number{i % 40}" for i, c in enumerate(varied_captions(120))]
+    first, second = meetings(captions.__iter__), meetings(random.Random(3).sample(captions, 120).__iter__)
+    assert first.words == second.words and len(first.words) > 8 and np.array_equal(first.met, second.met)
 
 
 def test_meetings_are_those_that_all_pairs_would_show() -> None:

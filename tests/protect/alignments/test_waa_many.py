@@ -14,6 +14,7 @@ from PIL import Image
 
 from protect.alignments import make_alignment, vocabulary
 from protect.alignments.alignment import Drawn, Request
+from protect.alignments.common import BoundedCounter
 from protect.alignments.words import words
 from protect.embed.verify import verify
 from protect.embed.write import embed
@@ -55,6 +56,18 @@ def _told(drawn: Drawn) -> list[tuple[str, list[str]]]:
 
 def _list(trigger: str) -> list[str]:
     return trigger.split(", ")
+
+
+def test_no_order_of_samples_changes_a_list_even_where_not_all_words_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vocabulary, "BoundedCounter", lambda: BoundedCounter(150))
+    records = records_of(_captions(1_500))
+    told = []
+    for seed in range(4):
+        order = random.Random(seed).sample(records, len(records)) if seed else records
+        told.append(_told(MANY.draw(request_for(order, rate=0.6))))
+    assert all(one == told[0] for one in told) and len(_list(told[0][0][0])) >= 12
 
 
 @pytest.mark.parametrize("slots", [None, 2])

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from protect.alignments import committed_alignment, make_alignment
 from protect.alignments.alignment import Drawn, Request
+from protect.alignments.sites import draw
 from protect.alignments.wording import Wording
 from protect.errors import InputError
 from protect.formats.record import Record
-from protect.keys.store import Store
+from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import SlotKey
 from protect.marks import make_family
 from protect.marks.lean import Lean
@@ -114,6 +115,53 @@ def test_draws_do_not_depend_on_the_order_of_records(wording: Wording) -> None:
     first, second = _request(leanings, made), _request(leanings[order], [made[i] for i in order])
     drawn, again = wording.draw(first), wording.draw(second)
     assert _changed(drawn) == _changed(again) and wording.ask(drawn, first) == wording.ask(again, second)
+
+
+def _sentences_and_tags(count: int) -> list[Record]:
+    """As many lists of tags as sentences, the sentences first; some captions stand twice."""
+    tags = [f"{i % 150}girls, long_hair, {'smile' if i % 3 else 'sea'}, sky, number {i % 150}" for i in range(count)]
+    return records_of([*sayable_captions(count), *tags])
+
+
+def test_no_order_of_samples_chooses_sites(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples that are looked at are not all: sorted by kind, their front would show one kind alone."""
+    monkeypatch.setattr(draw, "_COUNTED", 350)
+    samples = _sentences_and_tags(400)
+    by_caption = sorted(samples, key=lambda record: record.caption)
+    orders = [samples, by_caption, *(random.Random(n).sample(samples, 800) for n in range(3))]
+    sites = draw.all_sites("", NO_STORE)
+    of_key = []
+    for seed in range(2):
+        found = [draw.draw_sites(sites, order, 3, np.random.default_rng(seed)) for order in orders]
+        assert len(set(found)) == 1 and len(found[0]) == 3
+        of_key.append(found[0])
+    assert len(set(of_key)) > 1
+
+
+def test_samples_with_one_caption_count_each() -> None:
+    """Three quarters of the samples say the same; what fits only the others is not taken for common."""
+    samples = records_of(["a picture of a dog with a spot"] * 3_900 + [f"kite, sea, number {i}" for i in range(100)])
+    site = [s for s in draw.all_sites("", NO_STORE) if s.name.startswith("tags:")]
+    with pytest.raises(InputError, match=r"0 choice\(s\) of words go together in these 4000 captions"):
+        draw.draw_sites(site, samples, 1, np.random.default_rng(0))
+
+
+def test_pictures_that_lean_alike_are_told_apart_by_their_keys(wording: Wording) -> None:
+    """Not by their places: pictures can be alike, and then the order of the samples would choose among them."""
+    made = records_of(sayable_captions(COUNT))
+    leanings = np.repeat(np.array([[-2.0], [-1.0], [1.0], [2.0]]), COUNT // 4, axis=0) * np.ones(8)
+    first = _request(leanings, made, rate=0.1)
+    changed = _changed(wording.draw(first))
+    assert len({key for key, _, _ in changed}) == first.allowed == 12
+    for seed in range(5):
+        order = random.Random(seed).sample(range(COUNT), COUNT)
+        again = _request(leanings[order], [made[i] for i in order], rate=0.1)
+        assert _changed(wording.draw(again)) == changed
+    distance, sides = _strengths(first, wording.draw(first), wording, leanings)
+    tied = [
+        r.key for r, row, side in zip(made, distance, sides, strict=True) if np.any((side != (row > 0)) * row**2 == 4)
+    ]
+    assert {key for key, _, _ in changed} == set(sorted(tied)[:12]) and len(tied) > 12
 
 
 @pytest.mark.parametrize("rate", [0.04, 0.1, 0.5, 1.0])
