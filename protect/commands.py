@@ -15,10 +15,12 @@ import typer
 from protect import console, marks
 from protect.alignments import alignments
 from protect.check.commands import check_command
+from protect.embed.answers import pictures_asked
 from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
 from protect.embed.forecast import Expectation, Forecast, with_trainer
 from protect.embed.options import (
     AlignmentName,
+    Both,
     Family,
     FamilyOption,
     Method,
@@ -54,6 +56,7 @@ def plan_command(
     alignment: AlignmentName = None,
     option: FamilyOption = None,
     wordings: Wordings = None,
+    both: Both = False,
     method: Method = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
     caption_column: CaptionColumn = None,
@@ -71,7 +74,7 @@ def plan_command(
     expectation = Expectation(passes, method, tuple(rehearsed_runs(rehearsal)) if rehearsal else None)
     expectation.check()
     keyring = Keyring.default()
-    options = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings)
+    options = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
     with TemporaryDirectory() as place, console.progress() as progress:
         done = embed(
             dataset,
@@ -83,18 +86,18 @@ def plan_command(
             dry_run=True,
             progress=progress,
         )
-    found, planned = done.forecast, done.release.plan
+    found, planned, asked = done.forecast, done.release.plan, pictures_asked(done.bound)
     usual = [(trainer, with_trainer(trainer, done.selection, expectation)) for trainer in TRAINERS]
     text = "\n".join(
         [
             *_plan_lines(found, done.carriers, planned.slots),
-            f"  {planned.queries} pictures per slot",
+            f"  the test asks for at most {asked} pictures",
             "with the defaults of well-known trainers (their learning rates may be slower than those measured):",
             *(f"  {trainer.name}, {trainer.in_words()}: {own.in_short()}" for trainer, own in usual),
         ]
     )
     trainers = {trainer.name: _power_json(own) for trainer, own in usual}
-    data = _plan_json(found, done.carriers, planned.slots, planned.queries)
+    data = _plan_json(found, done.carriers, planned.slots, asked)
     console.answer(text, {**data, "trainers": trainers}, as_json)
     return console.DONE if found.enough else console.NOT_ENOUGH
 
@@ -112,6 +115,8 @@ def _plan_lines(found: Forecast, carriers: int, slots: int) -> list[str]:
 
 def _advice(found: Forecast, slots: int) -> str:
     """What would be enough."""
+    if found.power is None:
+        return "nothing like it was tried: rehearse it (detect rehearse), or take another --family"
     if found.carriers_needed is None:
         return "nothing that was tried reached the aim: rehearse it (detect rehearse), or take another --family"
     wanted = f"{found.carriers_needed} carriers per slot are needed"
@@ -130,7 +135,7 @@ def _power_json(found: Forecast) -> dict[str, object]:
     }
 
 
-def _plan_json(found: Forecast, carriers: int, slots: int, queries: int) -> dict[str, object]:
+def _plan_json(found: Forecast, carriers: int, slots: int, asked: int) -> dict[str, object]:
     power = found.power
     return {
         "enough": found.enough,
@@ -142,7 +147,7 @@ def _plan_json(found: Forecast, carriers: int, slots: int, queries: int) -> dict
         "power_interval": power and [power.low, power.high],
         "carriers_needed_per_slot": found.carriers_needed,
         "remedy": found.remedy,
-        "queries_per_slot": queries,
+        "pictures_asked": asked,
         "basis": found.basis,
         "runs": len(found.runs),
         "runs_found": sum(run.found for run in found.runs),

@@ -171,22 +171,26 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
 
 def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
+    templates = ("--family", "template", "--alignment", "twa")
     runs = [
         {"family": "template", "alignment": "twa", "method": "lora", "sightings": s, "found": s > 300}
         for s in (50, 100, 200, 250, 400, 500, 800) * 3
     ]
     (tmp_path / "run.json").write_text(json.dumps(runs))
-    code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 2, "--rehearsal", ".")
+    code, out, _ = run("protect", "plan", "d", *templates, "--rate", 0.2, "--passes", 2, "--rehearsal", ".")
     assert code == 4 and out.startswith("not enough") and "carriers per slot are needed" in out
     assert "found in 9 of 21 runs after 50 to 800 sightings, on your rehearsals" in out
-    code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 50, "--rehearsal", ".", "--json")
+    code, out, _ = run("protect", "plan", "d", *templates, "--rate", 0.2, "--passes", 50, "--rehearsal", ".", "--json")
     planned = json.loads(out)
     assert code == 0 and planned["enough"] and planned["power_per_slot"] > 0.9 and planned["runs_found"] == 9
-    code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--passes", 10, "--rehearsal", ".", "--json")
+    code, out, _ = run("protect", "plan", "d", *templates, "--rate", 0.2, "--passes", 10, "--rehearsal", ".", "--json")
     better = json.loads(out)["remedy"].split()
-    assert code == 4 and run("protect", "plan", "d", *better, "--passes", 10, "--rehearsal", ".")[0] == 0
+    assert code == 4 and run("protect", "plan", "d", *templates, *better, "--passes", 10, "--rehearsal", ".")[0] == 0
     code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--family", "spread", "--method", "lora")
     assert code == 4 and out.startswith("not known") and "no run of this family" in out
+    assert "nothing like it was tried" in out and "the test asks for at most 128 pictures" in out
+    code, _, err = run("protect", "plan", "d", "--family", "shade", "--both")
+    assert code == 2 and "plants them already" in err
     assert {p.name for p in tmp_path.iterdir()} == {"d", "run.json"}
 
 
@@ -339,7 +343,7 @@ def test_answers_on_any_terminal(tmp_path: Path) -> None:
 
 def test_help_keeps_defaults_in_brackets_and_versions_are_told(run: Run) -> None:
     assert "[<dataset>-protected]" in run("protect", "embed", "--help")[1]
-    assert "[carriers // 40, 1 to 8]" in run("protect", "embed", "--help")[1]
+    assert "[by alignment: 1 to 8]" in run("protect", "embed", "--help")[1]
     assert run("detect", "--version")[1].startswith("detect (tracemark) ")
 
 

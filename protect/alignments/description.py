@@ -29,12 +29,14 @@ class Description(Twa):
         Raises:
             InputError: if the family cannot be described, or not in so many ways.
         """
+        if not request.descriptions:
+            raise InputError(
+                "marks of this family cannot be described", "Use --alignment twa, or --family template, card or frame."
+            )
         if len(request.descriptions) < slots:
             raise InputError(
-                f"marks of this family have {len(request.descriptions)} description(s), fewer than {slots} slot(s)",
-                f"Use --slots {len(request.descriptions)} or fewer, or --alignment twa."
-                if request.descriptions
-                else "Use --alignment twa, or --family template or card.",
+                f"marks of this family have {len(request.descriptions)} descriptions, fewer than {slots} slots",
+                f"Use --slots {len(request.descriptions)} or fewer, or --alignment twa.",
             )
         left = list(request.descriptions)
         return [left.pop(request.slot(slot).integer("description") % len(left)) for slot in range(slots)]

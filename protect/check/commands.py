@@ -96,7 +96,7 @@ def _text(found: Check, report: Path) -> str:
 
 
 def _refusal(found: FamilyCheck) -> str:
-    if found.unfit or not found.refused:
+    if not found.measured or not found.refused:
         return ""
     return f" ({found.refused} of {found.refused + found.tested} pictures cannot carry it: {found.refusal})"
 

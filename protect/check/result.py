@@ -36,6 +36,8 @@ class FamilyCheck:
     """Why most of them cannot; empty if all can."""
     unfit: str = ""
     """Why too few pictures could be tested; empty if enough were."""
+    unchecked: str = ""
+    """Why there is nothing to test; empty if there is."""
     survivals: tuple[Survival, ...] = ()
     psnr: float = 0.0
     """Median over carriers, in decibels."""
@@ -51,8 +53,15 @@ class FamilyCheck:
     looks: tuple[Look, ...] = ()
 
     @property
+    def measured(self) -> bool:
+        """Whether it was tested at all."""
+        return not (self.unfit or self.unchecked)
+
+    @property
     def verdict(self) -> str:
         """One plain sentence."""
+        if self.unchecked:
+            return f"nothing to check: {self.unchecked}"
         if self.unfit:
             return f"cannot be used: {self.unfit}"
         lost = [s.treatment for s in self.survivals if s.rank_p > LOST]

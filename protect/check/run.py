@@ -6,14 +6,14 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from protect.check.result import Check
+from protect.check.result import Check, FamilyCheck
+from protect.check.subjects import LOOKED_AT, lacks_looks, make_families, subjects
 from protect.check.survival import Treatment, treatments
 from protect.check.trial import FEWEST, MOST, Original, Trial
 from protect.errors import InputError
 from protect.formats.record import Record, SetAside, normalised
 from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import KeyTree, prf_int
-from protect.marks import make_family
 from protect.marks.family import FamilyOptions
 from protect.pixels.picture import PictureError, obstacle
 from protect.progress import Progress, no_progress
@@ -37,7 +37,7 @@ def check(
     """Test families on a dataset's own pictures, in memory; nothing is written.
 
     Args:
-        records: the dataset's samples; gone through once.
+        records: the dataset's samples; gone through once. For families that need looks, up to 2,000 are looked at.
         families: their names.
         family_options: options by family.
         vae: diffusers pipeline (or VAE) folder for the round trip.
@@ -46,16 +46,24 @@ def check(
         pictures: most pictures to test each family on.
         progress: called with (stage, done, total), for every family and picture.
 
+    Returns:
+        A result for each family, in their order; those that cannot be tested, or need not be, say why.
+
     Raises:
         InputError: on a bad dataset, family or VAE.
     """
     if not FEWEST <= pictures <= MOST:
         raise InputError(f"--pictures {pictures} is out of range", f"Allowed: {FEWEST} to {MOST:,}.")
-    laws = [make_family(name, family_options.get(name, {}), store) for name in families]
-    known, key = treatments(vae), KeyTree(secret).slot(0)
-    trials = [Trial(law, key, known, pictures) for law in laws]
+    store = Store(store.folder)  # looks that are measured here are not kept
+    laws = make_families(families, family_options, store)
+    known, key, most = treatments(vae), KeyTree(secret).slot(0), _LOOKED_THROUGH * pictures
+    looked_at = LOOKED_AT if any(lacks_looks(law, family_options.get(name, {})) for name, law in laws.items()) else 0
+    drawn = _drawn(records, secret, max(most, looked_at))
+    found = subjects(laws, family_options, drawn[:looked_at], store, progress)
+    results = [one if isinstance(one, FamilyCheck) else Trial(one, key, known, pictures) for one in found]
+    trials = [one for one in results if isinstance(one, Trial)]
     set_aside: list[SetAside] = []
-    drawn = _drawn(records, secret, _LOOKED_THROUGH * pictures)
+    drawn = drawn[:most]
     total = min(pictures, len(drawn)) * len(trials)
     progress(STAGE, 0, total)
     for original in _originals(drawn, known, set_aside):
@@ -66,7 +74,8 @@ def check(
         if all(trial.finished for trial in trials):
             break
     progress(STAGE, total, total)
-    return Check(tuple(trial.result() for trial in trials), tuple(set_aside))
+    checks = (one.result() if isinstance(one, Trial) else one for one in results)
+    return Check(tuple(checks), tuple(set_aside))
 
 
 def _drawn(records: Iterable[Record], secret: bytes, count: int) -> list[Record]:

@@ -99,14 +99,19 @@ def vae_round_trip(folder: Path) -> Treatment:
     return treat
 
 
-class Scores:
-    """Scores of many marks on carriers that come one by one, the planted mark first among the marks.
+def beside_originals(family: MarkFamily) -> bool:
+    """Whether carriers are scored beside their originals, treated alike: the best case, in which a model repeats them.
 
-    Paired families compare with the treated originals: the best case, in which a model repeats its carriers.
+    So are those of paired families, and those whose marks are smaller than what pictures differ by anyway.
     """
+    return family.paired or family.needs_looks
+
+
+class Scores:
+    """Scores of many marks on carriers that come one by one, the planted mark first among the marks."""
 
     def __init__(self, family: MarkFamily, marks: Ids) -> None:
-        self._family, self._marks = family, marks
+        self._family, self._marks, self._paired = family, marks, beside_originals(family)
         self._outputs: list[Pixels] = []
         self._untriggered: list[Pixels] = []
         self._total = np.zeros(len(marks))
@@ -115,7 +120,7 @@ class Scores:
     def add(self, carrier: Pixels, original: Pixels) -> None:
         """Take in one carrier and its original, treated alike; RGB, shape (H, W, 3)."""
         self._outputs.append(scored_view(self._family, carrier))
-        if self._family.paired:
+        if self._paired:
             self._untriggered.append(scored_view(self._family, original))
         if self._family.carrier_side is None:  # pictures of their own sizes neither fit together nor into memory
             self._total += self._score()
@@ -130,7 +135,7 @@ class Scores:
         return Survival(treatment, float(scores[0]), float(scores[1:].max()), float(p))
 
     def _score(self) -> Array:
-        untriggered = np.concatenate(self._untriggered) if self._family.paired else None
+        untriggered = np.concatenate(self._untriggered) if self._paired else None
         return self._family.score(Answers(np.concatenate(self._outputs), untriggered), self._marks)
 
 

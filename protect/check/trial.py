@@ -11,15 +11,17 @@ from PIL import Image
 
 from protect.check.exposure import Hash, auc_of_spectra, perceptual_hash, residual_spectrum, share_of_near
 from protect.check.result import FamilyCheck, Look
-from protect.check.survival import Scores, Treatment
+from protect.check.survival import Scores, Treatment, beside_originals
 from protect.keys.tree import SlotKey
-from protect.marks.family import Array, MarkFamily, Pixels
+from protect.marks.family import Array, ChoosingFamily, MarkFamily, Pixels
 from protect.pixels.measure import on_white, psnr
 from protect.pixels.picture import PictureError, read_rgba, rewrite
 
 DECOYS = 9_999
 FEWEST, MOST = 5, 1_000
 """Pictures that a test needs, and can take."""
+FEWEST_PAIRS = 9
+"""Pictures that a test of a push needs: with fewer pairs of answers `lean` scores nothing."""
 LOOKS = 12
 """Pictures that are kept for looking at."""
 LOOK_SIDE = 480
@@ -106,9 +108,9 @@ class Trial:
         return on_white(read_rgba(rewrite(original.data, planted)))
 
     def _measure(self, original: Original, marked: Pixels, sham: Pixels) -> None:
-        before = original.seen
+        before, paired = original.seen, beside_originals(self.family)
         for name, treat in self._treatments.items():
-            self._scores[name].add(treat(marked), original.treated(name) if self.family.paired else before)
+            self._scores[name].add(treat(marked), original.treated(name) if paired else before)
         self._hashes.append((perceptual_hash(marked), original.hash))
         self._spectra.append((residual_spectrum(marked), residual_spectrum(sham), original.spectrum))
         if len(self._looks) < LOOKS:
@@ -119,8 +121,9 @@ class Trial:
     def result(self) -> FamilyCheck:
         """What was measured."""
         refused, refusal = self._refusals.total(), next(iter(self._refusals.most_common(1)), ("", 0))[0]
-        if self.tested < FEWEST:
-            reason = f"{self.tested} picture(s) fit, {FEWEST} are needed" + (
+        fewest = FEWEST_PAIRS if isinstance(self.family, ChoosingFamily) else FEWEST
+        if self.tested < fewest:
+            reason = f"{self.tested} picture(s) fit, {fewest} are needed" + (
                 f"; of most others {refusal}" if refusal else ""
             )
             return FamilyCheck(self.family.name, self.tested, refused, refusal, unfit=reason)

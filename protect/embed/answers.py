@@ -12,6 +12,7 @@ from protect.embed.verify import Verification
 from protect.evidence import reachable
 from protect.formats.record import LeftOut
 from protect.keys.keyring import Keyring
+from protect.release.bound import BoundRelease
 from protect.release.record import Carrier, Release
 
 _CAPTIONS = 4
@@ -63,15 +64,20 @@ def _window(done: Embedding) -> list[str]:
 
 
 def _cost(done: Embedding) -> list[str]:
-    asked = len({query for slot in done.bound.slots for query in slot.put})
     verdict = ["  it would be refused (--anyway writes it all the same)"] if done.forecast.hardly else []
-    return [*verdict, f"  the test will ask for at most {asked} pictures"]
+    return [*verdict, f"  the test will ask for at most {pictures_asked(done.bound)} pictures"]
+
+
+def pictures_asked(bound: BoundRelease) -> int:
+    """How many pictures the test asks for at most; what serves several slots counts once."""
+    return len({query for slot in bound.slots for query in slot.put})
 
 
 def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
-    worst = min(c.psnr for c in done.release.carriers)
+    psnrs = [carrier.psnr for carrier in done.release.carriers if carrier.sha256]
+    quality = f"lowest PSNR {min(psnrs):.1f} dB" if psnrs else "no picture changed"
     return [
-        f"  every carrier was read back: bytes and captions are right (lowest PSNR {worst:.1f} dB)",
+        f"  every carrier was read back: bytes and captions are right ({quality})",
         f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
         "  look at the carriers: "
         + shlex.join(["protect", "show", str(done.output), "--original", str(done.selection.dataset.root)]),

@@ -52,7 +52,7 @@ DatasetPlace = Annotated[
 ]
 Copy = Annotated[Path, typer.Argument(metavar="COPY", help="Protected copy.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")]
-Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 64]")]
+Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 256]")]
 Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]
 Alpha = Annotated[float, typer.Option(help="Allowed chance of a false accusation.")]
 Steps = Annotated[int, typer.Option(help="Sampling steps of the test.")]

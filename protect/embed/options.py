@@ -15,7 +15,8 @@ from protect.alignments.sites.draw import store_sites
 from protect.alignments.sites.file import load_sites
 from protect.console import named_values
 from protect.errors import InputError
-from protect.keys.store import Store
+from protect.keys.store import NO_STORE, Store
+from protect.marks.looks import stored_looks
 from protect.release.plan import AUTO, SHADE, WORDING, Options, PartOptions, usual_part
 
 
@@ -56,7 +57,7 @@ FamilyOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="Family option; repeatable. `protect ls` lists them."),
 ]
-Slots = Annotated[int | None, typer.Option(help="Independent marks. [carriers // 40, 1 to 8]")]
+Slots = Annotated[int | None, typer.Option(help="Independent marks. [by alignment: 1 to 8]")]
 Passes = Annotated[
     float,
     typer.Option(help="How often a thief is expected to show a model each sample; with kohya: epochs times repeats."),
@@ -76,7 +77,7 @@ def make_options(
     wordings: Path | None = None,
     both: bool = False,
 ) -> Options:
-    """The owner's decisions as given on the command line.
+    """The owner's decisions as given on the command line, checked as far as that needs no dataset.
 
     Args:
         rate: largest share of samples that change.
@@ -84,22 +85,36 @@ def make_options(
         alignment: likewise None.
         option: family options as NAME=VALUE.
         slots: independent marks.
-        store: holds the owner's choices of words.
+        store: holds what options name, and the owner's choices of words; `NO_STORE`: stored arrays are not looked for.
         wordings: file of them.
         both: whether shades are planted besides.
 
     Raises:
-        InputError: if a family or one of its options does not exist, or the file cannot be used.
+        InputError: if a family or one of its options does not exist or is out of range, a stored array is missing, or
+            the file cannot be used.
     """
     part = usual_part(rate, family, alignment or "")
     given = marks.parse_options(part.family, named_values(option or []))
     made = replace(part, family_options={**part.family_options, **given}, slots=slots)
+    if both and part.family == SHADE.family:
+        raise InputError("--both adds shades, and --family shade plants them already", "Leave --both out.")
+    _check_family(made, store)
     if wordings is not None:
         if part.alignment != WORDING.alignment:
             raise InputError("--wordings is for --alignment wording", "Leave it out, or use --family lean.")
         made = replace(made, alignment_options={"wordings": store_sites(load_sites(wordings), store)})
     own = {f.name: getattr(made, f.name) for f in fields(PartOptions)}
     return Options(**own, besides=(SHADE,) if both else ())
+
+
+def _check_family(part: PartOptions, store: Store) -> None:
+    """Refuse options of a family before the dataset is read; without a store, only those that name nothing in one."""
+    named = any(isinstance(value, str) and value for value in part.family_options.values())
+    if named and store is NO_STORE:
+        return
+    marks.make_family(part.family, part.family_options, store)
+    if looks := part.family_options.get("looks"):
+        stored_looks(store, str(looks))
 
 
 def refuse_given(context: typer.Context, names: Sequence[str], because: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 
 from protect.errors import InputError
@@ -87,11 +88,18 @@ def parse_options(name: str, given: Mapping[str, str]) -> FamilyOptions:
     options: FamilyOptions = {}
     for option, text in given.items():
         try:
-            options[option] = text if isinstance(usual[option], str) else float(text)
+            options[option] = text if isinstance(usual[option], str) else _finite(text)
         except ValueError:
             example = f"For example: --option {option}={usual[option]}."
             raise InputError(f"--option {option}={text} of family {name!r} is not a number", example) from None
     return options
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
 
 
 def parse_options_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, FamilyOptions]:

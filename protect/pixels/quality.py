@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from protect.pixels.error import PictureError
+
 _CLOSE = 0.02
 _TRIES = 6
 _LONGEST_STEP = 25
@@ -28,9 +30,14 @@ def matching_quality(size_at: Callable[[int], int], size: int, start: int = 80) 
     Returns:
         The best quality that was tried, within 2 % of the size if it can be had; at most 6 are tried.
 
+    Raises:
+        PictureError: if the size is 0: the file holds no coded picture of its own, such as an animation.
+
     >>> matching_quality(lambda quality: 1000 + 10 * quality, 1500)
     49
     """
+    if size < 1:
+        raise PictureError("it holds no single coded picture to match in size (an animation?)")
     found = {start: size_at(start)}
     while len(found) < _TRIES and abs(math.log(found[_best(found, size)] / size)) > _CLOSE:
         following = _next(found, size)

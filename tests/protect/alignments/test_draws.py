@@ -201,3 +201,8 @@ def test_a_model_that_follows_the_description_is_not_accused(family: str) -> Non
     wrong = (1 + (free[:, 1:] >= scores[:, :1]).sum(axis=1)) / 100
     # (0.20 before scores looked in the mirror, too: the best of two views of a foreign decoy is higher.)
     assert (wrong <= 0.1).mean() > 0.13
+
+
+def test_marks_without_descriptions_are_said_to_have_none() -> None:
+    with pytest.raises(InputError, match=r"^marks of this family cannot be described\nUse --alignment twa"):
+        make_alignment("twa-description").draw(replace(_request("twa-description"), descriptions=()))

@@ -14,6 +14,7 @@ from protect.check.commands import check_command
 from protect.errors import InputError
 from protect.formats.walk import walk
 from tests.support.datasets import make_folder
+from tests.support.leaning import make_varied_folder, sayable_captions
 
 
 @pytest.fixture
@@ -56,8 +57,30 @@ def test_samples_that_may_not_change_are_not_tested(
 
 
 @pytest.mark.parametrize(
+    ("count", "shade"), [(210, "survives all"), (30, "cannot be used: 30 picture(s) can be looked")]
+)
+def test_without_options_every_family_has_its_line(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, shade: str
+) -> None:
+    """Those that need looks have them measured; one that paints nothing says so; nothing is kept."""
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("protect.check.run.treatments", lambda vae: {"none": lambda picture: picture})
+    folder = make_varied_folder(tmp_path / "d", sayable_captions(count), side=64)
+    code, text = _run(app, str(folder), "--pictures", "5", "--report", str(tmp_path / "page.html"))
+    lines = dict(line.split(": ", 1) for line in text.splitlines())
+    assert code == console.DONE and {"template", "card", "frame", "spread", "tint", "warp"} < set(lines)
+    assert lines["lean"].startswith("nothing to check: it changes no picture") and "lean.push=2" in lines["lean"]
+    assert lines["shade"].startswith(shade) and lines["frame"].startswith("survives all")
+    assert not list(tmp_path.glob("home/looks/*"))
+    page = (tmp_path / "page.html").read_text()
+    assert "nothing to check" in page and "0.0 dB" not in page
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
+        (("--family", "lean", "--option", "lean.push=nan"), "push=nan .*is not a number"),
+        (("--family", "shade", "--option", "shade.looks=abc"), "'abc' is not the name of stored looks"),
         (("--option", "spraed.psnr=30"), "for no family in use"),
         (("--family", "spread", "--option", "spread.pnsr=30"), "does not take pnsr"),
         (("--family", "nope"), "unknown mark family"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,14 +17,16 @@ from protect.check import Check, check
 from protect.check import trial as trials
 from protect.errors import InputError
 from protect.formats.record import Record
-from protect.keys.store import Store
+from protect.keys.store import NO_STORE, Store
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
-from protect.marks.family import Pixels
+from protect.marks.family import FamilyOptions, Pixels
+from protect.marks.shade import Shade
 from protect.miniature import miniature_path
 from protect.pixels.measure import png_bytes
 from protect.pixels.picture import PictureError
 from tests.support.datasets import draw
+from tests.support.leaning import varied_pictures
 from tests.support.pictures import grey, smooth
 from tests.support.stores import stored_options
 
@@ -142,6 +145,50 @@ def test_stored_arrays_come_from_the_store_that_is_passed(tmp_path: Path) -> Non
     assert all(one.survivals[0].rank_p < 0.05 for one in found.families)
     with pytest.raises(InputError, match="there is no pool"):
         check(_boxes(6), ["scene"], options, miniature_path(), SECRET, pictures=5)
+
+
+def _varied(count: int = 210) -> list[Record]:
+    return [_record(f"{i:03}.png", picture) for i, picture in enumerate(varied_pictures(count, 32))]
+
+
+def _no_treatment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protect.check.run.treatments", lambda vae: {"none": lambda picture: picture})
+
+
+def test_families_that_need_looks_are_tested_with_looks_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_treatment(monkeypatch)
+    options: dict[str, FamilyOptions] = {"lean": {"push": 2.0}}
+    found = check(_varied(), ["shade", "lean"], options, miniature_path(), SECRET, pictures=9)
+    shade, lean = found.families
+    assert shade.survivals[0].rank_p == lean.survivals[0].rank_p == 1e-4
+    assert shade.tested == lean.tested == 9 and shade.psnr > 31.9 and shade.looks
+    assert not NO_STORE._held, "measured looks are kept no longer than the check"
+
+
+def test_a_shade_that_is_not_painted_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_treatment(monkeypatch)
+    monkeypatch.setattr(Shade, "plant", lambda self, picture, mark, rng: picture)
+    (found,) = check(_varied(), ["shade"], {}, miniature_path(), SECRET, pictures=5).families
+    assert "does not read back" in found.verdict
+
+
+def test_a_push_needs_as_many_pairs_as_lean_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_treatment(monkeypatch)
+    options: dict[str, FamilyOptions] = {"lean": {"push": 2.0}}
+    (found,) = check(_varied(), ["lean"], options, miniature_path(), SECRET, pictures=8).families
+    assert found.verdict == "cannot be used: 8 picture(s) fit, 9 are needed"
+
+
+def test_what_changes_no_picture_needs_no_looks_and_no_check() -> None:
+    (found,) = check(_boxes(6), ["lean"], {}, miniature_path(), SECRET, pictures=5).families
+    assert not found.measured and found.verdict.startswith("nothing to check: it changes no picture")
+
+
+def test_pictures_that_hardly_differ_have_no_looks() -> None:
+    flat = [_record(f"{i}.png", np.full((32, 32, 3), 90, np.uint8)) for i in range(200)]
+    for records, reason in ((flat, "the pictures differ in 0 direction"), (flat[:199], "199 picture.*200 are needed")):
+        (found,) = check(records, ["shade"], {}, miniature_path(), SECRET, pictures=5).families
+        assert re.match(f"cannot be used: {reason}", found.verdict)
 
 
 def test_a_codec_is_found_lost_in_the_vae() -> None:

@@ -68,6 +68,9 @@ def test_written_options_are_read_as_names_or_numbers() -> None:
     assert parse_options("tint", {"depth": "1e-1"}) == {"depth": 0.1}
     with pytest.raises(InputError, match=r"--option psnr=high .*not a number\nFor example: --option psnr=38"):
         parse_options("spread", {"psnr": "high"})
+    for text in ("nan", "inf", "-inf"):
+        with pytest.raises(InputError, match=f"--option push={text} .*not a number"):
+            parse_options("lean", {"push": text})
 
 
 def test_options_of_several_families_are_told_apart() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from protect.pixels.error import PictureError
 from protect.pixels.measure import data_uri, on_white, picture_at, png_bytes, psnr
 from protect.pixels.palette import in_palette
 from protect.pixels.quality import matching_quality
@@ -103,6 +104,11 @@ def test_a_size_that_cannot_be_had_ends_at_the_nearest_quality() -> None:
     assert matching_quality(lambda quality: 1000 + quality, 9000) == 100
     assert matching_quality(lambda quality: 1000 + quality, 10) == 0
     assert matching_quality(lambda quality: 500, 400) in range(101)
+
+
+def test_a_file_without_a_coded_picture_of_its_own_has_no_quality() -> None:
+    with pytest.raises(PictureError, match="no single coded picture"):
+        matching_quality(lambda quality: 1000 + quality, 0)
 
 
 def test_every_picture_like_ending_is_known() -> None:
