@@ -1,4 +1,4 @@
-"""The null of `lean` end to end: innocent and adversarial answers, each key with sites, questions, decoys of its own.
+"""The null of `lean` end to end: innocent and adversarial answers, each key with questions and decoys of its own.
 
     python -m benchmarks.null_lean [--keys 500]
 
@@ -6,20 +6,23 @@ Nobody in here met a release. The answers come from programs, so that hundreds o
 of prompt and seed, as a model is.
 
 * follower: every word of the prompt has an effect of its own on the picture.
-* lover: it loves the words of the program's own sites: each shifts the picture far along one direction.
+* lover: it loves the second sides of the wordings: each shifts the picture far along one direction.
 * archive: it knows every picture of the unmarked original by heart, and answers a caption with its picture.
 * other key: it learned another key's release of the same pictures perfectly: for each wording it answers with a picture
-  that stands beside that wording there.
+  that stands beside that wording there. Every release has the same four wordings, an owner's own list, so it was taught
+  the very wordings that it is asked about.
 * constant, and noise.
 
-Each is tested with `wording` (four slots) and with a rare word, alone and with a weaker follower as the reference.
+Each is tested with `wording` and with rare words, four slots each, alone and with a weaker follower as the reference.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +30,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import Clock, interval, keyring_in, write_result
-from protect.alignments.sites.english import english_sites
+from protect.alignments.sites.draw import store_sites
+from protect.alignments.sites.file import load_sites
+from protect.alignments.sites.site import Site
 from protect.embed.write import embed
 from protect.evidence import overall_p_value, running_evidence, slot_evidence
 from protect.formats import open_dataset
@@ -37,12 +42,16 @@ from protect.marks.looks import SIDE, glance
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.release.bound import BoundRelease
-from protect.release.plan import FEW, WORDING, Options, PartOptions
+from protect.release.plan import WORDING, Options, PartOptions
 from protect.sample import unpack_sample
 
 ALPHAS = (0.05, 0.01, 0.001)
+RARE = PartOptions(rate=0.02, family="lean", alignment="twa", family_options={"push": 2.0})
+"""Rare words before the captions of the pictures that lean most."""
 PICTURES = 300
-DECOYS = 999
+SLOTS, DECOYS = 4, 999
+WORDINGS = "noto,google\nemoji,icon\nof,showing\nwith,having\n"
+"""An owner's list of exactly as many wordings as there are slots: all keys have them all."""
 Suspect = Callable[[str, int], Array]
 """From prompt and seed to a glance (8, 8, 3) in levels."""
 
@@ -51,6 +60,7 @@ def _rng(*parts: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big"))
 
 
+@cache
 def _field(*parts: object) -> Array:
     """A smooth glance of its own for every name, about 25 levels in size."""
     coarse = _rng(*parts).normal(size=(2, 2, 3))
@@ -68,22 +78,28 @@ def weaker_follower(prompt: str, seed: int) -> Array:
     return np.asarray((follower(prompt, seed + 1) + 128) / 2)
 
 
-def lover(prompt: str, seed: int) -> Array:
+def lover(sites: Sequence[Site]) -> Suspect:
     """The more second sides of sites a prompt has, the further its picture goes one way."""
-    loved = sum(site.state(prompt) == 1 for site in english_sites())
-    return np.asarray(
-        128 + 30 * loved * _field("love") / 25 + _rng("noise", prompt, seed).normal(size=(SIDE, SIDE, 3)) * 10
-    )
+
+    def answer(prompt: str, seed: int) -> Array:
+        loved = sum(site.state(prompt) == 1 for site in sites)
+        noise = _rng("noise", prompt, seed).normal(size=(SIDE, SIDE, 3)) * 10
+        return np.asarray(128 + 30 * loved * _field("love") / 25 + noise)
+
+    return answer
 
 
 def archive(glances: dict[str, Array]) -> Suspect:
     """Answers with the picture of the nearest caption that it knows."""
     known = {caption: set(caption.split()) for caption in glances}
 
-    def answer(prompt: str, seed: int) -> Array:
+    @cache
+    def nearest(prompt: str) -> str:
         said = set(prompt.split())
-        best = max(known, key=lambda caption: (len(said & known[caption]) / len(said | known[caption]), caption))
-        return np.asarray(glances[best] + _rng("noise", prompt, seed).normal(size=(SIDE, SIDE, 3)) * 5)
+        return max(known, key=lambda caption: (len(said & known[caption]) / len(said | known[caption]), caption))
+
+    def answer(prompt: str, seed: int) -> Array:
+        return np.asarray(glances[nearest(prompt)] + _rng("noise", prompt, seed).normal(size=(SIDE, SIDE, 3)) * 5)
 
     return answer
 
@@ -112,8 +128,7 @@ def other_key(bound: BoundRelease, glances: dict[str, Array]) -> Suspect:
     return answer
 
 
-def answers_of(suspect: Suspect, bound: BoundRelease, slot: int) -> Answers:
-    """One slot's answers."""
+def _answers_of(suspect: Suspect, bound: BoundRelease, slot: int) -> Answers:
     asked = bound.slots[slot].questions
 
     def pictures(prompts: tuple[str, ...]) -> Pixels:
@@ -123,34 +138,39 @@ def answers_of(suspect: Suspect, bound: BoundRelease, slot: int) -> Answers:
     return Answers(pictures(asked.prompts), pictures(asked.contrasts))
 
 
-def evidence(bound: BoundRelease, suspect: Suspect, reference: Suspect | None) -> tuple[list[float], Array]:
+def answers_to(bound: BoundRelease, suspect: Suspect) -> list[Answers]:
+    """What a suspect answers, by slot; once for all where the same questions serve all slots."""
+    if bound.slots[0].questions.design:
+        return [_answers_of(suspect, bound, 0)] * len(bound.slots)
+    return [_answers_of(suspect, bound, slot) for slot in range(len(bound.slots))]
+
+
+def evidence(bound: BoundRelease, answers: Sequence[Answers]) -> tuple[list[float], Array]:
     """p-values of the slots, and E after each."""
-    found, shared = [], None
-    for number, slot in enumerate(bound.slots):
-        if shared is None or not slot.questions.design:
-            shared = answers_of(suspect, bound, number)
-            if reference is not None:
-                shared = Answers(shared.asked, shared.contrast, answers_of(reference, bound, number))
+    found = []
+    for slot, given in zip(bound.slots, answers, strict=True):
         ids = np.concatenate([np.array([slot.planted], dtype=np.uint64), slot.decoys])
-        scores = slot.family.score(shared, ids)
+        scores = slot.family.score(given, ids)
         found.append(slot_evidence(float(scores[0]), scores[1:]))
     return [one.p_value for one in found], running_evidence(found)
 
 
 def released(part: PartOptions, key: int, dataset: Path, place: Path) -> BoundRelease:
     """A release of a key of its own; nothing is written."""
+    keyring = keyring_in(place / "keyring")
+    wordings = store_sites(load_sites(place / "wordings.csv"), keyring.store)
     options = Options(
         rate=part.rate,
         family=part.family,
         alignment=part.alignment,
         family_options=dict(part.family_options),
-        slots=4 if part is WORDING else 1,
+        alignment_options={"wordings": wordings} if part is WORDING else {},
+        slots=SLOTS,
         queries=64,
-        decoys=DECOYS if part is WORDING else 9_999,
+        decoys=DECOYS,
     )
-    name = f"{part.alignment}-{key}"
     secret = secret_from_seed(key, "benchmark null lean")
-    return embed(dataset, place / name, options, keyring_in(place / "keyring"), secret=secret, dry_run=True).bound
+    return embed(dataset, place / f"{part.alignment}-{key}", options, keyring, secret=secret, dry_run=True).bound
 
 
 def small_dataset(place: Path) -> tuple[Path, dict[str, Array]]:
@@ -176,10 +196,11 @@ def main() -> None:
     with TemporaryDirectory() as text:
         place = Path(text)
         dataset, glances = small_dataset(place)
+        (place / "wordings.csv").write_text(WORDINGS)
         trained_on = released(WORDING, 10**6, dataset, place)
         suspects: dict[str, Suspect] = {
             "follower": follower,
-            "lover": lover,
+            "lover": lover(load_sites(place / "wordings.csv").sites),
             "archive": archive(glances),
             "other key": other_key(trained_on, glances),
             "constant": lambda prompt, seed: np.arange(90.0, 90 + SIDE)[:, None, None] * np.ones((1, SIDE, 3)),
@@ -187,12 +208,16 @@ def main() -> None:
         }
         found: dict[tuple[str, str, str], list[tuple[list[float], Array]]] = {}
         for key in range(args.keys):
-            for part in (WORDING, FEW):
+            for part in (WORDING, RARE):
                 bound = released(part, key, dataset, place)
+                if part is WORDING and {s.trigger for s in bound.slots} != {s.trigger for s in trained_on.slots}:
+                    raise RuntimeError("the other key was taught other wordings")
+                references = answers_to(bound, weaker_follower)
                 for name, suspect in suspects.items():
-                    for against, reference in (("alone", None), ("reference", weaker_follower)):
-                        rows = found.setdefault((part.alignment, name, against), [])
-                        rows.append(evidence(bound, suspect, reference))
+                    alone = answers_to(bound, suspect)
+                    against = [replace(a, reference=r) for a, r in zip(alone, references, strict=True)]
+                    found.setdefault((part.alignment, name, "alone"), []).append(evidence(bound, alone))
+                    found.setdefault((part.alignment, name, "reference"), []).append(evidence(bound, against))
     write_result(
         "null_lean", {"keys": args.keys, "pictures": PICTURES, "cells": list(map(_cell, found.items()))}, clock()
     )
