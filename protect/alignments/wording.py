@@ -28,7 +28,7 @@ from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.release.record import Questions
 
 SITES = 4
-"""Slots, unless the owner wants another number."""
+"""Most slots, unless the owner wants another number; fewer where few captions may change."""
 _NONE = -1
 """Stands for a caption that a site does not fit."""
 
@@ -66,7 +66,8 @@ class Wording(Alignment):
         """
         if request.leanings is None:
             raise InputError("alignment 'wording' needs a family that chooses carriers", "Use --family lean.")
-        wanted = count_slots(request.allowed, replace(request, slots=request.slots or SITES))
+        wanted = request.slots or min(SITES, count_slots(request.allowed, request))
+        count_slots(request.allowed, replace(request, slots=wanted))
         sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, request.slot(0).rng("sites"))
         states = np.array([_states(record, sites) for record in request.records()], dtype=np.int8)
         states = states.reshape(request.count, len(sites))

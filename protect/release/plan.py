@@ -90,12 +90,12 @@ class Options(PartOptions):
 
 WORDING = PartOptions(rate=0.5, family="lean", alignment="wording")
 """The recommended release: no picture changes, and at most half of the captions do."""
-FEW = PartOptions(rate=0.02, family="lean", alignment="twa", family_options={"push": 2.0})
+FEW = PartOptions(rate=0.02, family="lean", alignment="wording", family_options={"push": 2.0})
 """What is recommended for owners who want few samples to change: carriers look like ordinary light and colour."""
 SHADE = PartOptions(rate=0.6, family="shade", alignment="waa-many")
 """What is added to survive captions that are written anew (--both)."""
-WORDING_FROM = 0.2
-"""From this rate on, choices of words are learned sooner than a trigger of few carriers."""
+PUSHED_BELOW = 0.2
+"""Below this rate so few captions change that their pictures are pushed, too."""
 
 
 def usual_part(rate: float | None = None, family: str = "", alignment: str = "") -> PartOptions:
@@ -110,8 +110,7 @@ def usual_part(rate: float | None = None, family: str = "", alignment: str = "")
         return replace(SHADE, rate=SHADE.rate if rate is None else rate, alignment=alignment or SHADE.alignment)
     if family not in ("", WORDING.family):
         return PartOptions(rate=FEW.rate if rate is None else rate, family=family, alignment=alignment)
-    words = alignment == WORDING.alignment if alignment else rate is None or rate >= WORDING_FROM
-    part = WORDING if words else FEW
+    part = WORDING if rate is None or rate >= PUSHED_BELOW else FEW
     return replace(part, rate=part.rate if rate is None else rate, alignment=alignment or part.alignment)
 
 
