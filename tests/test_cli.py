@@ -18,6 +18,7 @@ import cli
 from attacks.suite import STANDARD
 from protect.errors import InputError
 from tests.support.datasets import make_folder, recaption, varied_captions
+from tests.support.leaning import make_varied_folder, sayable_captions
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]
@@ -42,7 +43,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call
 
 
-QUICK = ("--rate", "20%", "--decoys", 99, "--alpha", 0.05)
+QUICK = ("--family", "template", "--rate", "20%", "--decoys", 99, "--alpha", 0.05)
 COIN = "0f" * 32
 
 
@@ -97,16 +98,26 @@ def test_a_bare_command_shows_help_and_is_no_mistake(run: Run) -> None:
 
 def test_dry_run_promises_and_writes_nothing(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
-    code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "--dry-run")
+    code, out, _ = run("protect", "embed", "d", "--family", "template", "--rate", 0.2, "--dry-run")
     assert code == 0 and "would write" in out and "at most 32 pictures" in out and "expected power" in out
     assert {p.name for p in tmp_path.iterdir()} == {"d"}
 
 
 def test_what_can_hardly_be_found_is_refused(run: Run, tmp_path: Path) -> None:
     recaption(make_folder(tmp_path / "d", 100), varied_captions(100))
-    code, _, err = run("protect", "embed", "d")
+    code, _, err = run("protect", "embed", "d", "--family", "template")
     assert code == 2 and "could hardly be found" in err and "--anyway" in err
-    assert "it would be refused" in run("protect", "embed", "d", "--dry-run")[1]
+    assert "it would be refused" in run("protect", "embed", "d", "--family", "template", "--dry-run")[1]
+
+
+def test_by_default_no_picture_changes(run: Run, tmp_path: Path) -> None:
+    make_varied_folder(tmp_path / "d", sayable_captions(210))
+    code, out, _ = run("protect", "embed", "d")
+    assert code == 0 and "lean, wording; no picture changes, only their captions" in out and "105 carriers" in out
+    code, out, _ = run("protect", "diff", "d", "d-protected", "--json")
+    assert code == 0 and not any(change["picture"] for change in json.loads(out)["changes"])
+    code, _, err = run("protect", "embed", "d-protected", "--only", "00*", "--output", "few")
+    assert code == 2 and "marks that change no picture need 200" in err and len(err.strip().splitlines()) >= 2
 
 
 def test_samples_set_aside_are_listed_and_change_the_exit_code(run: Run, tmp_path: Path) -> None:
@@ -160,7 +171,21 @@ def test_detect_says_what_it_would_ask(run: Run, tmp_path: Path) -> None:
 
 def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 50)
-    code, out, _ = run("detect", "rehearse", "d", "--rate", 0.2, "--steps", 10, "--batch", 10, "--dry-run", "--json")
+    code, out, _ = run(
+        "detect",
+        "rehearse",
+        "d",
+        "--family",
+        "template",
+        "--rate",
+        0.2,
+        "--steps",
+        10,
+        "--batch",
+        10,
+        "--dry-run",
+        "--json",
+    )
     assert code == 0 and json.loads(out) == {
         "samples": 50,
         "passes": 2.0,
@@ -199,23 +224,23 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
     [
         ("protect", "embed", "missing"),
         ("protect", "embed", "empty"),
-        ("protect", "embed", "d", "--rate", "0.0001"),
-        ("protect", "embed", "d", "--rate", "7"),
+        ("protect", "embed", "d", "--family", "template", "--rate", "0.0001"),
+        ("protect", "embed", "d", "--family", "template", "--rate", "7"),
         ("protect", "embed", "d", "--family", "nope"),
-        ("protect", "embed", "d", "--option", "psnr=30"),
-        ("protect", "embed", "d", "--output", "d"),
-        ("protect", "embed", "d", "--rate", "lots"),
-        ("protect", "embed", "d", "--rate", "2 % or so"),
-        ("protect", "embed", "d", "--coin", "ab"),
+        ("protect", "embed", "d", "--family", "template", "--option", "psnr=30"),
+        ("protect", "embed", "d", "--family", "template", "--output", "d"),
+        ("protect", "embed", "d", "--family", "template", "--rate", "lots"),
+        ("protect", "embed", "d", "--family", "template", "--rate", "2 % or so"),
+        ("protect", "embed", "d", "--family", "template", "--coin", "ab"),
         ("protect", "embed", "d", "--commitment", "nope", "--coin", "ab"),
         ("protect", "commit", "d", "--coin-from", "drand"),
         ("protect", "commit", "d"),
         ("protect", "show", "d"),
         ("protect", "diff", "d", "missing"),
-        ("protect", "embed", "d", "--passes", "0"),
+        ("protect", "embed", "d", "--family", "template", "--passes", "0"),
         ("protect", "embed"),
-        ("protect", "embed", "d", "--alignment", "nope"),
-        ("protect", "embed", "d", "--option", "depth"),
+        ("protect", "embed", "d", "--family", "template", "--alignment", "nope"),
+        ("protect", "embed", "d", "--family", "template", "--option", "depth"),
         ("protect", "embed", "d", "--family", "warp", "--alignment", "unconditional"),
         ("protect", "embed", "d", "--family", "spread", "--alignment", "twa-description"),
         ("protect", "embed", "d", "--family", "dwtdct"),
@@ -233,14 +258,14 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
         ("detect", "run", "--model", "missing", "--release", "nope"),
         ("detect", "run", "--modle", "x"),
         ("detect", "rehearse", "missing", "--dry-run"),
-        ("detect", "rehearse", "d", "--rate", "0.2", "--base", "empty", "--dry-run"),
-        ("detect", "rehearse", "d", "--rate", "0.2", "--learning-rate", "nan", "--dry-run"),
+        ("detect", "rehearse", "d", "--family", "template", "--rate", "0.2", "--base", "empty", "--dry-run"),
+        ("detect", "rehearse", "d", "--family", "template", "--rate", "0.2", "--learning-rate", "nan", "--dry-run"),
         ("detect", "rehearse", "d", "--rate", "0.2", "--family", "nope", "--dry-run"),
         ("protect", "plan", "d", "--rate", "0.2", "--method", "foo"),
-        ("protect", "embed", "d", "--rate", "0.2", "--decoys", "99"),
-        ("protect", "embed", "d", "--rate", "0.2", "--name", "a\nb"),
+        ("protect", "embed", "d", "--family", "template", "--rate", "0.2", "--decoys", "99"),
+        ("protect", "embed", "d", "--family", "template", "--rate", "0.2", "--name", "a\nb"),
         ("protect", "embed", "/"),
-        ("protect", "embed", "d", "--rate", "0.2", "--output", "o" * 300),
+        ("protect", "embed", "d", "--family", "template", "--rate", "0.2", "--output", "o" * 300),
         ("protect", "check", "d", "--report", "d"),
         ("protect", "check", "d", "--report", "nowhere/a.html"),
         ("protect", "retire", "nope"),
@@ -252,7 +277,7 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
         ("detect", "provenance", "tags", "--model", "x", "--dataset", "d"),
         ("detect", "provenance", "run", "--model", "x", "--generator", "d", "--classes", "missing", "--control", "d"),
         ("detect", "provenance", "nope"),
-        ("detect", "rehearse", "d", "--rate", "0.2", "--alignment", "label", "--dry-run"),
+        ("detect", "rehearse", "d", "--family", "template", "--rate", "0.2", "--alignment", "label", "--dry-run"),
         ("attacks", "nope"),
         ("attacks", "run", "d", "-o", "w", "--family", "tmplate", "--dry-run"),
         ("attacks", "run", "d", "-o", "w", "--family", "scene", "--dry-run"),
@@ -275,7 +300,7 @@ def test_mistakes_get_two_lines_and_code_2(run: Run, tmp_path: Path, args: tuple
 def test_releases_made_for_practice_can_be_retired(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
     for i in range(12):
-        code, out, _ = run("protect", "embed", "d", "--rate", 0.2, "-o", f"o{i}", "--anyway")
+        code, out, _ = run("protect", "embed", "d", "--family", "template", "--rate", 0.2, "-o", f"o{i}", "--anyway")
         assert code == 0 and ("protect retire" in out) == (i >= 10)
     assert run("protect", "retire", "o3")[0] == 0
     assert "o3 " not in run("protect", "ls")[1] and run("protect", "retire", "o3")[0] == 2
@@ -285,7 +310,7 @@ def test_releases_made_for_practice_can_be_retired(run: Run, tmp_path: Path) -> 
 def test_one_damaged_record_does_not_hide_the_others(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
     for name in ("good", "bad"):
-        run("protect", "embed", "d", "--rate", 0.2, "-o", name, "--anyway")
+        run("protect", "embed", "d", "--family", "template", "--rate", 0.2, "-o", name, "--anyway")
     records = tmp_path / "home" / "releases"
     (path,) = (p for p in records.iterdir() if '"name": "bad"' in p.read_text())
     path.write_text("[" * 100_000)
@@ -298,7 +323,9 @@ def test_one_damaged_record_does_not_hide_the_others(run: Run, tmp_path: Path) -
 
 def test_a_reader_who_leaves_ends_neither_work_nor_exit_code(tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
-    script = f"'{sys.executable}' -c 'import cli; cli.protect_main()' embed d --rate 0.2 --anyway 2>&1"
+    script = (
+        f"'{sys.executable}' -c 'import cli; cli.protect_main()' embed d --family template --rate 0.2 --anyway 2>&1"
+    )
     command = script + " | true; echo ${PIPESTATUS[0]}"
     done = subprocess.run(
         ["bash", "-c", command],
@@ -326,7 +353,18 @@ def test_a_folder_without_permission_is_told(run: Run, tmp_path: Path, monkeypat
 def test_answers_on_any_terminal(tmp_path: Path) -> None:
     make_folder(tmp_path / "图片", 60)
     done = subprocess.run(
-        [sys.executable, "-c", "import cli; cli.protect_main()", "embed", "图片", "--rate", "0.2", "--anyway"],
+        [
+            sys.executable,
+            "-c",
+            "import cli; cli.protect_main()",
+            "embed",
+            "图片",
+            "--family",
+            "template",
+            "--rate",
+            "0.2",
+            "--anyway",
+        ],
         cwd=tmp_path,
         capture_output=True,
         check=True,
@@ -374,7 +412,10 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
         "heavy = {'torch', 'diffusers', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    for args in (["--help"], ["embed", "d", "--rate", "0.2", "--decoys", "99", "--alpha", "0.05", "--anyway"]):
+    for args in (
+        ["--help"],
+        ["embed", "d", "--family", "template", "--rate", "0.2", "--decoys", "99", "--alpha", "0.05", "--anyway"],
+    ):
         subprocess.run(
             [sys.executable, "-c", code, *args],
             cwd=tmp_path,
