@@ -117,6 +117,8 @@ def _advice(found: Forecast, slots: int) -> str:
     """What would be enough."""
     if found.power is None:
         return "nothing like it was tried: rehearse it (detect rehearse), or take another --family"
+    if any(run.slots > 1 for run in found.runs):
+        return "more pictures with captions, or more passes, are needed; rehearse yours: detect rehearse"
     if found.carriers_needed is None:
         return "nothing that was tried reached the aim: rehearse it (detect rehearse), or take another --family"
     wanted = f"{found.carriers_needed} carriers per slot are needed"

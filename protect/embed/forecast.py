@@ -159,7 +159,8 @@ def forecast(
     law = fit(near)
     low, high = law.tried
     needed = law.sightings()
-    per_slot = None if needed is None else math.ceil(needed / expectation.passes)
+    together = any(run.slots > 1 for run in near)  # all captions teach all slots: no rate or number of slots brings more
+    per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
     origin = "your rehearsals" if expectation.runs is not None else "the miniature"
     basis = f"{summary(near)}, on {origin}"
     if sightings > high:
