@@ -159,7 +159,7 @@ def forecast(
     law = fit(near)
     low, high = law.tried
     needed = law.sightings()
-    together = any(run.slots > 1 for run in near)  # all captions teach all slots: no rate or number of slots brings more
+    together = any(run.slots > 1 for run in near)  # then all captions teach all slots, at any rate
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
     origin = "your rehearsals" if expectation.runs is not None else "the miniature"
     basis = f"{summary(near)}, on {origin}"
