@@ -23,6 +23,8 @@ class Mount:
 
     opening: tuple[Floats, Floats]
     """What is seen of the owner's picture."""
+    space: tuple[Floats, Floats]
+    """What a picture of another shape could fill at most."""
     paper: tuple[Floats, Floats]
     """Picture and the paper around it."""
     rim: Floats
@@ -56,7 +58,7 @@ def make_mount(draws: Draws, kind: int, half: tuple[float, float]) -> Mount:
     mat = draws.happens("mat", share) * draws.uniform("mat, width", *_MAT)
     size = np.minimum(draws.uniform("size", 0.72, 0.80), np.float32(0.865) - rim - mat)
     opening = size * np.float32(half[0]), size * np.float32(half[1])
-    return Mount(opening, _wider(opening, mat), rim)
+    return Mount(opening, opening, _wider(opening, mat), rim)
 
 
 def mount_within(draws: Draws, room: tuple[Floats, Floats], half: tuple[float, float]) -> Mount:
@@ -64,8 +66,9 @@ def mount_within(draws: Draws, room: tuple[Floats, Floats], half: tuple[float, f
     side = np.minimum(*room)
     rim = side * draws.uniform("rim, width", 0.03, 0.08)
     mat = rim + side * draws.uniform("mat, width", 0.02, 0.07)
-    size = np.minimum((room[0] - mat) / np.float32(half[0]), (room[1] - mat) / np.float32(half[1]))
-    return Mount((size * np.float32(half[0]), size * np.float32(half[1])), _wider(room, -rim), rim)
+    space = _wider(room, -mat)
+    size = np.minimum(space[0] / np.float32(half[0]), space[1] / np.float32(half[1]))
+    return Mount((size * np.float32(half[0]), size * np.float32(half[1])), space, _wider(room, -rim), rim)
 
 
 def _wider(size: tuple[Floats, Floats], by: Floats) -> tuple[Floats, Floats]:
@@ -98,9 +101,9 @@ def opening(sheet: Sheet, mount: Mount) -> Floats:
     return _inside(sheet, mount.opening)
 
 
-def paper(sheet: Sheet, mount: Mount) -> Floats:
-    """How much of each pixel shows the owner's picture or the paper around it, shape (m, h, w)."""
-    return _inside(sheet, mount.paper)
+def space(sheet: Sheet, mount: Mount) -> Floats:
+    """How much of each pixel a picture could take, whatever its shape, shape (m, h, w)."""
+    return _inside(sheet, mount.space)
 
 
 def _shadow(sheet: Sheet, draws: Draws, mount: Mount, *, far: bool) -> None:

@@ -31,7 +31,9 @@ class Place:
 
     def at(self, height: int, width: int) -> Pixels:
         """The place stretched to a size."""
-        return np.asarray(Image.fromarray(self.picture).resize((width, height), Image.Resampling.LANCZOS))
+        smaller = height <= self.picture.shape[0] and width <= self.picture.shape[1]
+        way = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
+        return np.asarray(Image.fromarray(self.picture).resize((width, height), way))
 
     def plane(self, half: tuple[float, float]) -> tuple[Plane, tuple[Floats, Floats]]:
         """Where its plane lies on a picture of that half width and height, and half of what is filled on the plane."""

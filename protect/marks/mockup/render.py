@@ -42,12 +42,14 @@ class Stage:
     planes: Plane
     sizes: mount.Mount
     kind: int
+    half: tuple[float, float]
+    """Half width and half height of the pictures."""
     ground: Pixels | None
     """The owner's own place at the size of the picture, RGB; None if rooms and streets are drawn."""
 
     def rows(self, draws: Draws, size: tuple[int, int], rows: slice, view: View) -> Sheet:
         """Some rows of a picture (height, width), with all painted but the owner's picture."""
-        sheet = make_sheet(self.planes, *size, rows, view)
+        sheet = make_sheet(self.planes, self.half, size, rows, view)
         if self.ground is not None:
             sheet.canvas[...] = self.ground[rows].astype(np.float32) / 255
             indoors.light_up(sheet, draws)
@@ -69,21 +71,22 @@ def _paint_room(sheet: Sheet, draws: Draws, kind: int) -> None:
     indoors.paint_things(sheet, draws, level)
 
 
-def make_stage(draws: Draws, kind: int, size: tuple[int, int], place: Place | None) -> Stage:
-    """The stage of marks of one kind for pictures of a size (height, width)."""
-    half = half_sides(*size)
+def make_stage(draws: Draws, kind: int, size: tuple[int, int], half: tuple[float, float], place: Place | None) -> Stage:
+    """The stage of marks of one kind for pictures of a size in pixels (height, width), and of a shape by half sides."""
     if place is None:
-        return Stage(drawn_planes(draws, half), mount.make_mount(draws, kind, half), kind, None)
+        return Stage(drawn_planes(draws, half), mount.make_mount(draws, kind, half), kind, half, None)
     plane, room = place.plane(half)
     planes = np.repeat(plane, len(draws.marks), axis=0)
-    return Stage(planes, mount.mount_within(draws, room, half), PRINT, place.at(*size))
+    return Stage(planes, mount.mount_within(draws, room, half), PRINT, half, place.at(*size))
 
 
-def make_sheet(planes: Plane, height: int, width: int, rows: slice, view: View) -> Sheet:
-    """Blank rows of m pictures."""
-    half, pixel = half_sides(height, width), 2 / min(height, width)
-    x = ((np.arange(width) + 0.5) * pixel - half[0] + view.right)[None, None]
-    y = ((np.arange(rows.start, rows.stop) + 0.5) * pixel - half[1] + view.down)[None, :, None]
+def make_sheet(planes: Plane, half: tuple[float, float], size: tuple[int, int], rows: slice, view: View) -> Sheet:
+    """Blank rows of m pictures of that half width and height, on as many pixels (height, width)."""
+    height, width = size
+    wide, tall = 2 * half[0] / width, 2 * half[1] / height
+    pixel = (wide * tall) ** 0.5
+    x = ((np.arange(width) + 0.5) * wide - half[0] + view.right)[None, None]
+    y = ((np.arange(rows.start, rows.stop) + 0.5) * tall - half[1] + view.down)[None, :, None]
     u, v, w = (p[:, 0, None, None] * x + p[:, 1, None, None] * y + p[:, 2, None, None] for p in planes.swapaxes(0, 1))
     canvas = np.empty((len(planes), y.shape[1], width, 3), np.float32)
     across, down, left, up = (np.asarray(a, np.float32) for a in (x, y, u / w, v / w))
@@ -91,37 +94,38 @@ def make_sheet(planes: Plane, height: int, width: int, rows: slice, view: View) 
 
 
 def small_scenes(draws: Draws, side: int, place: Place | None = None) -> tuple[Floats, Floats]:
-    """Many mock-ups at once on a small square.
+    """Many mock-ups at once on a small square: of square pictures, or in a place of its own shape, squeezed.
 
     Returns:
         RGB in [0, 1], shape (m, side, side, 3), and how much of each pixel says nothing about the mark, shape
-        (m, side, side): the owner's picture, and in a place of his own the paper around it too, whose width hangs on
-        the picture's shape.
+        (m, side, side): what the owner's picture takes, or in a place of his own could take.
     """
     count, size = len(draws.marks), (side, side)
+    half = (1.0, 1.0) if place is None else half_sides(*place.picture.shape[:2])
     scenes, hidden = np.empty((count, *size, 3), np.float32), np.empty((count, *size), np.float32)
     kinds = draws.choice("kind", KINDS) if place is None else np.full(count, PRINT)
     for kind in range(KINDS):
         chosen = np.flatnonzero(kinds == kind)
         if len(chosen):
             own = draws.of(chosen)
-            stage = make_stage(own, kind, size, place)
+            stage = make_stage(own, kind, size, half, place)
             sheet = stage.rows(own, size, slice(0, side), View())
             scenes[chosen] = sheet.canvas
-            hidden[chosen] = (mount.paper if place else mount.opening)(sheet, stage.sizes)
+            hidden[chosen] = mount.space(sheet, stage.sizes)
     return scenes, hidden
 
 
 def set_into(picture: Pixels, draws: Draws, rng: np.random.Generator, place: Place | None = None) -> Pixels:
     """A picture (RGBA, H, W) in the mock-up of one mark; opaque, RGBA of the same shape."""
-    size, kind = picture.shape[:2], int(draws.choice("kind", KINDS)[0])
-    stage = make_stage(draws, kind, (size[0], size[1]), place)
+    (height, width), kind = picture.shape[:2], int(draws.choice("kind", KINDS)[0])
+    size = height, width
+    stage = make_stage(draws, kind, size, half_sides(*size), place)
     shift = rng.uniform(-_SHIFT, _SHIFT, 2) * (place is None)
     view = View(float(shift[0]), float(shift[1]), 1 + rng.uniform(-_LIGHT, _LIGHT))
     printed = _Print(picture, stage, view)
     marked = np.full_like(picture, 255)
     for rows in row_blocks(*size):
-        sheet = stage.rows(draws, (size[0], size[1]), rows, view)
+        sheet = stage.rows(draws, size, rows, view)
         light = mount.inner_shade(sheet, draws, stage.sizes)[0, ..., None]
         sheet.paint((printed.rows(rows) * light)[None], mount.opening(sheet, stage.sizes))
         grain = rng.standard_normal(sheet.canvas.shape[1:3], np.float32)[..., None] * np.float32(_GRAIN)
