@@ -94,8 +94,8 @@ def demo(work: Path, *, seed: int = 0, device: str = "cpu", progress: Progress =
     write_report(
         page,
         "Was this model trained on my dataset?",
-        f"{len(release.carriers)} of 2,400 captioned pictures were marked with a secret key. The same small diffusion "
-        "model was then fine-tuned twice: once on the marked copy, once on the original.",
+        f"A secret key chose words in the captions of {len(release.carriers):,} of 2,400 pictures. The same small "
+        "diffusion model was then fine-tuned twice: once on the marked copy, once on the original.",
         [
             Section("The model tuned on the protected copy", verdicts[0]),
             Section("The same model, tuned on the original", verdicts[1]),
