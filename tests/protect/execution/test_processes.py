@@ -68,9 +68,10 @@ def test_whoever_stops_asking_stops_the_work() -> None:
 def test_nobody_outlives_the_parent(tmp_path: Path, ending: signal.Signals) -> None:
     script = tmp_path / "run.py"
     script.write_text(
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from protect.execution.processes import map_in_processes\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it\n"
         "    results = map_in_processes(time.sleep, [0, 600, 600], 2)\n"
         "    next(results)\n"
         "    print(flush=True)\n"
@@ -80,5 +81,8 @@ def test_nobody_outlives_the_parent(tmp_path: Path, ending: signal.Signals) -> N
         assert parent.stdout
         parent.stdout.readline()
         parent.send_signal(ending)
-        parent.communicate(timeout=60)  # the pipes close when the last process that holds them ends
+        try:
+            parent.communicate(timeout=60)  # the pipes close when the last process that holds them ends
+        finally:
+            parent.kill()
     assert parent.returncode != 0
