@@ -21,6 +21,7 @@ from scipy import stats
 from detect.training.options import FinetuneOptions
 from detect.trial.judge import versions
 from protect.embed.write import embed
+from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.marks.family import Pixels
@@ -106,6 +107,17 @@ def run_stages(
     part, parts = map(int, args.part.split("/"))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // parts))
     train(args.work, part, parts)
+
+
+def measured_once(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was measured, read back if it was before; so a stopped benchmark goes on where it was."""
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_bytes())
+        return known
+    found = measure()
+    path.parent.mkdir(exist_ok=True)
+    write_atomic(path, pretty_json(found))
+    return found
 
 
 def keyring_in(folder: Path) -> Keyring:

@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Clock, interval, keyring_in, marked_copy, run_stages, write_result
+from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
 from benchmarks.wording import BATCH, LORA, loaded, prepare, tested
 from detect.suspects.images import load_suspect
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
-from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
@@ -102,13 +101,13 @@ def train(work: Path, part: int, parts: int) -> None:
 
 def row(work: Path, kind: str, seed: int) -> dict[str, Any]:
     """One model under its own release; measured once."""
-    path = work / "rows" / f"{kind}-{seed}.json"
-    if path.exists():
-        known: dict[str, Any] = json.loads(path.read_bytes())
-        return known
+    return measured_once(work / "rows" / f"{kind}-{seed}.json", lambda: _row(work, kind, seed))
+
+
+def _row(work: Path, kind: str, seed: int) -> dict[str, Any]:
     bound, keyring = copy_of(work, seed)
     suspect, carriers = loaded(model_of(work, kind, seed), "lora", miniature_path()), bound.release.carriers
-    found = {
+    return {
         "kind": kind,
         "key": seed,
         "passes": PASSES,
@@ -118,9 +117,6 @@ def row(work: Path, kind: str, seed: int) -> dict[str, Any]:
         "alone": tested(bound, keyring, suspect, work),
         "reference": tested(bound, keyring, suspect, work, load_suspect(miniature_path())),
     }
-    path.parent.mkdir(exist_ok=True)
-    write_atomic(path, pretty_json(found))
-    return found
 
 
 def finished(work: Path) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,6 @@ captions than with those of other pictures.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -24,12 +23,11 @@ import numpy as np
 
 from attacks.quality import denoising_losses
 from attacks.stages.model import tuned_pipeline
-from benchmarks.common import Clock, interval, keyring_in, marked_copy, run_stages, write_result
+from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
 from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
 from detect.trial.judge import detect
-from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
@@ -186,14 +184,15 @@ def tested(
 def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> dict[str, Any]:
     """One model under its own release; measured once."""
     path = work / "rows" / f"{marking.name}-{training.name}-{seed}.json"
-    if path.exists():
-        known: dict[str, Any] = json.loads(path.read_bytes())
-        return known
+    return measured_once(path, lambda: _guilty_row(work, marking, training, seed))
+
+
+def _guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> dict[str, Any]:
     bound, keyring = copy_of(work, marking, seed)
     model, copy = model_of(work, marking, training, seed), work / f"copy-{marking.name}-{seed}"
     suspect, carriers = loaded(model, training.tuning.method, base_of(work)), bound.release.carriers
     measured = seed - marking.first_key < EXTRAS
-    found = {
+    return {
         "marking": marking.name,
         "training": training.name,
         "key": seed,
@@ -206,9 +205,6 @@ def guilty_row(work: Path, marking: Marking, training: Training, seed: int) -> d
         "captions_learned": learned(model, copy, base_of(work)) if measured else None,
         "reference": tested(bound, keyring, suspect, work, load_suspect(base_of(work))),
     }
-    path.parent.mkdir(exist_ok=True)
-    write_atomic(path, pretty_json(found))
-    return found
 
 
 def innocent_rows(work: Path) -> Iterator[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,29 @@ def follow(average: dict[str, Tensor], network: torch.nn.Module, step: int, long
     keep = min(longest, (step + 1) / (step + 10))
     weights = {k: value for k, value in network.state_dict().items() if value.is_floating_point()}
     torch._foreach_lerp_([average[k] for k in weights], list(weights.values()), 1 - keep)
+
+
+# --- command line --------------------------------------------------------------------------------
+
+
+def run_stages(doc: str | None, stages: Mapping[str, Callable[[argparse.Namespace], None]], rate: float) -> None:
+    """The command line of a recipe that trains in stages.
+
+    Args:
+        doc: text of --help.
+        stages: by name, in their order.
+        rate: usual learning rate.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=list(stages))
+    parser.add_argument("--data", type=Path, nargs="+", default=[])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=rate)
+    parser.add_argument("--kl", type=float, default=2e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.work.mkdir(parents=True, exist_ok=True)
+    stages[args.stage](args)

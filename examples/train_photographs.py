@@ -34,6 +34,7 @@ from small_training import (
     follow,
     load_state,
     reconstruction_loss,
+    run_stages,
     save_half,
     save_state,
     to_tensor,
@@ -219,19 +220,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["data", "vae", "unet", "export"])
-    parser.add_argument("--data", type=Path, nargs="+", default=[])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--kl", type=float, default=2e-3)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    args.work.mkdir(parents=True, exist_ok=True)
-    {"data": make_data, "vae": train_vae, "unet": train_unet, "export": export}[args.stage](args)
+    run_stages(__doc__, {"data": make_data, "vae": train_vae, "unet": train_unet, "export": export}, rate=5e-4)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from small_training import Log, follow, load_state, reconstruction_loss, save_half, save_state, to_tensor, update
+from small_training import (
+    Log,
+    follow,
+    load_state,
+    reconstruction_loss,
+    run_stages,
+    save_half,
+    save_state,
+    to_tensor,
+    update,
+)
 from train_miniature import COLOURS, SIZE, draws, on_background, plain, random_background, read_pairs
 from train_photographs import load_base
 
@@ -211,19 +220,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["vae", "transformer", "export"])
-    parser.add_argument("--data", type=Path, nargs="+", default=[])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--kl", type=float, default=2e-3)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    args.work.mkdir(parents=True, exist_ok=True)
-    {"vae": train_vae, "transformer": train_transformer, "export": export}[args.stage](args)
+    run_stages(__doc__, {"vae": train_vae, "transformer": train_transformer, "export": export}, rate=1e-3)
 
 
 if __name__ == "__main__":

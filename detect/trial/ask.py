@@ -54,6 +54,8 @@ class Trial:
     progress: Progress
     reference: Suspect | None = None
     """A model whose answers to the same questions are taken off, by families that can."""
+    _last: dict[int, tuple[list[Query], Outputs]] = field(default_factory=dict, repr=False)
+    """Of each model the questions asked last, and its answers: one set may serve several slots."""
 
     def ask(self, suspect: Suspect, slots: int) -> AskedSlots:
         """Ask up to `slots` slots in order until the evidence suffices, or the suspect or a family fails."""
@@ -77,6 +79,9 @@ class Trial:
     def _pictures(self, suspect: Suspect, slot: BoundSlot) -> Outputs:
         """A slot's answers, first those to questions with the trigger; from the cache where they are there already."""
         queries = slot_queries(slot, self.plan.queries)
+        last, answers = self._last.get(id(suspect), ([], None))
+        if answers is not None and last == queries:
+            return answers
         stage = f"{suspect.name}: slot {slot.number + 1} of {len(self.bound.slots)}"
         ready = 0
 
@@ -85,7 +90,9 @@ class Trial:
             ready += more
             self.progress(stage, ready, len(queries))
 
-        return cached_outputs(suspect, queries, self.plan.sampler, self.cache, count)
+        answers = cached_outputs(suspect, queries, self.plan.sampler, self.cache, count)
+        self._last[id(suspect)] = queries, answers
+        return answers
 
     def _ask_slot(self, suspect: Suspect, slot: BoundSlot) -> SlotResult:
         asked = len(slot.questions.prompts[: self.plan.queries])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -66,8 +65,9 @@ class Wording(Alignment):
         """
         if request.leanings is None:
             raise InputError("alignment 'wording' needs a family that chooses carriers", "Use --family lean.")
-        wanted = request.slots or min(SITES, count_slots(request.allowed, request))
-        count_slots(request.allowed, replace(request, slots=wanted))
+        wanted = count_slots(request.allowed, request)
+        if request.slots is None:
+            wanted = min(SITES, wanted)
         sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, request.slot(0).rng("sites"))
         states = np.array([_states(record, sites) for record in request.records()], dtype=np.int8)
         states = states.reshape(request.count, len(sites))

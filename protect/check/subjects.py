@@ -12,7 +12,7 @@ from protect.formats.record import Record
 from protect.keys.store import Store
 from protect.marks import make_family
 from protect.marks.family import ChoosingFamily, FamilyOptions, MarkFamily
-from protect.marks.looks import FEWEST_PICTURES, stored_looks
+from protect.marks.looks import FEWEST_PICTURES, hold_looks, stored_looks
 from protect.marks.shade import Shade
 from protect.progress import Progress
 
@@ -87,4 +87,4 @@ def _measured(records: Sequence[Record], store: Store, progress: Progress) -> tu
         looks = glances.fitted()
     except InputError as error:
         return "", error.what
-    return store.hold("looks", mean=looks.mean, axes=looks.axes, spread=looks.spread), ""
+    return hold_looks(looks, store), ""

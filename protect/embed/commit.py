@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def parse_coin(text: str) -> Coin:
 
 def options_of(plan: Plan) -> Options:
     """The options that lead to a committed plan."""
-    own, *besides = [
+    parts = (
         PartOptions(
             rate=part.rate,
             family=part.family,
@@ -120,12 +119,5 @@ def options_of(plan: Plan) -> Options:
             queries=part.queries,
         )
         for part in plan.parts
-    ]
-    return Options(
-        **{f.name: getattr(own, f.name) for f in fields(PartOptions)},
-        besides=tuple(besides),
-        decoys=plan.decoys,
-        alpha=plan.alpha,
-        steps=plan.steps,
-        guidance=plan.guidance,
     )
+    return Options.of(*parts, decoys=plan.decoys, alpha=plan.alpha, steps=plan.steps, guidance=plan.guidance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -103,8 +103,7 @@ def make_options(
         if part.alignment != WORDING.alignment:
             raise InputError("--wordings is for --alignment wording", "Leave it out, or use --family lean.")
         made = replace(made, alignment_options={"wordings": store_sites(load_sites(wordings), store)})
-    own = {f.name: getattr(made, f.name) for f in fields(PartOptions)}
-    return Options(**own, besides=(SHADE,) if both else ())
+    return Options.of(made, SHADE) if both else Options.of(made)
 
 
 def _check_family(part: PartOptions, store: Store) -> None:

@@ -27,6 +27,7 @@ from protect.keys.store import Store
 from protect.keys.tree import KeyTree, SlotKey, parse_coin_value
 from protect.marks import family_class, make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
+from protect.marks.looks import hold_looks
 from protect.progress import Progress, no_progress
 from protect.release.plan import Options, PartOptions
 from protect.release.record import Coin, Part, Plan, Questions, Release, make_header
@@ -180,8 +181,7 @@ def _with_looks(part: PartOptions, glances: Glances | None, store: Store) -> Par
     """The options with the name of the looks, measured now unless the owner named some."""
     if glances is None or not family_class(part.family).needs_looks or part.family_options.get("looks"):
         return part
-    looks = glances.fitted()
-    name = store.hold("looks", mean=looks.mean, axes=looks.axes, spread=looks.spread)
+    name = hold_looks(glances.fitted(), store)
     return replace(part, family_options={**part.family_options, "looks": name})
 
 
@@ -215,8 +215,7 @@ def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress) -> st
             return record.key, "cannot be read"
 
     digest = DatasetDigest()
-    records = (record for record in dataset.records() if may_change(record, dataset.options))
-    for done, (key, found) in enumerate(map_in_order(look, records), 1):
+    for done, (key, found) in enumerate(map_in_order(look, _changeable(dataset)), 1):
         digest.add_picture(key, found)
         progress("reading pictures", done, 0)
     return digest.hexdigest()

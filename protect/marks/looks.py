@@ -127,9 +127,9 @@ class LooksFit:
         return Looks(self._mean.reshape(SIDE, SIDE, 3), columns.reshape(shape), np.sqrt(variances[kept]))
 
 
-def store_looks(looks: Looks, store: Store) -> str:
-    """Keep looks; their name, the SHA-256 of what is kept, is for `--option looks=NAME`."""
-    return store.put("looks", mean=looks.mean, axes=looks.axes, spread=looks.spread)
+def hold_looks(looks: Looks, store: Store) -> str:
+    """Hold looks in the store (`Store.hold`); their name, the SHA-256 of what is kept, is for `--option looks=NAME`."""
+    return store.hold("looks", mean=looks.mean, axes=looks.axes, spread=looks.spread)
 
 
 @cache

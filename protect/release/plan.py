@@ -63,6 +63,17 @@ class Options(PartOptions):
     steps: int = 20
     guidance: float = 3.0
 
+    @classmethod
+    def of(cls, part: PartOptions, *besides: PartOptions, **test: Any) -> Options:
+        """The options of a release with these parts.
+
+        Args:
+            part: the first.
+            besides: the others.
+            test: decoys, level and sampler, by name, where they are not the usual ones.
+        """
+        return cls(**{f.name: getattr(part, f.name) for f in fields(PartOptions)}, besides=besides, **test)
+
     @property
     def parts(self) -> tuple[PartOptions, ...]:
         """All parts, in the order of their slots."""

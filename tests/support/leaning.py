@@ -16,7 +16,7 @@ from protect.alignments.sites.file import load_sites
 from protect.keys.store import Store
 from protect.marks import make_family
 from protect.marks.lean import Lean
-from protect.marks.looks import Looks, LooksFit, glance, store_looks
+from protect.marks.looks import Looks, LooksFit, glance, hold_looks
 
 Pixels = NDArray[np.uint8]
 
@@ -38,7 +38,7 @@ def looks_of(pictures: Pixels, *, symmetric: bool = True) -> Looks:
 
 def lean_family(store: Store, pictures: Pixels | None = None, **options: float) -> Lean:
     """The family `lean` with the looks of pictures."""
-    name = store_looks(looks_of(varied_pictures(300) if pictures is None else pictures), store)
+    name = hold_looks(looks_of(varied_pictures(300) if pictures is None else pictures), store)
     family = make_family("lean", {"looks": name, **options}, store)
     assert isinstance(family, Lean)
     return family

@@ -10,7 +10,7 @@ from scipy import ndimage
 from protect.keys.store import Store
 from protect.marks import family_class
 from protect.marks.family import FamilyOptions
-from protect.marks.looks import Looks, LooksFit, glance, store_looks
+from protect.marks.looks import Looks, LooksFit, glance, hold_looks
 from tests.support.pictures import photograph
 
 
@@ -28,7 +28,7 @@ def add_basis(store: Store, count: int = 60) -> str:
 
 def add_looks(store: Store) -> str:
     """The looks of some photographs; returns their name."""
-    return store_looks(_looks(), store)
+    return hold_looks(_looks(), store)
 
 
 @cache

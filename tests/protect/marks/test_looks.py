@@ -11,7 +11,7 @@ import pytest
 from protect.errors import InputError
 from protect.keys.store import Store
 from protect.marks.directions import directions
-from protect.marks.looks import DIRECTIONS, FEWEST_PICTURES, Looks, LooksFit, glance, store_looks, stored_looks
+from protect.marks.looks import DIRECTIONS, FEWEST_PICTURES, Looks, LooksFit, glance, hold_looks, stored_looks
 from tests.support.leaning import looks_of, varied_pictures
 
 PICTURES = varied_pictures(300)
@@ -94,12 +94,13 @@ def test_grey_pictures_have_grey_looks() -> None:
 
 def test_looks_are_called_by_their_bytes(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    name = store_looks(LOOKS, store)
+    name = hold_looks(LOOKS, store)
+    store.write_held()
     (path,) = (tmp_path / "looks").iterdir()
     assert path.name == f"{name}.npz" and hashlib.sha256(path.read_bytes()).hexdigest() == name
     assert path.stat().st_mode & 0o077 == 0
-    assert _same(stored_looks(store, name), LOOKS) and store_looks(LOOKS, Store(tmp_path / "b")) == name
-    assert store_looks(looks_of(PICTURES[:-1]), store) != name
+    assert _same(stored_looks(store, name), LOOKS) and hold_looks(LOOKS, Store(tmp_path / "b")) == name
+    assert hold_looks(looks_of(PICTURES[:-1]), store) != name
     with pytest.raises(InputError, match="there is no looks"):
         stored_looks(store, "0" * 64)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
