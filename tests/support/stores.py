@@ -28,7 +28,9 @@ def add_basis(store: Store, count: int = 60) -> str:
 
 def add_looks(store: Store) -> str:
     """The looks of some photographs; returns their name."""
-    return hold_looks(_looks(), store)
+    name = hold_looks(_looks(), store)
+    store.write_held()  # other processes read it
+    return name
 
 
 @cache
