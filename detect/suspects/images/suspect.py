@@ -35,6 +35,19 @@ class Sampler:
         return {name: value for name, value in asdict(self).items() if name != "negative" or value}
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a suspect said to one question: a picture, or that it gave none."""
+
+    picture: NDArray[np.uint8] | None
+    """RGB, shape (H, W, 3); None where the question was refused."""
+    flags: tuple[str, ...] = ()
+    """What a reader must know of it: `refused`, `safety-blanked`, `size-changed`, `prompt-rewritten`,
+    `owner-collected`, `lossy`."""
+    note: str = ""
+    """In words: why it was refused, or how the provider rewrote the prompt."""
+
+
 class Suspect(ABC):
     """A model under test."""
 
