@@ -86,8 +86,11 @@ LORA = FinetuneOptions(method="lora", rank=16, learning_rate=3e-3)
 FULL = FinetuneOptions(method="full", learning_rate=1e-3, text_encoder=True)
 SLOW = FinetuneOptions(method="lora", rank=16, learning_rate=1e-3, targets="attention")
 HALF = Marking("half", 0.5, "wording", 4, 800)
-FEW = Marking("few", 0.02, "twa", 1, 820, {"push": 2.0})
-MARKINGS = {marking.name: marking for marking in (HALF, FEW)}
+RARE = Marking("few", 0.02, "twa", 1, 820, {"push": 2.0})
+FEW = Marking("few-wording", 0.02, "wording", 1, 840, {"push": 2.0})
+FEW_PUSHED_MORE = Marking("few-wording-push-3", 0.02, "wording", 1, 840, {"push": 3.0})
+MARKINGS = {marking.name: marking for marking in (HALF, RARE, FEW, FEW_PUSHED_MORE)}
+DEMO = Training("demo-8", replace(LORA, text_encoder=True), 8)
 CELLS: tuple[tuple[Marking, Training, range], ...] = (
     (HALF, Training("lora-4", LORA, 4), range(800, 810)),
     (HALF, Training("full-2", FULL, 2), range(800, 810)),
@@ -95,10 +98,12 @@ CELLS: tuple[tuple[Marking, Training, range], ...] = (
     (HALF, Training("lora-2", LORA, 2), range(800, 802)),
     (HALF, Training("lora-1", LORA, 1), range(800, 802)),
     (HALF, Training("attention-8", SLOW, 8), range(800, 802)),
-    (FEW, Training("demo-8", replace(LORA, text_encoder=True), 8), range(820, 824)),
+    (RARE, DEMO, range(820, 822)),
+    (FEW, DEMO, range(840, 842)),
+    (FEW_PUSHED_MORE, DEMO, range(840, 842)),
 )
 """In the order of what they tell."""
-_INNOCENT_AFTER = 13
+_INNOCENT_AFTER = 17
 """Cells that come before the innocent models."""
 INNOCENT = (Training("lora-4", LORA, 4), range(2))
 
