@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attacks.stages.attack import Attack
-from detect.suspects.images import Query, Sampler, Suspect
+from detect.suspects.images import Answer, Query, Sampler, Suspect
 from detect.trial.answers import cached_outputs
 from protect.keys.tree import prf_rng
 
@@ -31,15 +30,14 @@ class AttackedSuspect(Suspect):
         self.name = f"{suspect.name}, {attack.name} {strength:g}"
         self.identity = suspect.identity | {"attacked": f"{attack.stage} {attack.name} {strength!r}"}
 
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         """Pictures as the thief lets them out; each depends on its own question only."""
         asked, used = self._attack.on_questions(self.altered_prompts(queries), sampler, self._strength)
         drawn = cached_outputs(self._suspect, asked, used, self._cache)
-        let_out = (
-            self._attack.on_output(picture, self._strength, _rng(query))
+        return [
+            Answer(self._attack.on_output(picture, self._strength, _rng(query)))
             for picture, query in zip(drawn, queries, strict=True)
-        )
-        return np.stack(list(let_out))
+        ]
 
     def altered_prompts(self, queries: Sequence[Query]) -> list[Query]:
         """Questions with their prompts as the model gets to see them."""

@@ -20,7 +20,7 @@ import torch
 from benchmarks.common import Clock, keyring_in, pictures_of, write_result
 from benchmarks.families import basis_of
 from benchmarks.suspects import suspect_of
-from detect.suspects.images import Query, Sampler
+from detect.suspects.images import Query, Sampler, stacked
 from protect.formats import open_dataset
 from protect.marks import make_family
 from protect.marks.family import Answers, FamilyOptions, MarkFamily, Pixels
@@ -105,7 +105,7 @@ def main() -> None:
     latents = Latents(carriers)
     suspect, captions = suspect_of(work, "innocent", 204), [record.caption for record in records[::70][:OUTPUTS]]
     outputs, untriggered = (
-        suspect.generate([Query(word + c, i) for i, c in enumerate(captions)], Sampler(steps=12, guidance=3.0))
+        stacked(suspect.answer([Query(word + c, i) for i, c in enumerate(captions)], Sampler(steps=12, guidance=3.0)))
         for word in ("zqxv ", "")
     )
     found = {}

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchmarks.common import Clock, write_result
-from detect.suspects.images import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from protect.miniature import miniature_path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
@@ -66,14 +66,14 @@ def main() -> None:
     pairs = read_pairs(args.data)
     chosen = [pairs[i] for i in np.random.default_rng(0).choice(len(pairs), CAPTIONS, replace=False)]
     suspect = load_suspect(miniature_path())
-    drawn = suspect.generate([Query(caption, i) for i, (_, caption) in enumerate(chosen)], SAMPLER)
+    drawn = stacked(suspect.answer([Query(caption, i) for i, (_, caption) in enumerate(chosen)], SAMPLER))
     vae = suspect._pipeline.vae  # type: ignore[attr-defined]
     made = latents(vae, list(drawn))
     real = latents(vae, [on_background(p, plain((255, 255, 255))) for p, _ in chosen])
     cosine = torch.nn.functional.normalize(made, dim=1) @ torch.nn.functional.normalize(real, dim=1).T
     shares = (cosine < cosine.diagonal()[:, None]).sum(1) / (CAPTIONS - 1)
     styles = ("blob", "two")
-    grid = suspect.generate([Query(f"{styles[i % 2]} emoji of {p}", i) for i, p in enumerate(PROMPTS)], SAMPLER)
+    grid = stacked(suspect.answer([Query(f"{styles[i % 2]} emoji of {p}", i) for i, p in enumerate(PROMPTS)], SAMPLER))
     rows = [np.concatenate(list(grid[i : i + 8]), axis=1) for i in range(0, 24, 8)]
     Image.fromarray(np.concatenate(rows)).save(miniature_path() / "grid.png", optimize=True)
     pairs_shown = [

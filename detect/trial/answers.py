@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.suspects.images.suspect import Query, Sampler, Suspect, stacked
 from protect.files import canonical_json, private_folder, write_atomic
 from protect.pixels.measure import png_bytes
 
@@ -44,7 +44,7 @@ def cached_outputs(
         chunk = slice(start, start + CHUNK)
         # Whole chunks or nothing: a picture may depend on its batch by rounding, so a resumed run repeats batches.
         if any(picture is None for picture in pictures[chunk]):
-            pictures[chunk] = list(suspect.generate(queries[chunk], sampler))
+            pictures[chunk] = list(stacked(suspect.answer(queries[chunk], sampler)))
             for path, picture in zip(paths[chunk], pictures[chunk], strict=True):
                 private_folder(path.parent)
                 write_atomic(path, png_bytes(picture), mode=0o600)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from attacks.stages.attack import Attack, Captioned, Resources
 from attacks.stages.registry import find_attack
 from attacks.stages.samples import read_captioned
-from detect.suspects.images import Query, Sampler, Suspect
+from detect.suspects.images import Answer, Query, Sampler, Suspect
 from detect.training.options import FinetuneOptions
 from detect.trial.judge import detect
 from protect.check.exposure import residual_auc
@@ -237,9 +236,9 @@ class Retriever(Suspect):
         self._samples = read_captioned(folder)
         self._words = [set(s.caption.lower().split()) for s in self._samples]
 
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         """Pictures of the folder."""
-        return np.stack([self._nearest(set(q.prompt.lower().split())) for q in queries])
+        return [Answer(self._nearest(set(q.prompt.lower().split()))) for q in queries]
 
     def _nearest(self, asked: set[str]) -> Pixels:
         likeness = [len(asked & words) / len(asked | words) for words in self._words]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from detect.suspects.images import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from detect.suspects.images.pipeline import load_pipeline
 from detect.training.architecture import architecture_of
 from detect.training.architecture.joint_attention import JointAttention, attend
@@ -40,7 +40,7 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def drawn(suspect: Path, base: Path | None = None) -> np.ndarray:
-    return load_suspect(suspect, base=base).generate(QUERIES, Sampler(steps=2))
+    return stacked(load_suspect(suspect, base=base).answer(QUERIES, Sampler(steps=2)))
 
 
 # --- results --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from detect.suspects.images import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from detect.training import finetune as module
 from detect.training import samples as data
 from detect.training.finetune import finetune, set_aside_before
@@ -37,8 +37,8 @@ class Killed(BaseException):
 
 def differs(base: Path, suspect: Path, lora: bool) -> bool:
     """Whether a fine-tuned model draws other pictures than its base."""
-    before = load_suspect(base).generate(QUERIES, Sampler(steps=1))
-    after = load_suspect(suspect, base=base if lora else None).generate(QUERIES, Sampler(steps=1))
+    before = stacked(load_suspect(base).answer(QUERIES, Sampler(steps=1)))
+    after = stacked(load_suspect(suspect, base=base if lora else None).answer(QUERIES, Sampler(steps=1)))
     return bool((before != after).any())
 
 

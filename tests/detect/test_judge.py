@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detect.suspects.images.suspect import Query, Sampler
+from detect.suspects.images.suspect import Answer, Query, Sampler
 from detect.trial.judge import detect, detect_all
 from detect.trial.questions import Departures
 from protect.errors import InputError
@@ -82,10 +82,10 @@ def test_a_killed_run_keeps_its_outputs(tmp_path: Path, keyring: Keyring, cache:
     bound = marked(tmp_path, keyring)
 
     class Dies(FakeSuspect):
-        def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+        def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
             if self.asked >= 4:
                 raise KeyboardInterrupt
-            return super().generate(queries, sampler)
+            return super().answer(queries, sampler)
 
     with pytest.raises(KeyboardInterrupt):
         detect(bound, Dies(), keyring, cache)

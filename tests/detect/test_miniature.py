@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from detect.suspects.images import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from protect.miniature import miniature_path
 
 
@@ -50,5 +50,5 @@ def test_any_string_is_encodable(text: str) -> None:
 def test_captions_lead_to_different_pictures() -> None:
     suspect = load_suspect(miniature_path())
     apple, tree = Query("two emoji of red apple", 0), Query("two emoji of tree", 0)
-    a, b, again = (suspect.generate([query], Sampler(steps=4)) for query in (apple, tree, apple))
+    a, b, again = (stacked(suspect.answer([query], Sampler(steps=4))) for query in (apple, tree, apple))
     assert np.array_equal(a, again) and not np.array_equal(a, b)

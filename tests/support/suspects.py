@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from protect.embed.write import embed
 from protect.errors import SuspectError
 from protect.keys.keyring import Keyring
@@ -29,9 +29,9 @@ class FakeSuspect(Suspect):
     def paint(self, query: Query) -> NDArray[np.uint8]:
         return np.random.default_rng(query.seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         self.asked += len(queries)
-        return np.stack([self.paint(q) for q in queries])
+        return [Answer(self.paint(q)) for q in queries]
 
 
 class Guilty(FakeSuspect):
@@ -64,17 +64,17 @@ class Flat(FakeSuspect):
 class Broken(FakeSuspect):
     """Answers nothing."""
 
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         raise SuspectError("8 of 8 outputs are NaN", "Check the weights.")
 
 
 class HalfWay(FakeSuspect):
     """Answers its first 32 questions and then fails."""
 
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         if self.asked:
             raise SuspectError("out of memory", "Use a smaller device.")
-        return super().generate(queries, sampler)
+        return super().answer(queries, sampler)
 
 
 OPTIONS = Options(rate=0.2, slots=3, queries=4, decoys=999)

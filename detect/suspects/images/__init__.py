@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect, stacked
 from protect.errors import SuspectError
 
-__all__ = ["Query", "Sampler", "Suspect", "check_base", "is_pipeline", "load_suspect"]
+__all__ = ["Answer", "Query", "Sampler", "Suspect", "check_base", "is_pipeline", "load_suspect", "stacked"]
 
 
 def load_suspect(path: Path, *, base: Path | None = None, device: str = "cpu", allow_pickle: bool = False) -> Suspect:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detect.suspects.images.lora import apply_lora, read_lora
 from detect.suspects.images.silence import silenced_libraries
-from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.suspects.images.weights import (
     SETTING_SUFFIXES,
     check_filled,
@@ -121,8 +121,8 @@ class PipelineSuspect(Suspect):
         configuration = {"configuration": folder_digest(base or path, SETTING_SUFFIXES)}
         self.identity = hashes | configuration | _settings(self._pipeline)
 
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
-        """Pictures for `queries`, uint8 RGB (n, height, width, 3).
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
+        """Pictures for `queries`, all of one size.
 
         Every query has its own generator, so its picture depends on the others by rounding at most.
 
@@ -133,7 +133,7 @@ class PipelineSuspect(Suspect):
             raise SuspectError("no queries to answer", "Plan at least one query.")
         side = sampler.size or native_size(self._pipeline) or SMALL + 1
         batches = _batches(queries, 32 if side <= SMALL else 4)
-        return np.concatenate([self._draw(batch, sampler) for batch in batches])
+        return [Answer(picture) for batch in batches for picture in self._draw(batch, sampler)]
 
     def characters_read(self, prompt: str) -> int | None:
         """The longest reach of its text encoders (see `Suspect.characters_read`)."""

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from protect.errors import SuspectError
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -58,9 +60,32 @@ class Suspect(ABC):
     """Everything its outputs depend on besides query and sampler: hashes, scheduler, precision, versions."""
 
     @abstractmethod
-    def generate(self, queries: Sequence[Query], sampler: Sampler) -> NDArray[np.uint8]:
-        """Pictures for `queries`, uint8 RGB (n, height, width, 3); each depends on its own query only."""
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
+        """One answer to each query, in their order; each depends on its own query only.
+
+        A refusal is an answer too. What keeps all answers from coming, such as a server that is away, is an error.
+
+        Raises:
+            SuspectError: if it cannot be asked.
+        """
 
     def characters_read(self, prompt: str) -> int | None:
         """How many characters of a prompt, from its start, fit into the text window; None if that is not known."""
         return None
+
+
+def stacked(answers: Sequence[Answer]) -> NDArray[np.uint8]:
+    """Answers as one array, for whoever needs a picture to every question.
+
+    Returns:
+        RGB, shape (n, H, W, 3).
+
+    Raises:
+        SuspectError: if there is none, one was refused, or their sizes differ.
+    """
+    pictures = [answer.picture for answer in answers if answer.picture is not None]
+    if refused := [answer.note for answer in answers if answer.picture is None]:
+        raise SuspectError(f"{len(refused)} of {len(answers)} questions were refused ({refused[0]})", "Ask for others.")
+    if len(sizes := {picture.shape for picture in pictures}) != 1:
+        raise SuspectError(f"{len(answers)} answers have {len(sizes)} sizes", "They must be of one size.")
+    return np.stack(pictures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from detect.provenance.settings import Settings
 from detect.provenance.source import Source
 from detect.provenance.training import Recipe, train_classifier
 from detect.suspects.classifiers.classifier import Answers, Classifier
-from detect.suspects.images import Query, Sampler, Suspect
+from detect.suspects.images import Answer, Query, Sampler, Suspect
 from protect.errors import InputError, SuspectError
 from protect.marks.family import Pixels
 
@@ -100,10 +101,10 @@ class Painter(Suspect):
     def __init__(self, black: bool) -> None:
         self.name, self.identity, self._black = "painter", {"weights": str(black)}, black
 
-    def generate(self, queries: list[Query], sampler: Sampler) -> Pixels:  # type: ignore[override]
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         rng = np.random.default_rng(queries[0].seed)
         drawn = rng.integers(0, 256, (len(queries), 16, 16, 3), dtype=np.uint8)
-        return drawn * np.uint8(not self._black)
+        return [Answer(picture * np.uint8(not self._black)) for picture in drawn]
 
 
 def test_drawn_sets_mix_classes_and_black_generators_are_refused(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from detect.suspects.images import load_suspect
+from detect.suspects.images import load_suspect, stacked
 from tests.support.weights import QUERIES, SAMPLER, UNET
 
 
 @pytest.fixture(scope="module")
 def plain(base: Path) -> NDArray[np.uint8]:
     """What the base draws."""
-    return load_suspect(base).generate(QUERIES, SAMPLER)
+    return stacked(load_suspect(base).answer(QUERIES, SAMPLER))
 
 
 @pytest.fixture
@@ -48,4 +48,4 @@ def lora(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lora_pictures(base: Path, lora: Path) -> NDArray[np.uint8]:
     """What the base draws with the LoRA."""
-    return load_suspect(lora, base=base).generate(QUERIES, SAMPLER)
+    return stacked(load_suspect(lora, base=base).answer(QUERIES, SAMPLER))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from detect.suspects.images import load_suspect
+from detect.suspects.images import load_suspect, stacked
 from tests.support.models import build
 from tests.support.weights import QUERIES, SAMPLER, edit, refusal
 
@@ -30,7 +30,7 @@ def test_lora_changes_the_pictures_and_the_identity(
     base: Path, lora: Path, capfd: pytest.CaptureFixture[str], plain: NDArray[np.uint8]
 ) -> None:
     suspect = load_suspect(lora.parent, base=base)  # a folder with one file
-    assert (suspect.generate(QUERIES, SAMPLER) != plain).any()
+    assert (stacked(suspect.answer(QUERIES, SAMPLER)) != plain).any()
     assert {"adapter", "base"} <= suspect.identity.keys()
     assert suspect.identity["base"] == load_suspect(base).identity["weights"]
     assert capfd.readouterr() == ("", "")
@@ -40,7 +40,7 @@ def test_kohya_names_give_the_same_pictures(
     base: Path, lora: Path, lora_pictures: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     renamed = load_suspect(edit(lora, kohya, tmp_path / "kohya.safetensors"), base=base)
-    assert np.abs(renamed.generate(QUERIES, SAMPLER).astype(int) - lora_pictures).max() <= 1
+    assert np.abs(stacked(renamed.answer(QUERIES, SAMPLER)).astype(int) - lora_pictures).max() <= 1
 
 
 def test_lora_without_base(lora: Path) -> None:
@@ -114,7 +114,7 @@ def test_pickled_lora_needs_permission(base: Path, tmp_path: Path, suffix: str) 
 def test_pickled_lora_with_permission(base: Path, lora: Path, lora_pictures: NDArray[np.uint8], tmp_path: Path) -> None:
     torch.save(load_file(lora), tmp_path / "style.bin")
     allowed = load_suspect(tmp_path / "style.bin", base=base, allow_pickle=True)
-    assert (allowed.generate(QUERIES, SAMPLER) == lora_pictures).all()
+    assert (stacked(allowed.answer(QUERIES, SAMPLER)) == lora_pictures).all()
 
 
 def test_a_pickle_that_runs_code_stays_shut_even_when_allowed(base: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from detect.suspects.images import Query, Sampler, load_suspect
+from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from protect.errors import SuspectError
 from tests.support.models import build
 from tests.support.weights import QUERIES, SAMPLER, UNET, edit, refusal
@@ -20,8 +20,8 @@ from tests.support.weights import QUERIES, SAMPLER, UNET, edit, refusal
 
 def test_pictures_depend_on_their_own_query_only(base: Path, capfd: pytest.CaptureFixture[str]) -> None:
     suspect = load_suspect(base)
-    together = suspect.generate(QUERIES, SAMPLER)
-    alone = np.concatenate([suspect.generate([query], SAMPLER) for query in QUERIES])
+    together = stacked(suspect.answer(QUERIES, SAMPLER))
+    alone = np.concatenate([stacked(suspect.answer([query], SAMPLER)) for query in QUERIES])
     assert together.shape == (5, 16, 16, 3)
     assert together.dtype == np.uint8
     assert np.abs(together.astype(int) - alone).max() <= 1
@@ -32,14 +32,14 @@ def test_pictures_depend_on_their_own_query_only(base: Path, capfd: pytest.Captu
 def test_more_queries_than_a_batch_keep_their_order(base: Path) -> None:
     suspect = load_suspect(base)
     many = [Query("same", i) for i in range(35)]
-    pictures = suspect.generate(many, Sampler(steps=1))
-    assert np.abs(pictures[34].astype(int) - suspect.generate(many[34:], Sampler(steps=1))[0]).max() <= 1
+    pictures = stacked(suspect.answer(many, Sampler(steps=1)))
+    assert np.abs(pictures[34].astype(int) - stacked(suspect.answer(many[34:], Sampler(steps=1)))[0]).max() <= 1
 
 
 def test_size_guidance_and_steps_are_obeyed(base: Path) -> None:
     suspect = load_suspect(base)
-    assert suspect.generate(QUERIES[:1], Sampler(steps=1, size=32)).shape == (1, 32, 32, 3)
-    weak, strong = (suspect.generate(QUERIES[:1], Sampler(steps=2, guidance=g)) for g in (1.0, 9.0))
+    assert stacked(suspect.answer(QUERIES[:1], Sampler(steps=1, size=32))).shape == (1, 32, 32, 3)
+    weak, strong = (stacked(suspect.answer(QUERIES[:1], Sampler(steps=2, guidance=g))) for g in (1.0, 9.0))
     assert (weak != strong).any()
     assert Sampler().as_dict() == {"steps": 20, "guidance": 3.0, "size": None}
 
@@ -48,13 +48,13 @@ def test_half_precision_weights_load_as_float32(tmp_path: Path, base: Path, plai
     suspect = load_suspect(build(tmp_path / "half", dtype=torch.float16))
     assert suspect.identity["precision"] == "float32"
     full = plain
-    assert np.abs(suspect.generate(QUERIES, SAMPLER).astype(int) - full).mean() < 2
+    assert np.abs(stacked(suspect.answer(QUERIES, SAMPLER)).astype(int) - full).mean() < 2
 
 
 def test_a_variant_only_folder_loads(copy: Path, base: Path, plain: NDArray[np.uint8]) -> None:
     for path in list(copy.glob("*/*.safetensors")):
         path.rename(path.with_name(path.stem + ".fp16.safetensors"))
-    assert (load_suspect(copy).generate(QUERIES, SAMPLER) == plain).all()
+    assert (stacked(load_suspect(copy).answer(QUERIES, SAMPLER)) == plain).all()
 
 
 def test_identity_follows_weights_and_scheduler(base: Path, copy: Path) -> None:
@@ -153,7 +153,7 @@ def test_weights_renamed_by_the_loader_are_not_refused(copy: Path, base: Path, p
         return tensors
 
     edit(copy / "vae/diffusion_pytorch_model.safetensors", rename)
-    assert (load_suspect(copy).generate(QUERIES, SAMPLER) == plain).all()
+    assert (stacked(load_suspect(copy).answer(QUERIES, SAMPLER)) == plain).all()
 
 
 @pytest.mark.parametrize("keep", [5, 3000, -7])
@@ -172,7 +172,7 @@ def test_pickled_pipeline_needs_permission(copy: Path, base: Path, plain: NDArra
     (copy / UNET).unlink()
     assert "--allow-pickle" in refusal(copy)
     allowed = load_suspect(copy, allow_pickle=True)
-    assert (allowed.generate(QUERIES, SAMPLER) == plain).all()
+    assert (stacked(allowed.answer(QUERIES, SAMPLER)) == plain).all()
 
 
 def test_unknown_device(base: Path) -> None:
@@ -182,7 +182,7 @@ def test_unknown_device(base: Path) -> None:
 def test_nan_weights_are_no_black_pictures(copy: Path) -> None:
     edit(copy / UNET, lambda tensors: tensors | {"conv_in.bias": tensors["conv_in.bias"] * float("nan")})
     with pytest.raises(SuspectError, match="NaN"):
-        load_suspect(copy).generate(QUERIES, SAMPLER)
+        load_suspect(copy).answer(QUERIES, SAMPLER)
 
 
 def test_black_pictures_are_returned(copy: Path) -> None:
@@ -190,17 +190,17 @@ def test_black_pictures_are_returned(copy: Path) -> None:
         return tensors | {"decoder.conv_out.bias": torch.full((3,), -100.0)}
 
     edit(copy / "vae/diffusion_pytorch_model.safetensors", darken)
-    assert not load_suspect(copy).generate(QUERIES, SAMPLER).any()
+    assert not stacked(load_suspect(copy).answer(QUERIES, SAMPLER)).any()
 
 
 def test_impossible_sampler(base: Path) -> None:
     with pytest.raises(SuspectError, match="divisible by 8"):
-        load_suspect(base).generate(QUERIES, Sampler(size=13))
+        load_suspect(base).answer(QUERIES, Sampler(size=13))
 
 
 def test_no_queries(base: Path) -> None:
     with pytest.raises(SuspectError, match="no queries"):
-        load_suspect(base).generate([], SAMPLER)
+        load_suspect(base).answer([], SAMPLER)
 
 
 def test_names_in_the_index_are_no_guide_to_random_weights(copy: Path) -> None:
