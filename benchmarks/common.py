@@ -24,6 +24,7 @@ from protect.embed.write import embed
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
+from protect.marks import BUILT_IN
 from protect.marks.family import Pixels
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
@@ -60,7 +61,7 @@ def _shown(before: str, argument: str) -> str:
 
 
 def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
-    """Write `results/name.json` with machine, versions, commit and command."""
+    """Write `results/name.json` with machine, versions of libraries and families, commit and command."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     record = {
         "command": "python -m benchmarks." + shlex.join([Path(sys.argv[0]).stem, *map(_shown, sys.argv, sys.argv[1:])]),
@@ -69,6 +70,7 @@ def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
         "python": platform.python_version(),
         "versions": versions(),
         "commit": commit.stdout.strip(),
+        "family_versions": {name: family.version for name, family in sorted(BUILT_IN.items())},
         **data,
     }
     RESULTS.mkdir(exist_ok=True)
