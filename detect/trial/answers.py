@@ -15,10 +15,6 @@ from detect.suspects.images.suspect import Query, Sampler, Suspect, stacked
 from protect.files import canonical_json, private_folder, write_atomic
 from protect.pixels.measure import png_bytes
 
-CHUNK = 32
-"""Outputs asked for between two savings; a multiple of the batches in which suspects draw."""
-
-
 def cached_outputs(
     suspect: Suspect,
     queries: Sequence[Query],
@@ -40,8 +36,8 @@ def cached_outputs(
     """
     paths = cache_paths(suspect, queries, sampler, cache)
     pictures = [_read(path) for path in paths]
-    for start in range(0, len(queries), CHUNK):
-        chunk = slice(start, start + CHUNK)
+    for start in range(0, len(queries), suspect.at_once):
+        chunk = slice(start, start + suspect.at_once)
         # Whole chunks or nothing: a picture may depend on its batch by rounding, so a resumed run repeats batches.
         if any(picture is None for picture in pictures[chunk]):
             pictures[chunk] = list(stacked(suspect.answer(queries[chunk], sampler)))

@@ -59,6 +59,13 @@ class Suspect(ABC):
     identity: dict[str, str]
     """Everything its outputs depend on besides query and sampler: hashes, scheduler, precision, versions."""
 
+    at_once: int = 32
+    """Questions put to it before what it answered is kept; a killed run repeats these."""
+
+    repeatable: bool = True
+    """Whether it can be asked anything, and answers the same question with the same picture: then a probe knows it
+    again (`detect.trial.probe`). Not where answers were collected, or a service draws its own seeds."""
+
     @abstractmethod
     def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         """One answer to each query, in their order; each depends on its own query only.
