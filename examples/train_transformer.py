@@ -173,7 +173,8 @@ def flow_loss(
     """The error on the chosen pictures; the last row of the captions is the empty one."""
     noise = torch.randn(2, len(index), *data["mean"].shape[1:], generator=generator)
     latents = (data["mean"][index] + data["std"][index] * noise[0] - data["shift"]) * data["scale"]
-    noisy, times, target = model.noised(latents, noise[1], generator)
+    times = model.draw_times(latents, generator)
+    noisy, target = model.mix(latents, noise[1], times)
     captions = torch.where(torch.rand(len(index), generator=generator) < 0.1, len(data["states"]) - 1, index)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = model.predict(noisy, times, (data["states"][captions], data["pooled"][captions]))

@@ -1,4 +1,4 @@
-"""Fine-tuning of a Stable Diffusion model on captioned pictures, as people usually do it.
+"""Fine-tuning of a text-to-image model on captioned pictures, as people usually do it.
 
 Used to rehearse a release ("would this be detected?") and to measure attacks. A run that was killed continues exactly
 where its last checkpoint stands.
@@ -37,7 +37,7 @@ def finetune(
     """Fine-tune `base` on captioned pictures; each is learned with its record's first caption.
 
     Args:
-        base: a diffusers folder with a Stable Diffusion UNet.
+        base: a diffusers folder of a kind in `detect.training.architecture`.
         samples: what to learn from.
         output: folder to create: `pytorch_lora_weights.safetensors` in it, or a whole pipeline for "full".
         options: how to train.
@@ -101,6 +101,7 @@ def _save_checkpoint(trainer: Trainer, partial: Path, run: str, step: int) -> No
         "step": step,
         "weights": trainer.weights(),
         "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
     }
     torch.save(state, partial / "checkpoint.new")
     (partial / "checkpoint.new").replace(partial / "checkpoint.pt")
@@ -124,6 +125,7 @@ def _resume(trainer: Trainer, partial: Path, run: str) -> int:
     for parameter, value in zip(trainer.parameters, state["weights"], strict=True):
         parameter.data.copy_(value)
     trainer.optimizer.load_state_dict(state["optimizer"])
+    trainer.scaler.load_state_dict(state["scaler"])
     return int(state["step"])
 
 

@@ -149,7 +149,7 @@ def rehearse(
     bound, cache = bind(release, keyring.store), work / "cache"
     verdict = detect(bound, suspect, keyring, cache, reference=reference, progress=progress)
     learned = len(training_records(copy, reading)[0])
-    runs = measured(verdict, tuning, tuning.steps * tuning.batch / learned)
+    runs = measured(verdict, tuning, tuning.presentations / learned)
     write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in runs]))
     return Rehearsal(release, path, verdict, set_aside)
 

@@ -88,13 +88,16 @@ class Latents:
         samples: what to train on.
         size: side of the training pictures in pixels.
         device: where to encode.
+        mirrored: whether pictures will be wanted in a mirror, too.
 
     Raises:
         InputError: if no picture can be read.
     """
 
-    def __init__(self, vae: Any, samples: Sequence[Record], size: int, device: str) -> None:
-        self.vae, self.size, self.device = vae, size, device
+    def __init__(
+        self, vae: Any, samples: Sequence[Record], size: int, device: str, *, mirrored: bool = False
+    ) -> None:
+        self.vae, self.size, self.device, self._sides = vae, size, device, 1 + mirrored
         self.shift = float(getattr(vae.config, "shift_factor", None) or 0)
         self.records: list[Record] = []
         self.set_aside: list[SetAside] = []
@@ -110,16 +113,17 @@ class Latents:
             if keep:
                 waiting.append(looked.found)
             if len(waiting) == _ENCODED:
-                chunks.append(self._encode(waiting))
+                chunks.append(self._encode_all_sides(waiting))
                 waiting = []
         if waiting:
-            chunks.append(self._encode(waiting))
+            chunks.append(self._encode_all_sides(waiting))
         if not self.records:
             first = self.set_aside[0]
             raise InputError(
                 f"none of {len(samples)} pictures can be read, first {first.key}: {first.reason}", "Replace them."
             )
-        self.kept = torch.cat(chunks, dim=1) if chunks else None
+        self.kept = torch.cat(chunks, dim=2) if chunks else None
+        """Shape (sides, 2, n, channels, h, w): as they are and mirrored, means and deviations."""
 
     @property
     def digest(self) -> str:
@@ -133,12 +137,27 @@ class Latents:
         posterior = self.vae.encode(pixels.to(self.device).float() / 127.5 - 1).latent_dist
         return torch.stack([posterior.mean, posterior.std])
 
-    def __call__(self, index: NDArray[np.int64], noise: Tensor) -> Tensor:
-        """Scaled latents drawn with standard normal `noise`, float (n, channels, h, w)."""
+    def _encode_all_sides(self, pictures: Sequence[Pixels]) -> Tensor:
+        """Float (sides, 2, n, channels, h, w)."""
+        sides = [self._encode(pictures)]
+        if self._sides > 1:
+            sides.append(self._encode([picture[:, ::-1] for picture in pictures]))
+        return torch.stack(sides)
+
+    def __call__(self, index: NDArray[np.int64], noise: Tensor, mirrored: NDArray[np.bool_] | None = None) -> Tensor:
+        """Scaled latents drawn with standard normal `noise`, float (n, channels, h, w).
+
+        Args:
+            index: which pictures, shape (n,).
+            noise: of the latents' shape.
+            mirrored: which of them in a mirror, shape (n,); None for none.
+        """
+        sides = np.zeros(len(index), dtype=np.int64) if mirrored is None else mirrored.astype(np.int64)
         if self.kept is None:
-            mean, std = self._encode([read_picture(self.records[i].read(), self.size) for i in index])
+            pictures = [read_picture(self.records[i].read(), self.size) for i in index]
+            mean, std = self._encode([p[:, ::-1] if side else p for p, side in zip(pictures, sides, strict=True)])
         else:
-            mean, std = self.kept[:, torch.from_numpy(index).to(self.kept.device)]
+            mean, std = self.kept[sides, :, index].unbind(1)
         latents: Tensor = (mean + std * noise - self.shift) * float(self.vae.config.scaling_factor)
         return latents
 

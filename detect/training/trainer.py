@@ -6,8 +6,9 @@ Every random number of a step is derived from (seed, step), so a run may stop af
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,25 @@ from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import first_line
 from detect.training.architecture import Architecture, architecture_of
 from detect.training.architecture.architecture import TEXT_ATTENTION
-from detect.training.options import FinetuneOptions
+from detect.training.options import FinetuneOptions, Precision
 from detect.training.samples import Latents, Texts, sample_order
 from protect.errors import InputError
 from protect.formats.record import Record
 
-DROPOUT = 0.1
-"""Share of captions replaced by the empty one, which teaches the unconditional half of guidance."""
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Some pictures of one update: what the denoiser sees, and what it should answer."""
+
+    noisy: Tensor
+    """Shape (n, channels, h, w)."""
+    times: Tensor
+    target: Tensor
+    weights: Tensor | None
+    """Of the squared errors, shape (n,); None weighs all alike."""
+    captions: list[str]
+    share: float
+    """Of the update's pictures."""
 
 
 class Trainer:
@@ -38,53 +51,72 @@ class Trainer:
     def __init__(self, base: Path, samples: Sequence[Record], options: FinetuneOptions, device: str) -> None:
         self.options, self.device = options, device
         pipeline, self.architecture = _load(base, device)
-        size = options.size or native_size(pipeline)
-        if size is None:
-            raise InputError(f"{base} does not say how large its pictures are", "Give a size in pixels.")
-        if size % (grid := self.architecture.grid):
-            raise InputError(f"size {size} is not a multiple of {grid}", "Give a multiple of it in pixels.")
-        self.latents = Latents(pipeline.vae, samples, size, device)
+        size = _size(base, self.architecture, options)
+        if options.min_snr is not None:
+            self.architecture.loss_weights(torch.zeros(1, dtype=torch.long), options.min_snr)  # refused before all else
+        self.latents = Latents(pipeline.vae, samples, size, device, mirrored=options.flip)
         self.captions = [record.caption for record in self.latents.records]
         self.autocast = _precision(self.architecture, options.precision, device)
         self.modules = self.architecture.trained(options.text_encoder)
         self.parameters = _trainable(self.architecture, self.modules, options)
+        if options.checkpointing:
+            _keep_no_activations(self.modules)
         self.texts = Texts(self.architecture, self.captions, frozen=not options.text_encoder)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=options.learning_rate, weight_decay=1e-2, fused=True)
+        self.optimizer = _optimizer(self.parameters, options)
+        half = options.precision == "fp16"  # its gradients underflow unless losses are scaled up
+        self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=half)
 
     def step(self, step: int) -> float:
         """One update; returns its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.learning_rate * learning_rate_factor(step, self.options.steps)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(step)
-        value = float(loss.detach())
+        value = sum(self._learn(lesson) for lesson in self.lessons(step))
         if not math.isfinite(value):
             raise InputError(f"the loss is {value} at step {step + 1}", "Lower the learning rate and start again.")
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return value
 
-    def _loss(self, step: int) -> Tensor:
-        """Mean squared error of what the model should answer on this step's batch."""
-        index, captions, generator = self._draw(step)
-        noises = torch.randn(2, len(index), *self._latent_shape(), generator=generator).to(self.device)
-        latents = self.latents(index, noises[0])
-        noisy, times, target = self.architecture.noised(latents, noises[1], generator)
+    def _learn(self, lesson: Lesson) -> float:
+        """Add a lesson's gradients; returns its part of the mean loss."""
         # Adapters would cast every input to float32, and autocast back again.
         with self.autocast(), disable_input_dtype_casting(self.architecture.denoiser):
-            predicted = self.architecture.predict(noisy, times, self.texts(captions))
-        return torch.nn.functional.mse_loss(predicted.float(), target)
+            predicted = self.architecture.predict(lesson.noisy, lesson.times, self.texts(lesson.captions))
+        errors = (predicted.float() - lesson.target).pow(2).mean(dim=(1, 2, 3))
+        loss = (errors if lesson.weights is None else errors * lesson.weights).mean() * lesson.share
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
 
-    def _draw(self, step: int) -> tuple[NDArray[np.int64], list[str], torch.Generator]:
-        """Samples and captions (some emptied) of one step, and the generator for the rest of it."""
+    def lessons(self, step: int) -> Iterator[Lesson]:
+        """What one update learns, `batch` pictures at a time; all chance is drawn for the whole update."""
+        index, captions, mirrored, generator = self._draw(step)
+        noises = torch.randn(2, len(index), *self._latent_shape(), generator=generator)
+        noise = noises[1]
+        if self.options.noise_offset:
+            noise = noise + self.options.noise_offset * torch.randn(*noise.shape[:2], 1, 1, generator=generator)
+        times = self.architecture.draw_times(noise, generator).to(self.device)
+        for start in range(0, len(index), self.options.batch):
+            part = slice(start, start + self.options.batch)
+            latents = self.latents(index[part], noises[0, part].to(self.device), mirrored[part])
+            noisy, target = self.architecture.mix(latents, noise[part].to(self.device), times[part])
+            gamma = self.options.min_snr
+            weights = None if gamma is None else self.architecture.loss_weights(times[part], gamma)
+            share = len(latents) / len(index)
+            yield Lesson(noisy, times[part], target, weights, captions[part], share)
+
+    def _draw(self, step: int) -> tuple[NDArray[np.int64], list[str], NDArray[np.bool_], torch.Generator]:
+        """Samples, captions (some emptied) and mirrors of one update, and the generator for the rest of it."""
         options = self.options
-        index = sample_order(len(self.captions), options.batch, step, options.seed)
+        index = sample_order(len(self.captions), options.batch * options.accumulation, step, options.seed)
         rng = np.random.default_rng([options.seed, 1, step])
-        captions = [
-            "" if drop else self.captions[i] for i, drop in zip(index, rng.random(len(index)) < DROPOUT, strict=True)
-        ]
-        return index, captions, torch.Generator().manual_seed(int(rng.integers(2**63)))
+        emptied = rng.random(len(index)) < options.caption_dropout
+        captions = ["" if empty else self.captions[i] for i, empty in zip(index, emptied, strict=True)]
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        mirrored = rng.random(len(index)) < (0.5 if options.flip else 0.0)
+        return index, captions, mirrored, generator
 
     def _latent_shape(self) -> tuple[int, int, int]:
         pipeline = self.architecture.pipeline
@@ -100,7 +132,8 @@ class Trainer:
         if self.options.method == "full":
             self.architecture.pipeline.save_pretrained(folder, safe_serialization=True)
         else:
-            self.architecture.save_lora(folder, self.modules)
+            scale = 1.0 if self.options.alpha is None else self.options.alpha / self.options.rank
+            self.architecture.save_lora(folder, self.modules, scale)
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
@@ -112,6 +145,16 @@ def learning_rate_factor(step: int, steps: int) -> float:
     warm_up = max(1, min(100, steps // 20))
     left = (steps - step) / max(1.0, steps / 4)
     return min(1.0, (step + 1) / warm_up) * (0.5 - 0.5 * math.cos(math.pi * min(1.0, left)))
+
+
+def _size(base: Path, architecture: Architecture, options: FinetuneOptions) -> int:
+    """Side of the training pictures in pixels."""
+    size = options.size or native_size(architecture.pipeline)
+    if size is None:
+        raise InputError(f"{base} does not say how large its pictures are", "Give a size in pixels (--resolution).")
+    if size % (grid := architecture.grid):
+        raise InputError(f"size {size} is not a multiple of {grid}", "Give a multiple of it in pixels (--resolution).")
+    return size
 
 
 def _load(base: Path, device: str) -> tuple[Any, Architecture]:
@@ -128,7 +171,9 @@ def _load(base: Path, device: str) -> tuple[Any, Architecture]:
     return pipeline, architecture
 
 
-def _precision(architecture: Architecture, precision: str, device: str) -> Callable[[], AbstractContextManager[Any]]:
+def _precision(
+    architecture: Architecture, precision: Precision, device: str
+) -> Callable[[], AbstractContextManager[Any]]:
     """The autocast context of the forward pass; prepares the networks where CPUs need it."""
     kind = torch.device(device).type
     tiles: Callable[[], bool] = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
@@ -136,7 +181,27 @@ def _precision(architecture: Architecture, precision: str, device: str) -> Calla
         return nullcontext
     if kind == "cpu":
         architecture.prepare_for_half_precision_on_cpus()
-    return lambda: torch.autocast(kind, dtype=torch.bfloat16)
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    return lambda: torch.autocast(kind, dtype=half)
+
+
+def _optimizer(parameters: list[torch.nn.Parameter], options: FinetuneOptions) -> torch.optim.Optimizer:
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=1e-2, fused=True)
+    with silenced_libraries():
+        from bitsandbytes.optim import AdamW8bit
+    made: torch.optim.Optimizer = AdamW8bit(parameters, lr=options.learning_rate, weight_decay=1e-2)
+    return made
+
+
+def _keep_no_activations(modules: dict[str, Any]) -> None:
+    """Gradient checkpointing; it works in training mode only, where nothing else differs: no model here drops units."""
+    for module in modules.values():
+        if hasattr(module, "enable_gradient_checkpointing"):  # of diffusers
+            module.enable_gradient_checkpointing()
+        else:  # of transformers
+            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        module.train()
 
 
 def _trainable(
@@ -156,5 +221,6 @@ def _trainable(
                     if name == architecture.denoiser_name
                     else list(TEXT_ATTENTION)
                 )
-                module.add_adapter(LoraConfig(r=options.rank, lora_alpha=options.rank, target_modules=targets))
+                alpha = options.rank if options.alpha is None else options.alpha
+                module.add_adapter(LoraConfig(r=options.rank, lora_alpha=alpha, target_modules=targets))
     return [p for module in modules.values() for p in module.parameters() if p.requires_grad]

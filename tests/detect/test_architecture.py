@@ -147,7 +147,8 @@ def test_noise_and_target_lie_on_one_line(transformer: Path, shift: float) -> No
     model = StableDiffusion3(pipeline)
     generator = torch.Generator().manual_seed(1)
     latents, noise = torch.randn(2, 500, CHANNELS, 2, 2, generator=generator)
-    noisy, times, target = model.noised(latents, noise, generator)
+    times = model.draw_times(latents, generator)
+    noisy, target = model.mix(latents, noise, times)
     share = (times / 1000)[:, None, None, None]
     assert torch.allclose(noisy, latents + share * target, atol=1e-5)
     u = times.double() / 1000

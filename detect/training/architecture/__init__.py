@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from detect.training.architecture.architecture import Architecture, Embedded
+from detect.training.architecture.flux import Flux
 from detect.training.architecture.stable_diffusion import StableDiffusion
 from detect.training.architecture.stable_diffusion_3 import StableDiffusion3
+from detect.training.architecture.stable_diffusion_xl import StableDiffusionXL
 from protect.errors import InputError
 
 __all__ = ["Architecture", "Embedded", "architecture_of"]
 
-KNOWN: tuple[type[Architecture], ...] = (StableDiffusion, StableDiffusion3)
+KNOWN: tuple[type[Architecture], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux)
 
 
 def architecture_of(pipeline: Any, base: Path) -> Architecture:

@@ -19,7 +19,7 @@ TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Architecture(ABC):
-    """A pipeline in training: its denoiser, its text encoders, and the loss of one step.
+    """A pipeline in training: its denoiser, its text encoders, and what one step asks of them.
 
     Args:
         pipeline: a loaded pipeline of `pipeline_class`, float32.
@@ -62,13 +62,26 @@ class Architecture(ABC):
         """Captions as the denoiser takes them."""
 
     @abstractmethod
-    def noised(self, latents: Tensor, noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw a time for each latent; what the denoiser sees, those times, and what it should answer.
+    def draw_times(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+        """A random time for each latent, as the denoiser takes it, shape (n,).
+
+        Args:
+            latents: float (n, channels, h, w); their size and device count, their values do not.
+            generator: on the CPU; the only source of chance.
+        """
+
+    @abstractmethod
+    def time_at(self, share: float) -> float:
+        """The time at a share of the way to noise, in (0, 1)."""
+
+    @abstractmethod
+    def mix(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """What the denoiser sees at `times` (n,), and what it should answer; shape of `latents` both.
 
         Args:
             latents: scaled latents, float (n, channels, h, w).
-            noise: standard normal, of the same shape.
-            generator: on the CPU; the only source of chance here.
+            noise: of the same shape.
+            times: from `draw_times` or `time_at`.
         """
 
     @abstractmethod
@@ -76,8 +89,19 @@ class Architecture(ABC):
         """The denoiser's answer, shape of `noisy`."""
 
     @abstractmethod
-    def prepare_for_half_precision_on_cpus(self) -> None:
-        """Choose kernels whose bf16 backward pass is not slow there."""
+    def loss_weights(self, times: Tensor, gamma: float) -> Tensor:
+        """Min-SNR weights of the squared errors at `times`, shape (n,) (Hang et al., arXiv 2303.09556).
+
+        Args:
+            times: from `draw_times`.
+            gamma: the largest signal-to-noise ratio that counts.
+
+        Raises:
+            InputError: if the model has no such weights.
+        """
+
+    def prepare_for_half_precision_on_cpus(self) -> None:  # noqa: B027 (most kinds need nothing)
+        """Choose kernels whose half-precision backward pass is not slow there."""
 
     def lora_targets(self, targets: Literal["all", "attention"]) -> Iterator[str]:
         """Names of the denoiser's layers that a LoRA covers: every linear and convolution, or attention only."""
@@ -90,7 +114,19 @@ class Architecture(ABC):
         """What is trained, by its name in the pipeline; the denoiser first."""
         return {self.denoiser_name: self.denoiser} | (self.text_encoders if text_encoder else {})
 
-    def save_lora(self, folder: Path, modules: dict[str, Any]) -> None:
-        """Write the adapters of `modules` in diffusers' standard form."""
-        layers = {f"{name}_lora_layers": get_peft_model_state_dict(module) for name, module in modules.items()}
+    def save_lora(self, folder: Path, modules: dict[str, Any], scale: float) -> None:
+        """Write the adapters of `modules` in diffusers' standard form.
+
+        Args:
+            folder: where to.
+            modules: what was trained, by name.
+            scale: alpha / rank; it is multiplied into the weights, so whoever reads the file needs to know no alpha.
+        """
+        layers = {f"{name}_lora_layers": _scaled(module, scale) for name, module in modules.items()}
         self.pipeline.save_lora_weights(folder, weight_name=STANDARD_NAME, safe_serialization=True, **layers)
+
+
+def _scaled(module: Any, scale: float) -> dict[str, Tensor]:
+    """An adapter's weights, with its scale in the second factor of each product."""
+    found: dict[str, Tensor] = get_peft_model_state_dict(module)
+    return {name: weight * scale if "lora_B" in name else weight for name, weight in found.items()}

@@ -1,24 +1,19 @@
-"""Stable Diffusion 3: a transformer over picture and text, trained by flow matching.
-
-Times are drawn as in the paper (logit-normal, "Scaling Rectified Flow Transformers", 2024, §3.1), shifted as the
-model's scheduler says.
-"""
+"""Stable Diffusion 3: a transformer over picture and text, trained by flow matching."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
-import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from detect.suspects.images.silence import silenced_libraries
-from detect.training.architecture.architecture import Architecture, Embedded
+from detect.training.architecture.architecture import Embedded
+from detect.training.architecture.flow_matching import FlowMatching
 from detect.training.architecture.joint_attention import JointAttention
 
 
-class StableDiffusion3(Architecture):
+class StableDiffusion3(FlowMatching):
     """The transformer of `StableDiffusion3Pipeline`, with or without a T5 (which stays frozen)."""
 
     pipeline_class = "StableDiffusion3Pipeline"
@@ -29,8 +24,6 @@ class StableDiffusion3(Architecture):
 
     def __init__(self, pipeline: Any) -> None:
         super().__init__(pipeline)
-        flow: Any = FlowMatchEulerDiscreteScheduler  # untyped
-        self.scheduler = flow.from_config(pipeline.scheduler.config)
         self.empty = 0 if pipeline.text_encoder_3 is not None else _t5_tokens(pipeline)
         """Empty text tokens that the pipeline appends where it has no T5."""
         if self.empty:
@@ -54,15 +47,6 @@ class StableDiffusion3(Architecture):
             )
         return states[:, : states.shape[1] - max(0, self.empty - 1)], pooled
 
-    def noised(self, latents: Tensor, noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents and noise mixed; the target is the straight way from one to the other."""
-        steps = self.scheduler.config.num_train_timesteps
-        place = torch.randn(len(latents), generator=generator).sigmoid()
-        index = (place * steps).long().clamp(max=steps - 1)
-        share = self.scheduler.sigmas[index].to(latents.device)[:, None, None, None]
-        times = self.scheduler.timesteps[index].to(latents.device)
-        return (1 - share) * latents + share * noise, times, noise - latents
-
     def predict(self, noisy: Tensor, times: Tensor, embedded: Embedded) -> Tensor:
         """The transformer's answer."""
         states, pooled = embedded
@@ -72,7 +56,7 @@ class StableDiffusion3(Architecture):
         return answer
 
     def prepare_for_half_precision_on_cpus(self) -> None:
-        """Plain attention instead of the fused kernels, whose bf16 backward pass is slow."""
+        """Plain attention instead of the fused kernels, whose backward pass is slow."""
         self.denoiser.set_attn_processor(JointAttention(max(1, self.empty)))
         for encoder in self.text_encoders.values():
             encoder.set_attn_implementation("eager")
