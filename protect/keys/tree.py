@@ -138,3 +138,24 @@ def slot_seed(secret: bytes, slot: int) -> bytes:
 def slot_key(seed: bytes, coin: str, recipient: str) -> bytes:
     """The slot's key once the coin is known; 32 bytes."""
     return prf(seed, "slot key", coin, recipient)
+
+
+def recipients_draws(seed: bytes, coin: str, serials: range, *label: str | int) -> Ids:
+    """One 64-bit integer of a slot for each recipient, in bulk: `prf_int(slot_key(seed, coin, str(serial)), *label)`.
+
+    Args:
+        seed: of the slot.
+        coin: value of the public coin.
+        serials: of the recipients, none below 0; their key is the number in decimal digits.
+        label: of the use; `"mark"` gives `SlotKey.planted`.
+
+    Returns:
+        Shape (len(serials),).
+    """
+    before = canonical_json(["slot key", coin, ""]).removesuffix(b'"]')
+    use = canonical_json(list(label))
+    hashed = hmac.digest
+    drawn = bytearray()
+    for serial in serials:
+        drawn += hashed(hashed(seed, b'%b%d"]' % (before, serial), "sha256"), use, "sha256")[:8]
+    return np.frombuffer(bytes(drawn), dtype=">u8").astype(np.uint64)
