@@ -167,12 +167,24 @@ def read_secret(path: Path) -> bytes:
     Raises:
         ReleaseError: if others could read it, or it cannot be read.
     """
+    check_private(path)
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise ReleaseError(
-                f"{path} can be read by others (mode {mode:04o})", f"If you trust it still: chmod 600 '{path}'"
-            )
         return path.read_bytes()
     except OSError as error:
         raise ReleaseError(f"cannot read {path}: {error.strerror}", "Check the keyring.") from None
+
+
+def check_private(path: Path) -> None:
+    """Refuse a secret file that others could read.
+
+    Raises:
+        ReleaseError: naming the mode, or if there is no such file.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise ReleaseError(f"cannot read {path}: {error.strerror}", "Check the keyring.") from None
+    if mode & 0o077:
+        raise ReleaseError(
+            f"{path} can be read by others (mode {mode:04o})", f"If you trust it still: chmod 600 '{path}'"
+        )
