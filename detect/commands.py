@@ -11,6 +11,18 @@ from typing import Annotated
 
 import typer
 
+from detect.black_boxes import (
+    AnswersFolder,
+    BlackBoxOptions,
+    PictureSize,
+    RateLimit,
+    ServiceModel,
+    ServiceOption,
+    SuspectName,
+    Timeout,
+    WorkflowFile,
+    cost_told,
+)
 from detect.suspects.images import check_base, is_pipeline
 from detect.suspects.images.suspect import Suspect
 from protect import console
@@ -65,7 +77,11 @@ def use_all_cores() -> None:
 
 @detect_app.command("run")
 def run_command(
-    model: Annotated[Path, typer.Option(help="Suspect: a diffusers folder, or a LoRA (with --base).")],
+    model: Annotated[
+        str, typer.Option(help="Suspect: a diffusers folder, a LoRA (with --base), or the address of a service.")
+    ] = "",
+    answers: AnswersFolder = None,
+    name: SuspectName = "",
     base: Annotated[Path | None, typer.Option(help="Base of a LoRA suspect.")] = None,
     release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all in the keyring]")] = None,
     control: Annotated[
@@ -80,6 +96,12 @@ def run_command(
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
     report: Annotated[Path, typer.Option(help="HTML report.")] = Path("tracemark-report.html"),
+    service: ServiceOption = None,
+    service_model: ServiceModel = "",
+    workflow: WorkflowFile = None,
+    size: PictureSize = "",
+    rate_limit: RateLimit = None,
+    timeout: Timeout = None,
     device: Device = "cpu",
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
@@ -96,9 +118,12 @@ def run_command(
 
     keyring, departures = Keyring.default(), Departures(queries, steps, guidance)
     releases = chosen_releases(keyring, release, for_classifiers=False)
-    for path in filter(None, (model, base, control, reference)):
+    box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
+    box.check(model, base)
+    black_box, releases = box.open(model, releases, departures, keyring.store)
+    for path in filter(None, (None if black_box else Path(model), base, control, reference)):
         if not path.exists():
-            raise SuspectError(f"no such file or folder: {path}", "Give a local path.")
+            raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
     console.check_target("--report", report)
     if output:
         console.check_target("--output", output, [report], page=False)
@@ -118,11 +143,12 @@ def run_command(
         own = None if is_pipeline(path) else base
         return load_suspect(path, base=own, device=device, allow_pickle=allow_pickle)
 
-    suspect, other = load_suspect(model, base=base, device=device, allow_pickle=allow_pickle), None
+    suspect: Suspect = black_box or load_suspect(Path(model), base=base, device=device, allow_pickle=allow_pickle)
+    other = None
     if control:
         other = load(control)
     compared = reference or base
-    with console.progress() as progress:
+    with cost_told(suspect), console.progress() as progress:
         verdicts = detect_all(
             releases,
             suspect,
@@ -136,7 +162,7 @@ def run_command(
     write_report(
         report,
         f"Was “{suspect.name}” trained on my dataset?",
-        f"{len(verdicts)} release(s) tested on {model}.",
+        f"{len(verdicts)} release(s) tested on {answers or model}.",
         [Section(f"Release {v.release.name}", v) for v in verdicts],
     )
     data = [v.as_json() for v in verdicts]

@@ -1,0 +1,1 @@
+"""Questions for somebody else to put to a suspect that nobody can run here."""
