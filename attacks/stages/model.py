@@ -13,7 +13,8 @@ from torch import Tensor
 
 from attacks.stages.attack import Resources
 from detect.suspects.images import is_pipeline
-from detect.suspects.images.lora import apply_lora, find_lora, read_lora
+from detect.suspects.images.adapters import apply_adapter, read_adapter
+from detect.suspects.images.lora import find_lora
 from detect.suspects.images.pipeline import load_pipeline
 from detect.suspects.images.silence import silenced_libraries
 from detect.training.finetune import finetune
@@ -48,7 +49,7 @@ def tuned_pipeline(model: Path, base: Path) -> Any:
     lora = find_lora(model)
     assert lora is not None, "a suspect that was trained here is a pipeline or a LoRA"
     pipeline = load_pipeline(base)
-    apply_lora(pipeline, lora, read_lora(lora, False))
+    apply_adapter(pipeline, read_adapter(lora))
     return pipeline
 
 

@@ -14,7 +14,7 @@ import torch
 from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 
-from detect.suspects.images.lora import apply_lora, read_lora
+from detect.suspects.images.adapters import apply_adapter, read_adapter
 from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.suspects.images.weights import (
@@ -110,10 +110,10 @@ class PipelineSuspect(Suspect):
 
     def __init__(self, path: Path, base: Path | None, device: str, allow_pickle: bool, name: str) -> None:
         self.name = name
-        tensors = read_lora(path, allow_pickle) if base else {}
+        adapter = read_adapter(path, allow_pickle) if base else None
         pipeline = load_pipeline(base or path, allow_pickle=allow_pickle)
-        if base:
-            apply_lora(pipeline, path, tensors)
+        if adapter:
+            apply_adapter(pipeline, adapter)
         hashes = (
             {"adapter": sha256_file(path), "base": folder_digest(base)} if base else {"weights": folder_digest(path)}
         )

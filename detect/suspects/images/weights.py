@@ -66,6 +66,17 @@ def read_names(path: Path) -> list[str]:
         raise _corrupt(path, error) from error
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The header of a weights file: what its maker wrote there; empty for a pickle."""
+    if path.suffix in PICKLES:
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _corrupt(path, error) from error
+
+
 def read_tensors(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
     """The named tensors of a weights file."""
     if path.suffix in PICKLES:

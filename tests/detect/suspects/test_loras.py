@@ -72,23 +72,32 @@ def test_lora_with_a_tensor_missing(base: Path, lora: Path, tmp_path: Path) -> N
     assert name.removesuffix(".weight") in refusal(path, base=base)
 
 
-def test_dora_is_not_silently_dropped(base: Path, lora: Path, tmp_path: Path) -> None:
-    name = next(iter(load_file(lora))).split(".lora_")[0] + ".dora_scale"
-    path = edit(lora, lambda tensors: tensors | {name: torch.ones(32)}, tmp_path / "dora.safetensors")
-    assert name in refusal(path, base=base)
+def test_dora_changes_the_pictures(base: Path, lora: Path, lora_pictures: NDArray[np.uint8], tmp_path: Path) -> None:
+    stem = next(iter(load_file(lora))).split(".lora_")[0]
+    rows = load_file(lora)[f"{stem}.lora_B.weight"].shape[0]
+    path = edit(lora, lambda tensors: tensors | {f"{stem}.dora_scale": torch.ones(rows)}, tmp_path / "dora.safetensors")
+    assert (stacked(load_suspect(path, base=base).answer(QUERIES, SAMPLER)) != lora_pictures).any()
+    path = edit(lora, lambda tensors: tensors | {f"{stem}.dora_scale": torch.ones(7)}, tmp_path / "dora.safetensors")
+    assert "do not fit together" in refusal(path, base=base)
 
 
-def test_kohya_keys_that_are_not_understood(base: Path, lora: Path, tmp_path: Path) -> None:
+def test_keys_that_are_not_understood(base: Path, lora: Path, tmp_path: Path) -> None:
+    extra = {"lora_unet_mid_block.something_new": torch.ones(4, 4)}
+    path = edit(lora, lambda tensors: kohya(tensors) | extra, tmp_path / "new.safetensors")
+    assert "1 keys are not understood: lora_unet_mid_block.something_new" in refusal(path, base=base)
+
+
+def test_half_a_loha(base: Path, lora: Path, tmp_path: Path) -> None:
     extra = {"lora_unet_mid_block.hada_w1_a": torch.ones(4, 4)}
     path = edit(lora, lambda tensors: kohya(tensors) | extra, tmp_path / "loha.safetensors")
-    assert "1 keys are not understood: lora_unet_mid_block.hada_w1_a" in refusal(path, base=base)
+    assert "lacks lora_unet_mid_block.hada_w1_b" in refusal(path, base=base)
 
 
 def test_kohya_half_pair(base: Path, lora: Path, tmp_path: Path) -> None:
     def halve(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {k: v for k, v in kohya(tensors).items() if "lora_up" not in k}
 
-    assert "lacks" in refusal(edit(lora, halve, tmp_path / "half.safetensors"), base=base)
+    assert "lora_up.weight" in refusal(edit(lora, halve, tmp_path / "half.safetensors"), base=base)
 
 
 def test_file_without_lora_keys(base: Path, tmp_path: Path) -> None:

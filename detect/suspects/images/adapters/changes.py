@@ -1,0 +1,143 @@
+"""What a group of an adapter does to a weight: the formulas.
+
+A weight is taken flat, shape (rows, columns): outputs by everything else, so columns hold a convolution's kernel.
+LoRA: arXiv 2106.09685; DoRA: 2402.09353; LoCon, LoHa and LoKr: 2309.14859.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from detect.suspects.images.adapters.groups import Group
+from protect.errors import SuspectError
+
+
+def flat(weight: Tensor) -> Tensor:
+    """A weight as rows on the CPU, float64, shape (outputs, everything else); vectors become one column.
+
+    In float64 a small change of a large weight is not lost to rounding, so it can be checked.
+    """
+    return weight.detach().cpu().double().reshape(len(weight), -1)
+
+
+def check_shapes(path: Path, groups: Sequence[Group]) -> None:
+    """Raise SuspectError for a group whose tensors do not fit each other."""
+    for group in groups:
+        try:
+            rows, columns = shape_of(group)
+            fits = rows > 0 and columns != 0 and _magnitude_fits(group, rows, columns)
+        except (IndexError, ValueError, RuntimeError, TypeError):
+            fits = False
+        if not fits:
+            shapes = ", ".join(f"{group.names[part]} {tuple(tensor.shape)}" for part, tensor in group.parts.items())
+            raise SuspectError(f"{path}: shapes do not fit together: {shapes}", "Download or export the file again.")
+
+
+def shape_of(group: Group) -> tuple[int, int | None]:
+    """Rows and columns of the weight that a group changes; no columns where only a bias is changed.
+
+    Raises:
+        ValueError: if its tensors do not fit together (`check_shapes` says which).
+    """
+    parts = group.parts
+    if group.kind == "lora":
+        return _lora_shape(parts)
+    if group.kind == "full":
+        weight = parts.get("diff")
+        return (len(parts["diff_b"]), None) if weight is None else (len(weight), weight[0].numel())
+    from detect.suspects.images.adapters.lycoris import shape_of_product
+
+    return shape_of_product(group)
+
+
+def _magnitude_fits(group: Group, rows: int, columns: int | None) -> bool:
+    magnitude = group.parts.get("magnitude")
+    if magnitude is None:
+        return True
+    if columns is None or magnitude.ndim == 0:
+        return False
+    return _is_by_row(magnitude, rows) or (magnitude.shape[0] == 1 and columns % magnitude.numel() == 0)
+
+
+def _is_by_row(magnitude: Tensor, rows: int) -> bool:
+    return magnitude.numel() == rows and (magnitude.ndim == 1 or magnitude.shape[0] == rows)
+
+
+def _lora_shape(parts: dict[str, Tensor]) -> tuple[int, int]:
+    up, down = parts["up"], parts["down"]
+    rank = down.shape[0]
+    if up.ndim < 2 or down.ndim < 2 or up[0].numel() != (parts["mid"].shape[0] if "mid" in parts else rank):
+        raise ValueError("ranks differ")
+    if "mid" in parts:
+        if parts["mid"].ndim < 3 or parts["mid"].shape[1] != rank or down[0].numel() != down.shape[1]:
+            raise ValueError("a middle that does not fit")
+        return len(up), down.shape[1] * parts["mid"][0, 0].numel()
+    return len(up), down[0].numel()
+
+
+def change_of(group: Group, scale: float) -> Tensor:
+    """The change of a weight before any magnitude is set, float64 (rows, columns)."""
+    parts = group.parts
+    if group.kind == "full":
+        return flat(parts["diff"])
+    if group.kind == "lora":
+        return _low_rank(parts, scale)
+    from detect.suspects.images.adapters.lycoris import product_of
+
+    return product_of(group, scale)
+
+
+def _low_rank(parts: dict[str, Tensor], scale: float) -> Tensor:
+    up, down = flat(parts["up"]), flat(parts["down"])
+    if "mid" not in parts:
+        return (up * scale) @ down
+    middle = parts["mid"].double()
+    core = torch.einsum("op,pqk,qi->oik", up * scale, middle.reshape(*middle.shape[:2], -1), down)
+    return core.reshape(len(up), -1)
+
+
+def project(group: Group, scale: float, probe: Tensor) -> Tensor:
+    """The change of a LoRA's weight applied to a vector of columns, factor by factor: a second way to reach it."""
+    parts = group.parts
+    up = flat(parts["up"])
+    if "mid" not in parts:
+        return scale * (up @ (flat(parts["down"]) @ probe))
+    down, middle = flat(parts["down"]), parts["mid"].double()
+    inner = torch.einsum("qi,ik->qk", down, probe.reshape(down.shape[1], -1))
+    return scale * (up @ torch.einsum("pqk,qk->p", middle.reshape(*middle.shape[:2], -1), inner))
+
+
+def merged(weight: Tensor, change: Tensor, magnitude: Tensor | None, strength: float) -> Tensor:
+    """A weight with its change.
+
+    Args:
+        weight: before, float64 (rows, columns).
+        change: of the same shape.
+        magnitude: lengths that DoRA gives to rows, or to input channels (then its first dimension is 1); None for none.
+        strength: the user's factor on the whole difference; 1 is the adapter as trained.
+    """
+    moved = weight + change
+    if magnitude is not None:
+        moved = _with_lengths(moved, magnitude.double())
+    return moved if strength == 1 else weight + strength * (moved - weight)
+
+
+def _with_lengths(weight: Tensor, magnitude: Tensor) -> Tensor:
+    rows, columns = weight.shape
+    if _is_by_row(magnitude, rows):
+        return weight * (magnitude.reshape(rows, 1) / weight.norm(dim=1, keepdim=True))
+    channels = weight.reshape(rows, magnitude.numel(), -1)
+    return (channels * (magnitude.reshape(1, -1, 1) / channels.norm(dim=(0, 2), keepdim=True))).reshape(rows, columns)
+
+
+def bias_change(group: Group, scale: float) -> Tensor | None:
+    """The change of the layer's bias, float64 (rows,); None if there is none."""
+    if "diff_b" in group.parts and "bias" in group.parts:
+        return group.parts["diff_b"].double().flatten() + scale * group.parts["bias"].double().flatten()
+    if "diff_b" in group.parts:
+        return group.parts["diff_b"].double().flatten()
+    return scale * group.parts["bias"].double().flatten() if "bias" in group.parts else None
