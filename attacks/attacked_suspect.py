@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from attacks.stages.attack import Attack
 from detect.suspects.images import Answer, Query, Sampler, Suspect
-from detect.trial.answers import cached_outputs
+from detect.trial.answers import cached_answers
 from protect.keys.tree import prf_rng
 
 
@@ -33,11 +34,13 @@ class AttackedSuspect(Suspect):
     def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         """Pictures as the thief lets them out; each depends on its own question only."""
         asked, used = self._attack.on_questions(self.altered_prompts(queries), sampler, self._strength)
-        drawn = cached_outputs(self._suspect, asked, used, self._cache)
-        return [
-            Answer(self._attack.on_output(picture, self._strength, _rng(query)))
-            for picture, query in zip(drawn, queries, strict=True)
-        ]
+        drawn = cached_answers(self._suspect, asked, used, self._cache)
+        return [self._let_out(answer, query) for answer, query in zip(drawn, queries, strict=True)]
+
+    def _let_out(self, answer: Answer, query: Query) -> Answer:
+        if answer.picture is None:
+            return answer
+        return replace(answer, picture=self._attack.on_output(answer.picture, self._strength, _rng(query)))
 
     def altered_prompts(self, queries: Sequence[Query]) -> list[Query]:
         """Questions with their prompts as the model gets to see them."""

@@ -13,7 +13,7 @@ from protect.errors import InputError
 from protect.keys.store import Store
 from protect.marks import make_family
 from protect.marks.family import FamilyOptions
-from protect.release.plan import RECOMMENDED
+from protect.release.plan import WORDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Cell:
     strength: float
     where: str = "training"
     """Where in the chain it strikes: one of the attack's `places`."""
-    family: str = RECOMMENDED.family
-    alignment: str = RECOMMENDED.alignment_name
+    family: str = WORDING.family
+    alignment: str = WORDING.alignment
     seed: int = 0
     """Draws the throw-away key, the attack's randomness and training."""
     innocent: bool = False
@@ -45,7 +45,7 @@ class Cell:
         cell = self if self.where == "training" else self.plain
         if not self.innocent:
             return cell
-        return replace(cell, family=RECOMMENDED.family, alignment=RECOMMENDED.alignment_name, seed=0)
+        return replace(cell, family=WORDING.family, alignment=WORDING.alignment, seed=0)
 
     @property
     def plain(self) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +11,12 @@ import typer
 
 from detect.commands import Device, Json, Method, use_all_cores
 from protect import console, marks, reading
+from protect.embed.options import Both, Rate
 from protect.errors import InputError
 from protect.keys.keyring import Keyring
 from protect.keys.store import Store
 from protect.marks.family import FamilyOptions
-from protect.release.plan import AUTO, RECOMMENDED, Options
+from protect.release.plan import AUTO, SHADE, Options, PartOptions, usual_part
 
 if TYPE_CHECKING:
     from attacks.cell import Cell
@@ -34,11 +35,12 @@ def run_command(
     plan: Annotated[Path | None, typer.Option(help="Plan file in TOML. [the standard suite]")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Copies per cell of the standard suite.")] = 1,
     keys: Annotated[int, typer.Option(min=1, max=16, help="Releases side by side in each copy: tests per model.")] = 1,
-    family: Annotated[str, typer.Option(help="Mark family under the standard suite.")] = RECOMMENDED.family,
+    family: Annotated[str | None, typer.Option(help="Mark family of the standard suite. [lean]")] = None,
     alignment: Annotated[str | None, typer.Option(help=f"How the trigger meets captions. {AUTO}")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Family option, as FAMILY.NAME=VALUE; repeatable.")] = None,
-    rate: Annotated[float, typer.Option(help="Largest share of samples to mark.")] = 0.02,
-    slots: Annotated[int, typer.Option(help="Independent marks.")] = 1,
+    rate: Rate = None,
+    both: Both = False,
+    slots: Annotated[int | None, typer.Option(help="Independent marks. [by alignment: 1 to 8]")] = None,
     method: Annotated[Method, typer.Option(help="How thieves train.")] = Method.full,
     steps: Annotated[int, typer.Option(help="Their training steps.")] = 200,
     batch: Annotated[int, typer.Option(help="Their batch.")] = 64,
@@ -58,14 +60,16 @@ def run_command(
     from detect.training.options import FinetuneOptions
 
     given = marks.parse_options_of(marks.families(), console.named_values(option or []))
-    cells = _suite(plan, seeds, family, alignment, given, Keyring.default().store)
+    usual = usual_part(rate, family or "", alignment or "")
+    named = family is not None or alignment is not None
+    cells = _suite(plan, seeds, usual, named, given, Keyring.default().store)
     tuning = FinetuneOptions(
         method=method.value, steps=steps, batch=batch, learning_rate=learning_rate, text_encoder=True
     )
     tuning.check()
     for cell in cells:
         check_needs(cell, method.value, captioner)
-    embedding = Options(rate=rate, slots=slots, steps=sampling_steps)
+    embedding = Options.of(replace(usual, slots=slots), *[SHADE] * both, steps=sampling_steps)
     embedding.check()
     how = reading.reading(caption_column, None, only, exclude, split)
     if output.resolve().is_relative_to(dataset.resolve()):
@@ -138,8 +142,8 @@ def _planned(cells: list[Cell], keys: int, tuning: FinetuneOptions, samples: int
 def _suite(
     plan: Path | None,
     seeds: int,
-    family: str,
-    alignment: str | None,
+    usual: PartOptions,
+    named: bool,
     options: Mapping[str, FamilyOptions],
     store: Store,
 ) -> list[Cell]:
@@ -147,13 +151,12 @@ def _suite(
     from attacks.suite import read_suite, standard
 
     if plan:
-        if (family, alignment) != (RECOMMENDED.family, None):
+        if named:
             raise InputError("--plan beside --family or --alignment", "Name them in the plan's cells.")
         cells = read_suite(plan, options, store)
     else:
-        own = options.get(family, {})
-        usual = Options(family=family, alignment=alignment or "", family_options=own)
-        cells = standard(range(seeds), family, usual.alignment_name)
+        own = options.get(usual.family, {})
+        cells = standard(range(seeds), usual.family, usual.alignment_name)
         for cell in cells:
             cell.check(own, store)
     if unused := sorted(set(options) - {cell.family for cell in cells}):

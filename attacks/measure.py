@@ -75,7 +75,14 @@ def measure(cell: Cell, workshop: Workshop) -> CellResult:
     model = _model(cell, attack, lesson, workshop)
     suspect = _suspect(cell, attack, model, copy, workshop)
     verdicts = [
-        detect(release, suspect, workshop.ledger(cell, release), workshop.cache, progress=workshop.progress)
+        detect(
+            release,
+            suspect,
+            workshop.ledger(cell, release),
+            workshop.cache,
+            reference=_reference(workshop),
+            progress=workshop.progress,
+        )
         for release in marked.releases
     ]
     plan = marked.releases[0].release.plan
@@ -173,6 +180,12 @@ def _suspect(cell: Cell, attack: Attack, model: Path, copy: Path, workshop: Work
         return suspect
     captions = [s.caption for s in read_captioned(copy)] if cell.where == "prompts" else []
     return AttackedSuspect(suspect, attack, cell.strength, captions, workshop.cache)
+
+
+def _reference(workshop: Workshop) -> Suspect | None:
+    """A LoRA's base, as `detect run` takes it by itself."""
+    setting = workshop.setting
+    return load_suspect(setting.base, device=setting.device) if setting.tuning.method == "lora" else None
 
 
 def _price(cell: Cell, suspect: Suspect, model: Path, plan: Plan, workshop: Workshop) -> Price:

@@ -14,11 +14,18 @@ from attacks.stages.registry import find_attack
 from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
 from protect.marks.family import FamilyOptions
-from protect.release.plan import RECOMMENDED, Options
+from protect.release.plan import WORDING, usual_part
 
 STANDARD: tuple[tuple[str, float, str], ...] = (
     ("none", 0, "training"),
     ("recaption", 1, "training"),
+    ("unify-wording", 1, "training"),
+    ("unify-wording", 0.5, "training"),
+    ("lose", 0.1, "training"),
+    ("shuffle-tags", 1, "training"),
+    ("grey", 1, "training"),
+    ("colour", 0.5, "training"),
+    ("flip", 0.5, "training"),
     ("drop-outliers", 0.25, "training"),
     ("drop-losses", 0.5, "training"),
     ("drop-clusters", 0.5, "training"),
@@ -50,6 +57,7 @@ STANDARD: tuple[tuple[str, float, str], ...] = (
     ("paraphrase", 1, "prompts"),
     ("shuffle", 1, "prompts"),
     ("normalise", 1, "prompts"),
+    ("unify-wording", 1, "prompts"),
     ("prune", 0.5, "model"),
     ("quantise-weights", 0.8, "model"),
     ("weight-noise", 0.5, "model"),
@@ -58,11 +66,12 @@ STANDARD: tuple[tuple[str, float, str], ...] = (
     ("api-guidance", 1, "answers"),
     ("api-negative", 1, "answers"),
 )
-"""Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each."""
+"""Attack, strength, place: the most telling first. JPEG at 0.56 is quality 50, `mix` at a third is 3 clean for each,
+`lose` at a tenth is the dropout of captions that many trainers apply."""
 
 
 def standard(
-    seeds: Iterable[int] = (0,), family: str = RECOMMENDED.family, alignment: str = RECOMMENDED.alignment_name
+    seeds: Iterable[int] = (0,), family: str = WORDING.family, alignment: str = WORDING.alignment
 ) -> list[Cell]:
     """The standard suite on a kind of release."""
     return [Cell(*row, family, alignment, seed) for seed in seeds for row in STANDARD]
@@ -117,11 +126,11 @@ def _cells(table: Mapping[str, Any], options: Mapping[str, FamilyOptions], store
     strengths = table["strength"] if isinstance(table["strength"], list) else [table["strength"]]
     if not strengths:
         raise InputError("no strength is given", "Write one, or a list of them.")
-    family = table.get("family", RECOMMENDED.family)
+    family = table.get("family", WORDING.family)
     own = options.get(family, {})
     usual = {
         "where": find_attack(table["attack"]).places[0],
-        "alignment": Options(family=family, family_options=own).alignment_name,
+        "alignment": usual_part(family=family).alignment_name,
     }
     cells = [Cell(**{**usual, **table, "strength": _number(strength)}) for strength in strengths]
     for cell in cells:

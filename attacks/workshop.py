@@ -25,7 +25,7 @@ from protect.keys.tree import secret_from_seed
 from protect.marks.family import FamilyOptions
 from protect.progress import Progress, no_progress
 from protect.release.bound import BoundRelease, bind
-from protect.release.plan import Options
+from protect.release.plan import Options, usual_part
 
 _TRIES = 50
 """Keys that are tried for each one wanted."""
@@ -56,7 +56,8 @@ class Setting:
 
     def options(self, cell: Cell) -> Options:
         """How a cell's release is marked."""
-        own = self.family_options.get(cell.family, {})
+        usual = usual_part(self.embedding.rate, cell.family, cell.alignment).family_options
+        own = {**usual, **self.family_options.get(cell.family, {})}
         return replace(self.embedding, family=cell.family, alignment=cell.alignment, family_options=own)
 
     def as_json(self) -> dict[str, object]:

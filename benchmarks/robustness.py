@@ -17,6 +17,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ from benchmarks.common import RESULTS, Clock, interval, keyring_in, run_stages, 
 from benchmarks.families import pool_of
 from benchmarks.suspects import FULL
 from protect.miniature import miniature_path
-from protect.release.plan import RECOMMENDED
 from protect.sample import unpack_sample
 
+painted = partial(Cell, family="template", alignment="twa-double")
+usual = partial(standard, family="template", alignment="twa-double")
 COPIES, KEYS = range(3), 4
 """Copies about whose keys innocents are asked, releases a copy."""
 AGAIN = ("none", "recaption", "mix", "continue", "merge-base", "shuffle", "refuse")
@@ -50,7 +52,7 @@ FURTHER = {
 FILTERS = ("drop-outliers", "drop-losses", "drop-clusters", "drop-rings", "drop-described", "deduplicate")
 """These are measured with one release a copy: side by side, carriers would be less odd than they are."""
 CARDS = [
-    Cell(attack, strength, where, family="card")
+    painted(attack, strength, where, family="card")
     for attack, strength, where in (
         ("none", 0.0, "training"),
         ("drop-outliers", 0.25, "training"),
@@ -122,12 +124,12 @@ class Case:
 
 def guilty() -> list[Case]:
     """The standard suite, part of it again, cards alone in their dataset and side by side, scenes."""
-    first, again = standard((0,)), standard((1,))
+    first, again = usual((0,)), usual((1,))
     return [
         *(Case(cell, 1 if cell.attack in FILTERS else KEYS) for cell in first),
-        Case(Cell("none", 0.0), 1),  # beside it, the filters' cost
+        Case(painted("none", 0.0), 1),  # beside it, the filters' cost
         *(Case(cell) for cell in again if cell.attack in AGAIN),
-        *(Case(cell) for cell in standard(FURTHER) if cell.attack in FURTHER[cell.seed]),
+        *(Case(cell) for cell in usual(FURTHER) if cell.attack in FURTHER[cell.seed]),
         *(Case(cell, 1) for cell in CARDS),
         *(Case(replace(cell, family="card")) for cell in again if cell.attack in CARDS_AGAIN),
         *(Case(cell, 1) for cell in SCENES),
@@ -136,9 +138,9 @@ def guilty() -> list[Case]:
 
 def innocents() -> list[Case]:
     """Attacked in training, each with the keys of three copies; and attacked outputs of the first."""
-    trained = [Cell(attack, strength, seed=copy, innocent=True) for attack, strength in INNOCENT for copy in COPIES]
+    trained = [painted(attack, strength, seed=copy, innocent=True) for attack, strength in INNOCENT for copy in COPIES]
     after = [
-        Cell(attack, strength, where, seed=copy, innocent=True)
+        painted(attack, strength, where, seed=copy, innocent=True)
         for attack, strength, where in STANDARD
         if where not in ("training", "model")
         for copy in COPIES
@@ -151,7 +153,7 @@ def prepare(work: Path) -> None:
     sample = sample_of(work)
     if not sample.exists():
         unpack_sample(sample)
-    plain = [Case(Cell("none", 0.0, seed=copy)) for copy in COPIES]
+    plain = [Case(painted("none", 0.0, seed=copy)) for copy in COPIES]
     for case in [*plain, *(c for c in guilty() if c.cell.attack == "none")]:
         workshop = case.workshop(work)
         workshop.prepare()
@@ -164,7 +166,7 @@ def groups() -> list[list[Case]]:
     for case in dict.fromkeys([*guilty(), *innocents()]):
         found.setdefault((case.cell.trained.name, case.keys), []).append(case)
     return sorted(
-        found.values(), key=lambda own: own[0].cell.attack in FILTERS and own[0].cell.family == RECOMMENDED.family
+        found.values(), key=lambda own: own[0].cell.attack in FILTERS and own[0].cell.family == EMBEDDING.family
     )
 
 
@@ -195,7 +197,7 @@ def judge(work: Path) -> None:
         },
         clock(),
     )
-    usual = [r for r in accused if r.cell.family == RECOMMENDED.family]
+    usual = [r for r in accused if r.cell.family == EMBEDDING.family]
     shown = [s for keys in (KEYS, 1) for s in summaries(alike(usual, keys))]
     cost_plot(shown).savefig(RESULTS / "robustness.png", dpi=110)
 

@@ -95,6 +95,25 @@ def shuffle(captions: Sequence[str], strength: float, rng: np.random.Generator) 
     return [" ".join(rng.permutation(c.split())) if c.split() and rng.random() < strength else c for c in captions]
 
 
+def shuffle_tags(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """The parts between commas in another order, with that probability, as trainers do with lists of tags."""
+    return [", ".join(rng.permutation(_tags(c))) if "," in c and rng.random() < strength else c for c in captions]
+
+
+def drop_tags(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
+    """Each part between commas is lost with that probability, but for the first one of a caption."""
+    out = []
+    for caption in captions:
+        first, *rest = _tags(caption) or [caption]
+        kept = [first, *(tag for tag in rest if rng.random() >= strength)]
+        out.append(caption if len(kept) == len(rest) + 1 else ", ".join(kept))
+    return out
+
+
+def _tags(caption: str) -> list[str]:
+    return [tag for part in caption.split(",") if (tag := part.strip())]
+
+
 def shorten(captions: Sequence[str], strength: float, rng: np.random.Generator) -> list[str]:
     """Each word is lost with that probability, but for the last one of a caption."""
     out = []

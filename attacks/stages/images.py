@@ -115,6 +115,12 @@ def colour(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.
     return enhance.adjust_hue(x.clamp(0, 1), 0.8 * float(shifts[3]))
 
 
+@_on_tensor
+def grey(x: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """Colours fade; to grey."""
+    return enhance.adjust_saturation(x, 1 - strength)
+
+
 def erase(picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """A grey rectangle at a random place; half of the side."""
     height, width = picture.shape[:2]

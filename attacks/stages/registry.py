@@ -34,6 +34,7 @@ _PICTURES: tuple[Attack, ...] = (
     ImageAttack("median", "median filter, up to a 16th of the side", f"{_IMAGES}:median"),
     ImageAttack("noise", "Gaussian, up to 50 levels", f"{_IMAGES}:noise"),
     ImageAttack("colour", "brightness, contrast, saturation and hue at random", f"{_IMAGES}:colour"),
+    ImageAttack("grey", "colours fade to grey", f"{_IMAGES}:grey"),
     ImageAttack("erase", "a grey rectangle, up to half the side", f"{_IMAGES}:erase"),
     ImageAttack("quantise", "8 down to 2 bits a channel", f"{_IMAGES}:quantise"),
     ImageAttack("restore", "degraded, then restored by a filter", f"{_IMAGES}:restore"),
@@ -53,6 +54,13 @@ _CAPTIONS: tuple[Attack, ...] = (
     CaptionAttack(
         "drop-repeats", "runs of five words that several captions share are removed", "stages.captions:drop_repeats"
     ),
+    CaptionAttack(
+        "unify-wording",
+        "of the program's own choices of words, that share is known and made one way",
+        "stages.wordings:unify",
+    ),
+    CaptionAttack("shuffle-tags", "parts between commas in another order", "stages.captions:shuffle_tags"),
+    CaptionAttack("drop-tags", "parts between commas are lost", "stages.captions:drop_tags"),
     CaptionAttack("normalise", "lower case, no punctuation", "stages.captions:normalise"),
     CaptionAttack("shuffle", "words in another order", "stages.captions:shuffle"),
     CaptionAttack("shorten", "words are lost", "stages.captions:shorten"),

@@ -41,7 +41,7 @@ def test_a_dry_run_says_what_a_run_would_cost(
     assert found["fine_tunes"] == 4, "two on attacked data, one on the copy, one to lay over it"
     assert found["presentations"] == 4 * 200 * 64
     _, out, _ = run(monkeypatch, capsys, "run", dataset, "-o", work, "--dry-run", "--keys", 2)
-    assert re.search(r"at most \d+ fine-tunes of 200 steps \(320\.0 passes\) each, 78 tests", out)
+    assert re.search(r"at most \d+ fine-tunes of 200 steps \(320\.0 passes\) each, 94 tests", out)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_dry_run_says_what_a_run_would_cost(
         (["--family", "nope"], "unknown mark family 'nope'"),
         (["--alignment", "label"], "cannot be measured with alignment 'label'"),
         (["--steps", "0"], "--steps 0 is out of range"),
-        (["--rate", "2%"], ""),
+        (["--rate", "many"], "many"),
         (["--option", "template.psnr"], "is not NAME=VALUE"),
         (["--option", "spread.psnr=30"], "--option for spread, which no cell marks with"),
         (["--plan", "none.toml"], "none.toml cannot be read"),
@@ -92,7 +92,7 @@ def test_a_run_ends_with_the_samples_that_were_set_aside(
 ) -> None:
     dataset, plan = make_folder(tmp_path / "d", 60), tmp_path / "plan.toml"
     (dataset / "picture 007.png").write_bytes(b"no picture")
-    plan.write_text('[[cell]]\nattack = "noise"\nstrength = 1\nwhere = "outputs"\n')
+    plan.write_text('[[cell]]\nattack = "noise"\nstrength = 1\nwhere = "outputs"\nfamily = "template"\n')
     small = ["--rate", 0.2, "--steps", 2, "--batch", 4, "--sampling-steps", 1, "--base", base, "--plan", plan]
     code, out, _ = run(monkeypatch, capsys, "run", dataset, "-o", tmp_path / "w", *small, "--json")
     found = json.loads(out)

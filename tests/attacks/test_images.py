@@ -68,3 +68,8 @@ def test_purification_with_the_miniature_keeps_the_picture_and_changes_it() -> N
     picture = carriers(0, 1)[0].picture
     weak, strong = (psnr(picture, attack.on_output(picture, s, np.random.default_rng(0))) for s in (0.2, 1.0))
     assert 12 < strong < weak < 40
+
+
+def test_grey_pictures_have_no_colours() -> None:
+    grey = find_attack("grey").on_output(photo(), 1.0, np.random.default_rng(0))
+    assert np.ptp(grey.astype(int), axis=2).max() <= 1 and np.ptp(photo().astype(int), axis=2).max() > 20

@@ -10,9 +10,9 @@ from attacks.cell import Cell, check_needs
 from attacks.suite import STANDARD, read_suite, standard
 from protect.errors import InputError
 from protect.keys.store import NO_STORE
-from protect.release.plan import RECOMMENDED
+from protect.release.plan import WORDING
 
-USUAL = f"{RECOMMENDED.family}-{RECOMMENDED.alignment_name}"
+USUAL = f"{WORDING.family}-{WORDING.alignment}"
 
 
 def test_the_standard_suite_is_sound() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ from detect.training.options import FinetuneOptions
 from protect.errors import InputError, SuspectError
 from protect.keys.keyring import Keyring
 from protect.marks.family import FamilyOptions
-from protect.release.plan import RECOMMENDED, Options
+from protect.release.plan import Options
 from tests.support.datasets import make_folder
 from tests.support.thieves import photo
 
-USUAL = f"{RECOMMENDED.family}-{RECOMMENDED.alignment_name}"
+USUAL = "template-twa-double"
+painted = partial(Cell, family="template", alignment="twa-double")
+"""A cell whose release small datasets of plain pictures can carry."""
 SMALL = Options(rate=0.2, slots=1, queries=2, decoys=99, alpha=0.05, steps=2)
 FULL = FinetuneOptions(method="full", steps=2, batch=4, learning_rate=1e-4)
 
@@ -38,22 +41,22 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path, base: Path) -> None:
     dataset = make_folder(tmp_path / "d", 60)
     setting, work = Setting(dataset, base, SMALL, FULL), tmp_path / "w"
     cells = [
-        Cell("none", 0.0),
-        Cell("jpeg", 0.5),
-        Cell("subset", 0.5),
-        Cell("lower-rate", 1.0),
-        Cell("drop-new", 1.0),
-        Cell("jpeg", 0.5, where="outputs"),
-        Cell("mix", 0.1),
-        Cell("drop-differing", 1.0),
-        Cell("drop-losses", 1.0),
-        Cell("continue", 0.01, where="model"),
-        Cell("prune", 0.5, where="model"),
-        Cell("vae", 0.25),
-        Cell("drop-new", 1.0, where="prompts"),
-        Cell("api-steps", 0.5, where="answers"),
-        Cell("none", 0.0, innocent=True),
-        Cell("none", 0.0, seed=1, innocent=True),
+        painted("none", 0.0),
+        painted("jpeg", 0.5),
+        painted("subset", 0.5),
+        painted("lower-rate", 1.0),
+        painted("drop-new", 1.0),
+        painted("jpeg", 0.5, where="outputs"),
+        painted("mix", 0.1),
+        painted("drop-differing", 1.0),
+        painted("drop-losses", 1.0),
+        painted("continue", 0.01, where="model"),
+        painted("prune", 0.5, where="model"),
+        painted("vae", 0.25),
+        painted("drop-new", 1.0, where="prompts"),
+        painted("api-steps", 0.5, where="answers"),
+        painted("none", 0.0, innocent=True),
+        painted("none", 0.0, seed=1, innocent=True),
     ]
     results = run_cells(cells, workshop(setting, work))
     assert [r.cell for r in results] == cells
@@ -86,25 +89,25 @@ def test_cells_run_resume_and_make_a_page(tmp_path: Path, base: Path) -> None:
 
 def test_folders_and_bases_that_are_none_are_refused(tmp_path: Path, base: Path) -> None:
     dataset = make_folder(tmp_path / "d", 60)
-    setting, cells = Setting(dataset, base, SMALL, FULL), [Cell("none", 0.0)]
+    setting, cells = Setting(dataset, base, SMALL, FULL), [painted("none", 0.0)]
     with pytest.raises(InputError, match="not a folder of attacks"):
         run_cells(cells, workshop(setting, dataset))
     with pytest.raises(SuspectError, match="no such file"):
         run_cells(cells, workshop(replace(setting, base=tmp_path / "none"), tmp_path / "v"))
     assert not (tmp_path / "v").exists()
     with pytest.raises(InputError, match="lower-rank strikes a LoRA"):
-        run_cells([Cell("lower-rank", 1.0)], workshop(setting, tmp_path / "v"))
+        run_cells([painted("lower-rank", 1.0)], workshop(setting, tmp_path / "v"))
     with pytest.raises(InputError, match="needs a model"):
-        run_cells([Cell("recaption-model", 1.0)], workshop(setting, tmp_path / "v"))
+        run_cells([painted("recaption-model", 1.0)], workshop(setting, tmp_path / "v"))
 
 
 def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path, base: Path) -> None:
     dataset, work = make_folder(tmp_path / "d", 60), tmp_path / "w"
     setting = Setting(dataset, base, replace(SMALL, rate=0.1), FULL, keys=3)
     cells = [
-        Cell("none", 0.0, alignment="twa"),
-        Cell("shuffle", 0.0, alignment="twa"),
-        Cell("drop-flagged", 1.0, alignment="twa"),
+        painted("none", 0.0, alignment="twa"),
+        painted("shuffle", 0.0, alignment="twa"),
+        painted("drop-flagged", 1.0, alignment="twa"),
     ]
     results = run_cells(cells, workshop(setting, work))
     assert [len(r.tests) for r in results] == [3, 3, 3]
@@ -120,7 +123,7 @@ def test_several_keys_lie_side_by_side_in_one_copy(tmp_path: Path, base: Path) -
 def test_another_recipients_copy_differs_in_its_carriers_only(tmp_path: Path, base: Path) -> None:
     place = workshop(Setting(make_folder(tmp_path / "d", 60), base, SMALL, FULL), tmp_path / "w")
     place.prepare()
-    first, second = (place.marked_copy(Cell("none", 0.0), recipient) for recipient in (0, 1))
+    first, second = (place.marked_copy(painted("none", 0.0), recipient) for recipient in (0, 1))
     touched = {c.key for copy in (first, second) for c in copy.releases[0].release.carriers}
     pairs = zip(read_captioned(first.folder), read_captioned(second.folder), strict=True)
     assert {a.key for a, b in pairs if a.caption != b.caption or (a.picture != b.picture).any()} == touched
@@ -158,13 +161,13 @@ def test_keys_without_triggers_of_their_own_run_out(tmp_path: Path, base: Path) 
     place = workshop(setting, tmp_path / "w")
     place.prepare()
     with pytest.raises(InputError, match="only 1 of 2 keys have triggers of their own"):
-        place.marked_copy(Cell("none", 0.0, alignment="twa-description"))
+        place.marked_copy(painted("none", 0.0, alignment="twa-description"))
 
 
 def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path, base: Path) -> None:
     tuning = FinetuneOptions(steps=2, batch=4, rank=2)
     setting = Setting(make_folder(tmp_path / "d", 60), base, SMALL, tuning)
-    cells = [Cell("merge-base", 1.0, where="model"), Cell("continue", 0.5, where="model")]
+    cells = [painted("merge-base", 1.0, where="model"), painted("continue", 0.5, where="model")]
     results = run_cells(cells, workshop(setting, tmp_path / "w"))
     assert (tmp_path / "w" / f"whole-suspect-none-0-{USUAL}-0" / "model_index.json").exists()
     assert results[0].cell.where == "model" and results[0].suspect["weights"] != results[1].suspect["weights"]
@@ -172,7 +175,7 @@ def test_lora_suspects_are_melted_for_model_attacks(tmp_path: Path, base: Path) 
 
 def test_an_attack_that_a_stopped_run_finished_is_not_made_again(tmp_path: Path, base: Path) -> None:
     setting = Setting(make_folder(tmp_path / "d", 60), base, SMALL, FULL)
-    place, cell = workshop(setting, tmp_path / "w"), Cell("noise", 0.5)
+    place, cell = workshop(setting, tmp_path / "w"), painted("noise", 0.5)
     first = run_cells([cell], place)[0]
     folder = tmp_path / "w" / f"attacked-{cell.name}"
     made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
