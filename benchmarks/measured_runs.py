@@ -82,8 +82,9 @@ def from_wording() -> Iterator[Run]:
         sightings = row["passes"] * sum(row["taught"]) / len(row["taught"])
         suspect = f"wording {row['marking']} {row['training']} {row['key']}"
         options = strength_options("lean", marking["options"])
-        evidence = row["reference" if method == "lora" else "alone"]["evidence"]
-        yield Run("lean", marking["alignment"], method, sightings, evidence, options, suspect, len(row["taught"]))
+        shown = row["reference" if method == "lora" else "alone"]
+        slots, p_values = len(row["taught"]), tuple(shown["p_values"])
+        yield Run("lean", marking["alignment"], method, sightings, shown["evidence"], options, suspect, slots, p_values)
 
 
 def main() -> None:

@@ -183,4 +183,5 @@ def _run(release: Release, slots: Sequence[SlotResult], tuning: FinetuneOptions,
         options=strength_options(part.family, part.family_options),
         suspect=release.id,
         slots=part.slots if release.slot_questions(slots[0].slot).design else 1,
+        p_values=tuple(slot.evidence.p_value for slot in slots),
     )

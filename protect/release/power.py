@@ -52,6 +52,8 @@ class Run:
     """Which model it was: slots that one model learned together say less than slots of several."""
     slots: int = 1
     """Slots that were judged together; several where one set of questions serves them all."""
+    p_values: tuple[float, ...] = ()
+    """Of the slots that were asked, in their order; empty where they were not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,9 @@ def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:
 
 def _parse(text: str, source: str) -> list[Run]:
     try:
-        runs = [Run(**row) for row in json.loads(text)]
+        runs = [Run(**{**row, "p_values": tuple(row.get("p_values", ()))}) for row in json.loads(text)]
         if not all(isinstance(run.sightings, float | int) and isinstance(run.found, bool) for run in runs):
             raise ValueError("sightings are numbers, found is true or false")
         return runs
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{source}: not a list of runs ({error})", "Rehearse again.") from None
