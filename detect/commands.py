@@ -182,8 +182,14 @@ def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool
         if is_for_classifiers(release) != for_classifiers:
             kind, command = ("text-to-image models", "run") if for_classifiers else ("classifiers", "provenance tags")
             raise InputError(f"release {release.name} is for {kind}", f"Use: detect {command}")
+        if release.plan.recipients:
+            raise InputError(
+                f"of release {release.name} every recipient has a copy of its own, and nobody the release as such",
+                f"Use: detect trace --release {release.id}",
+            )
         return [release]
-    found = [release for release in keyring.releases() if is_for_classifiers(release) == for_classifiers]
+    held = (release for release in keyring.releases() if not release.plan.recipients)
+    found = [release for release in held if is_for_classifiers(release) == for_classifiers]
     if not found:
         kind, how = (" for classifiers", " --alignment label") if for_classifiers else ("", "")
         raise InputError(f"no releases{kind} in {keyring.home}", f"Make one with: protect embed DATASET{how}")

@@ -200,10 +200,8 @@ def ls_command(as_json: Json = False) -> int:
 
 def _release_line(release: Release) -> str:
     plan = release.plan
-    return (
-        f"  {release.id}  {release.name}  {release.created}  {plan.families}, "
-        f"{len(release.carriers)} carriers in {plan.slots} slot(s)"
-    )
+    carriers = "for recipients" if plan.recipients else f"{len(release.carriers)} carriers"
+    return f"  {release.id}  {release.name}  {release.created}  {plan.families}, {carriers} in {plan.slots} slot(s)"
 
 
 def _release_row(release: Release) -> dict[str, object]:
@@ -214,6 +212,7 @@ def _release_row(release: Release) -> dict[str, object]:
         "created": release.created,
         "parts": [{"family": p.family, "alignment": p.alignment, "rate": p.rate, "slots": p.slots} for p in plan.parts],
         "carriers": len(release.carriers),
+        "for_recipients": plan.recipients,
         "slots": plan.slots,
     }
 

@@ -69,10 +69,25 @@ class Wording(Alignment):
         if request.slots is None:
             wanted = min(SITES, wanted)
         sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, request.slot(0).rng("sites"))
-        states = np.array([_states(record, sites) for record in request.records()], dtype=np.int8)
-        states = states.reshape(request.count, len(sites))
+        return self.deal([site.name for site in sites], self.states(request.records(), sites), request)
+
+    def states(self, records: Iterable[Record], sites: Sequence[Site]) -> NDArray[np.int8]:
+        """Side of each sample's first caption at each site: 0, 1, or -1 where it does not fit; shape (n, sites)."""
+        rows = [_states(record, sites) for record in records]
+        return np.array(rows, dtype=np.int8).reshape(len(rows), len(sites))
+
+    def deal(self, triggers: Sequence[str], states: NDArray[np.int8], request: Request) -> Drawn:
+        """Which samples' captions change to which side of sites that were drawn already.
+
+        Args:
+            triggers: names of the sites, one for each slot.
+            states: see `states`.
+            request: with leanings.
+        """
+        assert request.leanings is not None  # this alignment is for families that choose
+        sites = [self.sites[trigger] for trigger in triggers]
         leaning = np.stack([request.leanings(slot) for slot in range(len(sites))], axis=1)
-        states[np.isnan(leaning)] = _NONE
+        states = np.where(np.isnan(leaning), np.int8(_NONE), states)
         keys = lambda: (normalised(record.key) for record in request.records())  # noqa: E731
         changed = _changes(states, leaning, request.allowed, keys)
         taught = (states != _NONE).sum(axis=0).tolist()

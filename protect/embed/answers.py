@@ -26,7 +26,7 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
     plan = done.release.plan
     counts = done.selection.survey
     lines = [
-        f"{'would write' if dry_run else 'done:'} {done.output}",
+        _headline(done, dry_run),
         f"  {counts.samples} samples in, as many out; {counts.changeable} of them may be changed; besides, "
         f"{counts.set_aside} could not be read as samples",
         f"  {done.carriers} carriers in {plan.slots} slot(s), {plan.families}; {_what_changes(done)}; "
@@ -38,6 +38,12 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
     lines += _cost(done) if dry_run else _next_steps(done, keyring)
     lines += _reasons(done)
     return "\n".join(lines + _left_out(done.left_out))
+
+
+def _headline(done: Embedding, dry_run: bool) -> str:
+    if done.release.plan.recipients:
+        return f"{'would make ready' if dry_run else 'ready'} for recipients, each with a copy like this"
+    return f"{'would write' if dry_run else 'done:'} {done.output}"
 
 
 def _what_changes(done: Embedding) -> str:
@@ -74,6 +80,8 @@ def pictures_asked(bound: BoundRelease) -> int:
 
 
 def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
+    if done.release.plan.recipients:
+        return _before_issuing(done)
     psnrs = [carrier.psnr for carrier in done.release.carriers if carrier.sha256]
     quality = f"lowest PSNR {min(psnrs):.1f} dB" if psnrs else "no picture changed"
     return [
@@ -87,9 +95,17 @@ def _next_steps(done: Embedding, keyring: Keyring) -> list[str]:
     ]
 
 
+def _before_issuing(done: Embedding) -> list[str]:
+    return [
+        f"  release {done.release.id}; secret record in the keyring: back it up, show it to no one",
+        f"  before you give anybody a copy, publish {done.commitment_file.name} where others can date it",
+        f"  then: protect issue {done.release.id} --to recipients.csv",
+    ]
+
+
 def _shared_level(done: Embedding, keyring: Keyring) -> list[str]:
     """A warning if so many releases are held that testing all of them would leave this one out of reach."""
-    plan, held = done.release.plan, len(keyring.survey()[0])
+    plan, held = done.release.plan, sum(not release.plan.recipients for release in keyring.survey()[0])
     distinct = [slot.family.distinct for slot in done.bound.slots]
     if reachable(plan.decoys, distinct, held / plan.alpha):
         return []
@@ -128,6 +144,7 @@ def embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
     return {
         "output": str(done.output),
         "dry_run": dry_run,
+        "for_recipients": done.release.plan.recipients,
         "release": None if dry_run else done.release.id,
         "commitment": None if dry_run else done.release.commitment,
         "samples": done.selection.survey.samples,

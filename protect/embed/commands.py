@@ -27,6 +27,7 @@ from protect.embed.options import (
     Both,
     Family,
     FamilyOption,
+    ForRecipients,
     Method,
     Name,
     Passes,
@@ -70,6 +71,7 @@ _SETTLED = (
     "alpha",
     "steps",
     "guidance",
+    "for_recipients",
 )
 
 
@@ -84,6 +86,7 @@ def embed_command(
     wordings: Wordings = None,
     both: Both = False,
     slots: Slots = None,
+    for_recipients: ForRecipients = False,
     queries: Queries = None,
     decoys: Decoys = RECOMMENDED.decoys,
     alpha: Alpha = RECOMMENDED.alpha,
@@ -117,7 +120,15 @@ def embed_command(
         options = options_of(keyring.waiting(commitment).plan)
     else:
         made = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
-        options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
+        options = replace(
+            made,
+            queries=queries,
+            decoys=decoys,
+            alpha=alpha,
+            steps=steps,
+            guidance=guidance,
+            recipients=for_recipients,
+        )
     with console.progress() as progress:
         done = embed(
             dataset,
@@ -149,6 +160,7 @@ def commit_command(
     wordings: Wordings = None,
     both: Both = False,
     slots: Slots = None,
+    for_recipients: ForRecipients = False,
     queries: Queries = None,
     decoys: Decoys = RECOMMENDED.decoys,
     alpha: Alpha = RECOMMENDED.alpha,
@@ -174,7 +186,15 @@ def commit_command(
     """
     keyring = Keyring.default()
     made = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
-    options = replace(made, queries=queries, decoys=decoys, alpha=alpha, steps=steps, guidance=guidance)
+    options = replace(
+        made,
+        queries=queries,
+        decoys=decoys,
+        alpha=alpha,
+        steps=steps,
+        guidance=guidance,
+        recipients=for_recipients,
+    )
     target, expectation = output or _default_output(dataset), Expectation(passes, method)
     expectation.check()
     with console.progress() as progress:

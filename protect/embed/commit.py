@@ -120,4 +120,11 @@ def options_of(plan: Plan) -> Options:
         )
         for part in plan.parts
     )
-    return Options.of(*parts, decoys=plan.decoys, alpha=plan.alpha, steps=plan.steps, guidance=plan.guidance)
+    return Options.of(
+        *parts,
+        decoys=plan.decoys,
+        alpha=plan.alpha,
+        steps=plan.steps,
+        guidance=plan.guidance,
+        recipients=plan.recipients,
+    )

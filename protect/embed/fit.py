@@ -10,8 +10,10 @@ from protect.errors import InputError
 from protect.evidence import reachable
 from protect.formats.dataset_format import Dataset
 from protect.formats.survey import Survey
+from protect.keys.store import Store
+from protect.marks import make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
-from protect.release.plan import Options
+from protect.release.plan import WORDING, Options
 
 MANY_WORDS = WaaMany.name
 
@@ -84,6 +86,29 @@ def check_together(alignments: Sequence[Alignment]) -> None:
             f"{len(choosing)} parts of the release choose between wordings ({', '.join(choosing)})",
             "Give all their slots to one part.",
         )
+
+
+def check_for_recipients(options: Options, store: Store) -> None:
+    """See that copies for recipients differ in nothing but the wording of captions.
+
+    Where carriers are painted, whoever has two copies sees which pictures differ and drops them; a copy would need as
+    many new pictures as it has carriers, too.
+
+    Raises:
+        InputError: if the release would change pictures, or mark captions in another way.
+    """
+    if not options.recipients:
+        return
+    for part in options.parts:
+        family = make_family(part.family, part.family_options, store)
+        pushed = isinstance(family, ChoosingFamily) and family.changes_pictures
+        if part.alignment_name != WORDING.alignment or pushed or options.besides:
+            what = f"{part.family}, {part.alignment_name}{' with a push' if pushed else ''}"
+            raise InputError(
+                f"--for-recipients: copies may differ in choices of words alone, and this is {what}: whoever compares "
+                "two copies would see the carriers",
+                "Use --family lean --alignment wording, without --both and with --option push=0.",
+            )
 
 
 def check_reachable(options: Options, decoys: int, distinct: Sequence[int | None], *, classes: bool) -> None:

@@ -57,6 +57,9 @@ FamilyOption = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="Family option; repeatable. `protect ls` lists them."),
 ]
+ForRecipients = Annotated[
+    bool, typer.Option("--for-recipients", help="No copy for all: everybody gets one of their own (protect issue).")
+]
 Slots = Annotated[int | None, typer.Option(help="Independent marks. [by alignment: 1 to 8]")]
 Passes = Annotated[
     float,

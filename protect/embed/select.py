@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
-from protect.embed.fit import check_kind, check_reachable, check_survey, check_together
+from protect.embed.fit import check_for_recipients, check_kind, check_reachable, check_survey, check_together
 from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.embed.obstacles import obstacles, picture_obstacle, repeated_caption
 from protect.errors import InputError
@@ -24,7 +24,7 @@ from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, SetAside, normalised
 from protect.formats.survey import Survey, may_change, survey
 from protect.keys.store import Store
-from protect.keys.tree import KeyTree, SlotKey, parse_coin_value
+from protect.keys.tree import MASTER, KeyTree, SlotKey, parse_coin_value
 from protect.marks import family_class, make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.marks.looks import hold_looks
@@ -57,6 +57,8 @@ class Selection:
     parts: tuple[SelectedPart, ...]
     decoys: int
     """Per slot."""
+    glances: Glances | None = None
+    """At every picture, where recipients will get copies of their own."""
 
     @property
     def slots(self) -> tuple[Draw, ...]:
@@ -87,7 +89,7 @@ def select(
     Args:
         dataset: the owner's.
         options: the owner's decisions.
-        keys: the release's keys.
+        keys: the release's keys; those of a recipient draw other marks, and all else as for everybody.
         store: what families keep; looks that are measured here are held in it.
         budget: memory for pictures that are looked at.
         progress: told about stages.
@@ -99,6 +101,7 @@ def select(
     for part, alignment in zip(options.parts, alignments, strict=True):
         check_kind(dataset, family_class(part.family), alignment)
     check_together(alignments)
+    check_for_recipients(options, store)
     found = survey(dataset, progress)
     check_survey(found, dataset)
     glances = _glances(dataset, options, store, found.changeable, budget, progress)
@@ -110,7 +113,7 @@ def select(
     classes = any(part.alignment.for_classifiers for part in parts)
     distinct = [part.family.distinct for part in parts for _ in part.drawn.slots]
     check_reachable(options, decoys, [None] * len(distinct) if classes else distinct, classes=classes)
-    return Selection(dataset, found, tuple(parts), decoys)
+    return Selection(dataset, found, tuple(parts), decoys, glances if options.recipients else None)
 
 
 def _glances(
@@ -155,7 +158,7 @@ def _select_part(
         count=found.changeable - len(painted),
         rate=part.rate,
         slots=part.slots,
-        keys=keys,
+        keys=replace(keys, recipient=MASTER),
         obstacles=obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
         descriptions=family.descriptions,
         leave=dataset.options.leave_captions,
@@ -163,7 +166,7 @@ def _select_part(
         queries=part.queries or family.queries,
     )
     if isinstance(family, ChoosingFamily) and glances is not None:
-        leanings = _leanings(family, glances, request)
+        leanings = leanings_of(family, glances, request.records, lambda slot: keys.slot(first + slot))
         request = replace(request, leanings=leanings, obstacles=without_obstacles)
     drawn = alignment.draw(request)
     if glances is not None and isinstance(family, ChoosingFamily):
@@ -185,15 +188,27 @@ def _with_looks(part: PartOptions, glances: Glances | None, store: Store) -> Par
     return replace(part, family_options={**part.family_options, "looks": name})
 
 
-def _leanings(family: ChoosingFamily, glances: Glances, request: Request) -> Callable[[int], NDArray[np.float64]]:
-    """How far each picture leans towards a slot's mark, blurred as the owner wishes."""
+def leanings_of(
+    family: ChoosingFamily,
+    glances: Glances,
+    records: Callable[[], Iterator[Record]],
+    key_of: Callable[[int], SlotKey],
+) -> Callable[[int], NDArray[np.float64]]:
+    """How far each picture leans towards a slot's mark, blurred as the owner wishes.
+
+    Args:
+        family: with its looks.
+        glances: at the pictures.
+        records: the samples, in the same order.
+        key_of: key of each slot of this part.
+    """
 
     def lean(slot: int) -> NDArray[np.float64]:
-        key = request.slot(slot)
+        key = key_of(slot)
         found = glances.leanings(family.fitted_looks, lambda looks: family.leanings(looks, key.planted))
         if not family.softness:
             return found
-        keys = (normalised(record.key) for record in request.records())
+        keys = (normalised(record.key) for record in records())
         return found + family.softness * _noise(key, keys, len(found))
 
     return lean
@@ -266,6 +281,7 @@ def plan_of(selection: Selection, options: Options, pictures: str | None) -> Pla
         alpha=options.alpha,
         steps=options.steps,
         guidance=options.guidance,
+        recipients=options.recipients,
     )
 
 

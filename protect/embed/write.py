@@ -25,6 +25,7 @@ from protect.embed.select import (
     select,
     with_coin,
 )
+from protect.embed.shared import hold_shared
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.files import pretty_json, write_atomic
@@ -55,11 +56,12 @@ def embed(
     link: bool = False,
     progress: Progress = no_progress,
 ) -> Embedding:
-    """Copy a dataset to `output` with marks planted in a few samples.
+    """Copy a dataset to `output` with marks planted in a few samples; or make it ready for recipients, without a copy.
 
     Args:
         folder: the dataset, in any form that `protect.formats` reads.
-        output: folder that does not exist yet, or file if the dataset is a single file.
+        output: folder that does not exist yet, or file if the dataset is a single file. Where recipients get copies of
+            their own, only the commitment is written, beside it.
         options: rate, family and the committed test plan.
         keyring: where the secret record goes, and where pools and bases are.
         reading: what the owner says about the dataset.
@@ -107,12 +109,18 @@ def embed(
         done = _decide(job, earlier or waiting, secret)
         if not (anyway or done.release.rehearsal):
             check_findable(done.forecast)
+        if options.recipients:
+            shared = hold_shared(done.selection, job.store)
+            done = replace(done, release=replace(done.release, shared=shared))
         job.store.write_held()
         if earlier:
             _check_unchanged(earlier, done.release, secret, pending)
         if waiting:
             keyring.save(waiting)  # with its coin: no second one can be tried
         pending.save(done.release)
+        if options.recipients:
+            _publish_commitment(done, keyring, pending)
+            return done
         try:
             written = write_copy(done, job, pending, link)
             _publish(written, job, pending)
@@ -207,6 +215,7 @@ def _spelt(plan: Plan) -> str:
         *(word for name, value in part.family_options.items() for word in ("--option", f"{name}={value}")),
         *("--slots", str(part.slots), "--queries", str(part.queries), "--decoys", str(plan.decoys)),
         *("--alpha", str(plan.alpha), "--steps", str(plan.steps), "--guidance", str(plan.guidance)),
+        *(["--for-recipients"] if plan.recipients else []),
         *(word for name in plan.leave_captions for word in ("--leave-captions", name)),
     ]
     return shlex.join(words)
@@ -236,6 +245,14 @@ def _publish(done: Embedding, job: Job, pending: Pending) -> None:
     pending.content(job.dataset.root).rename(done.output)
     job.keyring.settle(done.release)
     shutil.rmtree(pending.partial, ignore_errors=True)  # empty, if a single file was moved out of it
+    pending.forget()
+
+
+def _publish_commitment(done: Embedding, keyring: Keyring, pending: Pending) -> None:
+    """The same for a release of which every recipient will get a copy of its own."""
+    write_atomic(done.commitment_file, pretty_json(done.release.public()))
+    keyring.save(done.release)
+    keyring.settle(done.release)
     pending.forget()
 
 

@@ -16,13 +16,21 @@ from numpy.typing import NDArray
 from protect.errors import InputError
 from protect.files import private_folder, write_atomic
 
-KINDS = {"pool": "pools", "basis": "bases", "frame": "frames", "looks": "looks", "wordings": "wordings"}
+KINDS = {
+    "pool": "pools",
+    "basis": "bases",
+    "frame": "frames",
+    "looks": "looks",
+    "wordings": "wordings",
+    "shared": "shared",
+}
 """Folder by kind of array."""
 _MADE_BY = {
     "pool": "Make one: protect pool.",
     "basis": "Make one: protect basis.",
     "frame": "Make one: protect frame.",
     "wordings": "Give the list again: --wordings FILE.",
+    "shared": "protect embed --for-recipients keeps it; restore the keyring from a backup.",
     "looks": "protect embed measures them when it makes a release; restore the keyring from a backup.",
 }
 

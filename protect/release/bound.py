@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from protect.alignments import committed_alignment
 from protect.alignments.alignment import Alignment
 from protect.errors import InputError
 from protect.keys.store import Store
-from protect.keys.tree import Ids, SlotKey
+from protect.keys.tree import MASTER, Ids, SlotKey
 from protect.marks import make_family
 from protect.marks.family import MarkFamily
 from protect.release.record import Part, Questions, Release
@@ -80,22 +80,23 @@ class BoundRelease:
         return self.slots[0].alignment.for_classifiers
 
 
-def bind(release: Release, store: Store) -> BoundRelease:
+def bind(release: Release, store: Store, recipient: str = MASTER) -> BoundRelease:
     """Resolve a release whose questions are known.
 
     Args:
         release: complete, or with its questions at least.
         store: holds the pools, bases and looks that its families need.
+        recipient: whose marks are planted; questions are the same for all.
 
     Raises:
         InputError: if a family or alignment is not installed, or only in another version.
     """
-    slots = []
+    slots, keys = [], replace(release.keys, recipient=recipient)
     for number, part in zip(range(len(release.questions)), release.plan.part_of_slot, strict=False):
         alignment, family = committed_alignment(part, store), committed_family(part, store, release.id)
         questions = release.slot_questions(number)
         law = alignment.condition(family, questions)
-        slots.append(BoundSlot(number, questions, release.keys.slot(number), alignment, law, release.plan.decoys))
+        slots.append(BoundSlot(number, questions, keys.slot(number), alignment, law, release.plan.decoys))
     return BoundRelease(release, tuple(slots))
 
 

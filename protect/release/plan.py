@@ -62,6 +62,8 @@ class Options(PartOptions):
     alpha: float = 1e-3
     steps: int = 20
     guidance: float = 3.0
+    recipients: bool = False
+    """Whether every recipient gets a copy of its own, and nobody the release as such."""
 
     @classmethod
     def of(cls, part: PartOptions, *besides: PartOptions, **test: Any) -> Options:
@@ -70,7 +72,7 @@ class Options(PartOptions):
         Args:
             part: the first.
             besides: the others.
-            test: decoys, level and sampler, by name, where they are not the usual ones.
+            test: decoys, level, sampler and the rest, by name, where they are not the usual ones.
         """
         return cls(**{f.name: getattr(part, f.name) for f in fields(PartOptions)}, besides=besides, **test)
 
@@ -83,7 +85,7 @@ class Options(PartOptions):
     def settled(self) -> dict[str, Any]:
         """All values by name, the alignments' written out: what a resumed run compares itself with."""
         parts = [asdict(part) | {"alignment": part.alignment_name} for part in self.parts]
-        return {f.name: getattr(self, f.name) for f in fields(Options)[-4:]} | {"parts": parts}
+        return {f.name: getattr(self, f.name) for f in fields(Options)[-5:]} | {"parts": parts}
 
     def check(self) -> None:
         """Refuse values that make no sense.

@@ -55,6 +55,8 @@ class Plan:
     alpha: float
     steps: int
     guidance: float
+    recipients: bool = False
+    """Whether every recipient gets a copy with marks of its own, and nobody one with the marks of the release."""
 
     @property
     def slots(self) -> int:
@@ -143,6 +145,9 @@ class Release:
     questions: tuple[bytes, ...] = ()
     """Each slot's `Questions` as canonical JSON, verbatim; empty before the copy is written."""
     carriers: tuple[Carrier, ...] = ()
+    """Of the one copy; none where every recipient gets a copy of its own."""
+    shared: str = ""
+    """Name in the store of what recipients' copies have in common (`protect.embed.shared`); else empty."""
 
     @cached_property
     def _header(self) -> dict[str, Any]:
@@ -200,8 +205,8 @@ class Release:
 
     @property
     def complete(self) -> bool:
-        """Whether its copy was written."""
-        return bool(self.carriers)
+        """Whether its copy was written, or recipients can be given theirs."""
+        return bool(self.carriers or self.shared)
 
     @property
     def questions_digest(self) -> str:
@@ -277,6 +282,7 @@ def to_json(release: Release) -> bytes:
             "questions_digest": release.questions_digest if release.questions else None,
             "questions": [text.decode() for text in release.questions],
             "carriers": [asdict(carrier) for carrier in release.carriers],
+            "shared": release.shared,
         }
     )
 
@@ -301,6 +307,7 @@ def from_json(data: bytes, source: Path) -> Release:
             coin=row["coin"],
             questions=tuple(text.encode() for text in row["questions"]),
             carriers=tuple(map(carrier_from, row["carriers"])),
+            shared=row["shared"],
         )
         slots = release.plan.slots
         if release.questions and len(release.questions) != slots:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from protect.embed.looks import Glances
-from protect.embed.select import _leanings
+from protect.embed.select import leanings_of
 from protect.keys.store import Store
 from protect.marks.lean import Lean
 from protect.marks.looks import glance
@@ -30,7 +30,8 @@ def _found(family: Lean, slot: int = 0, seed: int = 0, order: list[int] | None =
     made = records_of(["a kite"] * COUNT)
     records = [made[place] for place in places]
     seen = np.rint(glance(varied_pictures(COUNT))).astype(np.uint8)[places]
-    lean = _leanings(family, Glances(seen, np.ones(COUNT, dtype=np.bool_), ()), request_for(records, seed=seed))
+    request = request_for(records, seed=seed)
+    lean = leanings_of(family, Glances(seen, np.ones(COUNT, dtype=np.bool_), ()), request.records, request.slot)
     return {record.key: value for record, value in zip(records, lean(slot).tolist(), strict=True)}
 
 

@@ -1,0 +1,104 @@
+"""A recipient's copy: which captions it has otherwise than the dataset. It follows from the key; none is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from protect.alignments.alignment import Request
+from protect.alignments.wording import Wording
+from protect.embed.looks import without_obstacles
+from protect.embed.render import EQUAL_PSNR, Placed, carriers_of
+from protect.embed.select import leanings_of
+from protect.embed.shared import Shared, stored_shared
+from protect.errors import InputError
+from protect.keys.store import Store
+from protect.marks.family import ChoosingFamily
+from protect.recipients.entry import recipient_key
+from protect.release.bound import BoundRelease, bind
+from protect.release.record import Carrier, Release
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What one recipient's copy has otherwise than the dataset."""
+
+    bound: BoundRelease
+    """The release with this recipient's marks."""
+    placed: Mapping[str, Placed]
+    """The samples whose captions change, by normalised key."""
+    shared: Shared
+
+    def captions(self, placed: Placed) -> dict[str, str]:
+        """A sample's captions as released."""
+        return placed.captions(self.bound.release.plan.leave_captions)
+
+    @property
+    def digest(self) -> str:
+        """Of the copy's keys and captions, 64 hex digits."""
+        digest = self.shared.digest
+        for placed in self.placed.values():
+            digest.change(placed.record, self.captions(placed))
+        return digest.hexdigest()
+
+    def with_carriers(self) -> BoundRelease:
+        """The release as if this copy were the only one."""
+        carriers = tuple(
+            Carrier(
+                key=placed.record.key,
+                slots=tuple(slot.number for slot in placed.slots),
+                opposite=tuple(slot.number for slot in placed.opposite),
+                sha256="",
+                captions=self.captions(placed),
+                psnr=EQUAL_PSNR,
+                score=0.0,
+            )
+            for placed in self.placed.values()
+        )
+        return replace(self.bound, release=replace(self.bound.release, carriers=carriers))
+
+
+def overlay(release: Release, store: Store, serial: int) -> Overlay:
+    """The copy of one recipient: a pure function of secret, coin, serial number and dataset.
+
+    Sites, medians' populations and questions are those of the release; marks are drawn by the recipient's slot keys.
+
+    Args:
+        release: made for recipients.
+        store: holds its looks, its list of sites, and what copies have in common.
+        serial: of the recipient, from 1.
+
+    Raises:
+        InputError: if the release was not made for recipients, or the store lacks something.
+    """
+    check_for_recipients(release)
+    shared, recipient = stored_shared(store, release.shared), recipient_key(serial)
+    bound, (part,) = bind(release, store, recipient), release.plan.parts
+    family, alignment = bound.slots[0].family, bound.slots[0].alignment
+    assert isinstance(family, ChoosingFamily) and isinstance(alignment, Wording)  # no other gets into such a plan
+    request = Request(
+        records=shared.records,
+        count=shared.count,
+        rate=part.rate,
+        slots=part.slots,
+        keys=release.keys,
+        obstacles=without_obstacles,
+        leave=release.plan.leave_captions,
+        queries=part.queries,
+        leanings=leanings_of(family, shared.glances, shared.records, lambda slot: bound.slots[slot].key),
+    )
+    drawn = alignment.deal([slot.trigger for slot in bound.slots], shared.states, request)
+    return Overlay(bound, carriers_of(bound, drawn.slots, release.plan.leave_captions), shared)
+
+
+def check_for_recipients(release: Release) -> None:
+    """Refuse a release that has one copy for everybody.
+
+    Raises:
+        InputError: saying how one for recipients is made.
+    """
+    if not release.plan.recipients:
+        raise InputError(
+            f"release {release.id} ({release.name}) has one copy for everybody",
+            "Make one for recipients beforehand: protect embed DATASET --for-recipients.",
+        )
