@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from protect.alignments.window import window_warning
 from protect.embed.difference import Difference
 from protect.embed.job import Embedding
+from protect.embed.render import Placed
 from protect.embed.verify import Verification
 from protect.evidence import reachable
 from protect.formats.record import LeftOut
 from protect.keys.keyring import Keyring
-from protect.release.bound import BoundRelease
+from protect.release.bound import BoundRelease, BoundSlot
 from protect.release.record import Carrier, Release
 
 _CAPTIONS = 4
@@ -47,7 +49,7 @@ def _headline(done: Embedding, dry_run: bool) -> str:
 
 
 def _what_changes(done: Embedding) -> str:
-    painted = sum(bool(placed.painted) for placed in done.placed.values())
+    painted = done.chosen.painted
     return f"{painted} pictures change" if painted else "no picture changes, only their captions"
 
 
@@ -55,13 +57,19 @@ def _before_and_after(done: Embedding) -> list[str]:
     """For each of the first slots, a caption as it was and as it will be."""
     leave, lines = done.selection.dataset.options.leave_captions, list[str]()
     for slot in done.bound.slots[:_CAPTIONS]:
-        own = (p for p in done.placed.values() if slot.number in {s.number for s in (*p.slots, *p.opposite)})
-        pairs = ((dict(placed.record.captions), placed.captions(leave)) for placed in own)
+        pairs = ((placed.record.captions, placed.captions(leave)) for placed in _of_slot(done, slot))
         changed = ((old[name], new[name]) for old, new in pairs for name in old if old[name] != new[name])
         if pair := next(changed, None):
             lines += [f"  a caption before: {pair[0]}", f"              after: {pair[1]}"]
     trigger = done.bound.slots[0].trigger
     return lines or [f"  captions stay; the trigger of slot 1 is {trigger!r}" if trigger else "  captions stay"]
+
+
+def _of_slot(done: Embedding, slot: BoundSlot) -> Iterator[Placed]:
+    """The samples of a slot, as if they had no other."""
+    draw = done.selection.slots[slot.number]
+    yield from (Placed(record, (slot,), ()) for record in draw.carriers)
+    yield from (Placed(record, (), (slot,)) for record in draw.opposite)
 
 
 def _window(done: Embedding) -> list[str]:

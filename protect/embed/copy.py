@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from protect.embed.chosen import Chosen
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending, ShardDone, all_carriers
-from protect.embed.render import Placed, Planting
+from protect.embed.render import Planting
 from protect.embed.verify import Verification, verify
 from protect.errors import InputError, TracemarkError
 from protect.execution.budget import MemoryBudget
-from protect.execution.processes import CONTEXT, map_in_processes
-from protect.execution.threads import map_in_order, usable_cores
 from protect.formats import open_dataset
 from protect.formats.dataset_format import ReadOptions, Shard
-from protect.formats.record import Record, SetAside, normalised
-from protect.progress import Progress
+from protect.formats.record import SetAside, normalised
 from protect.release.bound import BoundRelease
-from protect.release.record import Release
+from protect.release.record import Carrier, Release
 
-Carriers = Mapping[str, Placed]
-"""Samples that change, by normalised key."""
 DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Troubles of the output's disk: no shard's fault."""
-CARRIERS_FOR_A_PROCESS = 100
-"""Planting them takes twice the second that a process takes to start."""
-MOST_PROCESSES = 8
-"""Each takes some 60 MiB by itself."""
+_TO_PAINT, _TO_WRITE, _TO_COPY = 2e-2, 1e-4, 1e-9
+"""Seconds that it takes to paint a picture, to write a caption, and to copy a byte."""
+_DIED = "could not be marked: its worker ended without a word, twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,66 +34,45 @@ class _Writer:
 
     shards: Sequence[Shard]
     bound: BoundRelease
-    carriers: Carriers
+    chosen: Chosen
     reading: ReadOptions
     budget: MemoryBudget
-    pending: Pending
+    target: Path
     link: bool
 
     def __call__(self, number: int) -> ShardDone:
-        """Write a shard, unless an earlier run has."""
-        shard = self.shards[number]
-        result = self.pending.done(shard.name)
-        if result is None:
-            result = self._write(shard)
-            if not result.set_aside:  # what failed is tried again by the next run
-                self.pending.mark_done(shard.name, result)
-        return result
-
-    def _write(self, shard: Shard) -> ShardDone:
         """Write a shard with its carriers; one that fails twice is copied without any."""
-        reason = ""
+        shard, reason = self.shards[number], ""
         for _ in range(2):
-            planting = self._planting()
+            planting = Planting(self.bound, self.chosen, self.reading, self.budget)
             try:
-                shard.write(self.pending.partial, planting, link=self.link)
+                shard.write(self.target, planting, link=self.link)
                 return ShardDone(tuple(planting.planted.values()), tuple(planting.refused))
             except (OSError, TracemarkError) as error:
                 if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
                     raise
                 reason = error.what if isinstance(error, TracemarkError) else error.strerror or str(error)
-        shard.write(self.pending.partial, _Unchanged(), link=self.link)
-        return ShardDone((), (SetAside(shard.name, f"could not be marked, twice ({reason}); copied as it is"),))
+        return self.as_it_is(number, f"could not be marked, twice ({reason})")
 
-    def _planting(self) -> Planting:
-        return Planting(self.bound, self.carriers, self.reading, self.budget)
-
-    def take_back(self, lost: set[str], whole: set[str]) -> None:
-        """Write shards that hold captions of samples which carry no mark after all once more, without their triggers.
-
-        Args:
-            lost: normalised keys of those samples.
-            whole: names of shards that were copied as they are: no trigger is in them.
-        """
-        kept = replace(self, carriers={key: found for key, found in self.carriers.items() if key not in lost})
-        for shard in self.shards:
-            records = (found for found in shard.scan() if isinstance(found, Record))
-            if shard.name not in whole and any(normalised(record.key) in lost for record in records):
-                shard.write(self.pending.partial, kept._planting(), link=self.link)
+    def as_it_is(self, number: int, reason: str = _DIED) -> ShardDone:
+        """Copy a shard without any carrier."""
+        shard = self.shards[number]
+        shard.write(self.target, _Unchanged(), link=self.link)
+        return ShardDone((), (SetAside(shard.name, f"{reason}; copied as it is"),))
 
 
 def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
     """Write all shards that an earlier run has not, and read the carriers back."""
-    carriers = done.placed
     pending.partial.mkdir(exist_ok=True)
-    writer = _Writer(job.dataset.shards, done.bound, carriers, job.dataset.options, job.budget, pending, link)
-    first = _write_all(writer, job.progress)
-    planted = {normalised(c.key) for result in first for c in result.carriers}
-    failed = [aside for result in first for aside in result.set_aside]
-    if planted != set(carriers):
-        writer.take_back(set(carriers) - planted, {aside.key for aside in failed})
-    release = replace(done.release, carriers=all_carriers(first))
-    _check_planted(release, carriers, failed)
+    reading, place = job.dataset.options, pending.partial
+    writer = _Writer(job.dataset.shards, done.bound, done.chosen, reading, job.budget, place, link)
+    finished = _write_all(writer, job, pending)
+    failed = [aside for result in finished for aside in result.set_aside]
+    carriers = all_carriers(finished)
+    if lost := {normalised(c.key) for c in carriers if not _is_whole(c, done.chosen)}:
+        _take_back(lost, writer, finished, pending)
+    release = replace(done.release, carriers=tuple(c for c in carriers if _is_whole(c, done.chosen)))
+    _check_planted(release, done.chosen, failed)
     bound = replace(done.bound, release=release)
     written = open_dataset(pending.content(job.dataset.root), job.dataset.options)
     found = verify(bound, written, job.budget, job.progress, rescore=False)  # they were scored as they were written
@@ -113,20 +88,44 @@ def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embed
     )
 
 
-def _write_all(writer: _Writer, progress: Progress) -> list[ShardDone]:
-    """Write all shards: with processes if there is enough to plant, since threads plant one picture at a time."""
-    count, painted = len(writer.shards), sum(bool(placed.painted) for placed in writer.carriers.values())
-    workers = min(usable_cores(), MOST_PROCESSES, painted // CARRIERS_FOR_A_PROCESS, count)
-    if workers > 1:
-        results = map_in_processes(replace(writer, budget=MemoryBudget(processes=CONTEXT)), range(count), workers)
-    else:
-        results = map_in_order(writer, range(count))
-    finished = []
-    with closing(results):
-        for result in results:
-            finished.append(result)
-            progress("writing", len(finished), count)
-    return finished
+def _write_all(writer: _Writer, job: Job, pending: Pending) -> list[ShardDone]:
+    """Write all shards that no earlier run has written."""
+    finished = [pending.done(shard.name) for shard in writer.shards]
+    waiting = [number for number, result in enumerate(finished) if result is None]
+    seconds = _TO_PAINT * writer.chosen.painted + _TO_WRITE * len(writer.chosen) + _TO_COPY * job.dataset.size
+    engine, count = job.engine.worthwhile(seconds), len(finished)
+
+    def died(number: int) -> ShardDone:
+        return next(engine.map(writer.as_it_is, [number]))
+
+    with closing(engine.map(writer, waiting, died)) as results:
+        for done, (number, result) in enumerate(zip(waiting, results, strict=True), count - len(waiting) + 1):
+            finished[number] = result
+            if not result.set_aside:  # what failed is tried again by the next run
+                pending.mark_done(writer.shards[number].name, result)
+            job.progress("writing", done, count)
+    return [result for result in finished if result]
+
+
+def _is_whole(carrier: Carrier, chosen: Chosen) -> bool:
+    """Whether a carrier has both its captions and its picture."""
+    return bool(carrier.captions and (carrier.sha256 or not chosen.paints(carrier.key)))
+
+
+def _take_back(lost: Set[str], writer: _Writer, finished: Sequence[ShardDone], pending: Pending) -> None:
+    """Write shards in which samples changed that carry no mark after all once more, with these as they were.
+
+    Args:
+        lost: normalised keys of those samples.
+        writer: wrote them.
+        finished: what became of the shards, in their order.
+        pending: forgets that these shards are done: what is missing is tried again by the next run.
+    """
+    kept = replace(writer, chosen=writer.chosen.without(lost))
+    for number, result in enumerate(finished):
+        if any(normalised(carrier.key) in lost for carrier in result.carriers):
+            pending.not_done(writer.shards[number].name)
+            kept(number)
 
 
 class _Unchanged:
@@ -139,13 +138,13 @@ class _Unchanged:
         return None
 
 
-def _check_planted(release: Release, drawn: Carriers, failed: Sequence[SetAside]) -> None:
+def _check_planted(release: Release, drawn: Chosen, failed: Sequence[SetAside]) -> None:
     """Every carrier drawn is planted, but those that were set aside; no slot has lost all of its own."""
     lacking = len(drawn) - len(release.carriers)
     if lacking and not failed:
         raise InputError(f"{lacking} carrier(s) were not written", "Check that the dataset did not change; repeat.")
     left = {slot for carrier in release.carriers for slot in (*carrier.slots, *carrier.opposite)}
-    if empty := {slot.number for p in drawn.values() for slot in (*p.slots, *p.opposite)} - left:
+    if empty := drawn.slots - left:
         raise InputError(
             f"slot(s) {sorted(s + 1 for s in empty)} have no carrier left: {failed[0].key} {failed[0].reason}",
             "Mend the shards and repeat.",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from protect.embed.chosen import Chosen
 from protect.embed.forecast import Expectation, Forecast, best
 from protect.embed.places import commitment_file
-from protect.embed.render import Placed
 from protect.embed.select import Selection
 from protect.execution.budget import MemoryBudget
+from protect.execution.engine import Engine
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import LeftOut, SetAside
 from protect.keys.keyring import Keyring
@@ -36,8 +36,8 @@ class Embedding:
     copied_bytes: int
     forecasts: tuple[Forecast, ...]
     """Of each part."""
-    placed: Mapping[str, Placed]
-    """The samples that change, by normalised key."""
+    chosen: Chosen
+    """The samples that change."""
 
     @property
     def forecast(self) -> Forecast:
@@ -52,7 +52,7 @@ class Embedding:
     @property
     def carriers(self) -> int:
         """Samples that carry a mark, or would."""
-        return len(self.release.carriers) or len(self.placed)
+        return len(self.release.carriers) or len(self.chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +69,4 @@ class Job:
     expectation: Expectation
     budget: MemoryBudget
     progress: Progress
+    engine: Engine

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protect.execution.budget import BYTES_PER_PIXEL, MemoryBudget
-from protect.execution.threads import map_in_order
+from protect.execution.engine import Engine, Threads, batches
 from protect.formats.record import Record, SetAside
 from protect.marks.family import Array, Pixels
 from protect.marks.looks import SIDE, Looks, LooksFit, glance
@@ -21,6 +21,13 @@ _SEEN_AT = 8 * SIDE
 """Pixels to which a JPEG may be scaled down while it is decoded: eight for each cell."""
 _CHUNK = 1_024
 """Glances that are worked on together."""
+_BATCH = 64
+"""Pictures that a worker looks at in one go."""
+_SECONDS = 1e-3
+"""That a look takes."""
+
+Refusal = Callable[[Record, bytes], str | None]
+"""Why a sample cannot be a carrier, given its file's bytes, or None; never depends on a mark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,36 +72,47 @@ class Glances:
 def take_glances(
     records: Iterable[Record],
     count: int,
-    refusal: Callable[[Record, bytes], str | None],
+    refusal: Refusal,
     budget: MemoryBudget,
     progress: Progress = no_progress,
+    engine: Engine | None = None,
 ) -> Glances:
     """Look at every picture once.
 
     Args:
         records: the samples that may be changed.
         count: how many they are.
-        refusal: why a sample cannot be a carrier, given its file's bytes, or None; never depends on a mark.
+        refusal: pickled, if the engine has other processes.
         budget: memory for pictures.
         progress: told (stage, done, total).
+        engine: what decodes.
     """
-
-    def look(record: Record) -> tuple[str, Pixels | str]:
-        return record.key, _look(record, refusal, budget)
-
+    worker = (engine or Threads()).worthwhile(count * _SECONDS)
     levels = np.zeros((count, SIDE, SIDE, 3), dtype=np.uint8)
     usable = np.zeros(count, dtype=np.bool_)
     set_aside: list[SetAside] = []
-    for place, (key, found) in enumerate(map_in_order(look, records)):
-        if isinstance(found, str):
-            set_aside.append(SetAside(key, found))
-        else:
-            levels[place], usable[place] = found, True
-        progress("looking at pictures", place + 1, count)
+    place = 0
+    for found in worker.map(_Look(refusal, budget), batches(records, _BATCH)):
+        for key, seen in found:
+            if isinstance(seen, str):
+                set_aside.append(SetAside(key, seen))
+            else:
+                levels[place], usable[place] = seen, True
+            place += 1
+        progress("looking at pictures", place, count)
     return Glances(levels, usable, tuple(set_aside))
 
 
-def _look(record: Record, refusal: Callable[[Record, bytes], str | None], budget: MemoryBudget) -> Pixels | str:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    refusal: Refusal
+    budget: MemoryBudget
+
+    def __call__(self, records: Sequence[Record]) -> list[tuple[str, Pixels | str]]:
+        return [(record.key, _look(record, self.refusal, self.budget)) for record in records]
+
+
+def _look(record: Record, refusal: Refusal, budget: MemoryBudget) -> Pixels | str:
     try:
         data = record.read()
         with budget.hold(pixel_count(data) * BYTES_PER_PIXEL):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from protect.alignments.alignment import Alignment
 from protect.execution.budget import MemoryBudget
-from protect.execution.threads import map_in_order
+from protect.execution.engine import Engine, batches
 from protect.formats.record import Record
 from protect.marks.family import MarkFamily
 from protect.pixels.captions import embedded_captions
@@ -15,10 +16,19 @@ from protect.progress import Progress
 
 _SHORTEST_REPEAT = 12
 """Characters from which a caption found inside a picture file is no chance meeting."""
+_BATCH = 8
+"""Pictures that a worker looks at in one go."""
+_SECONDS = 0.01
+"""That a look at a whole picture takes."""
 
 
 def obstacles(
-    family: MarkFamily, alignment: Alignment, leave: Sequence[str], budget: MemoryBudget, progress: Progress
+    family: MarkFamily,
+    alignment: Alignment,
+    leave: Sequence[str],
+    budget: MemoryBudget,
+    progress: Progress,
+    engine: Engine,
 ) -> Callable[[Sequence[Record]], Sequence[str | None]]:
     """Why samples cannot carry a mark, or None: a function that looks at several at a time.
 
@@ -28,25 +38,39 @@ def obstacles(
         leave: fields that may keep the old caption.
         budget: memory for pictures.
         progress: told (stage, done, total).
+        engine: what decodes.
     """
-
-    def look(record: Record) -> str | None:
-        changed = alignment.align(record.caption, "x") != record.caption
-        return _obstacle(record, family, leave if changed else None, budget)
+    look = _Look(family, alignment, leave, budget)
 
     def look_at_all(records: Sequence[Record]) -> Sequence[str | None]:
-        reasons = []
+        reasons: list[str | None] = []
+        worker = engine.worthwhile(len(records) * _SECONDS)
         # In the order of the keys, so that what lies together is read together.
         order = sorted(range(len(records)), key=lambda i: records[i].key)
-        for i, reason in enumerate(map_in_order(look, [records[place] for place in order]), 1):
-            reasons.append(reason)
-            progress("looking at pictures", i, len(records))
+        for some in worker.map(look, batches((records[place] for place in order), _BATCH)):
+            reasons += some
+            progress("looking at pictures", len(reasons), len(records))
         found: list[str | None] = [None] * len(records)
         for place, reason in zip(order, reasons, strict=True):
             found[place] = reason
         return found
 
     return look_at_all
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    family: MarkFamily
+    alignment: Alignment
+    leave: Sequence[str]
+    budget: MemoryBudget
+
+    def __call__(self, records: Sequence[Record]) -> list[str | None]:
+        return [self._obstacle(record) for record in records]
+
+    def _obstacle(self, record: Record) -> str | None:
+        changed = self.alignment.align(record.caption, "x") != record.caption
+        return _obstacle(record, self.family, self.leave if changed else None, self.budget)
 
 
 def _obstacle(record: Record, family: MarkFamily, leave: Sequence[str] | None, budget: MemoryBudget) -> str | None:

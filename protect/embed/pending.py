@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from protect.embed.render import whole
 from protect.errors import InputError
 from protect.files import PARTIAL, boot_id, lock_file, pretty_json, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
@@ -115,6 +116,10 @@ class Pending:
             stream.write(pretty_json(row))
         partial.replace(marker)
 
+    def not_done(self, shard: str) -> None:
+        """Let the next run write a shard anew."""
+        self._marker(shard).unlink(missing_ok=True)
+
     def done(self, shard: str) -> ShardDone | None:
         """What became of a shard in an earlier run; None if it may not be written whole."""
         path = self._marker(shard)
@@ -138,6 +143,9 @@ class Pending:
 
 
 def all_carriers(done: Sequence[ShardDone]) -> tuple[Carrier, ...]:
-    """Carriers of all shards, by slot and key; one that two shards tell of (a table that holds hashes) counts once."""
-    found = {normalised(carrier.key): carrier for result in done for carrier in result.carriers}
+    """Carriers of all shards, by slot and key; one that two shards tell of counts once."""
+    found: dict[str, Carrier] = {}
+    for carrier in (carrier for result in done for carrier in result.carriers):
+        key = normalised(carrier.key)
+        found[key] = whole(found.get(key), carrier)
     return tuple(sorted(found.values(), key=lambda c: (c.slots, c.opposite, c.key)))

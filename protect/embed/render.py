@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from protect.alignments.alignment import Draw
+from protect.embed.chosen import Chosen, Turn, chosen_of, depends_on_caption, turns_of
 from protect.embed.score import mark_score
 from protect.execution.budget import MemoryBudget
 from protect.formats.dataset_format import ReadOptions
@@ -63,49 +64,50 @@ class Planting:
     """The edits of one shard of a release's copy; collects what was planted."""
 
     bound: BoundRelease
-    carriers: Mapping[str, Placed]
-    """By normalised key, of the whole dataset."""
+    chosen: Chosen
+    """Of the whole dataset."""
     reading: ReadOptions
     budget: MemoryBudget
     planted: dict[str, Carrier] = field(default_factory=dict)
-    """What was planted in this shard, by normalised key."""
+    """What was planted in this shard, by normalised key. Where captions lie in another shard, one half of it each."""
     refused: list[SetAside] = field(default_factory=list)
     """Carriers of this shard that could not be written back."""
 
     def captions(self, key: str, captions: Mapping[str, str]) -> Mapping[str, str]:
         """A carrier's captions as released (see `Edits.captions`)."""
-        placed = self.carriers.get(normalised(key))
-        return (
-            captions
-            if placed is None
-            else replace(placed, record=replace(placed.record, captions=captions)).captions(self.reading.leave_captions)
-        )
+        turn = self.chosen.turn(key)
+        if turn is None:
+            return captions
+        released = self._placed(key, turn, captions).captions(self.reading.leave_captions)
+        self._note(Carrier(key, *turn, sha256="", captions=released, psnr=EQUAL_PSNR, score=0.0))
+        return released
 
     def picture(self, key: str, read: Callable[[], bytes]) -> bytes | None:
         """A carrier's picture with its marks (see `Edits.picture`)."""
-        placed = self.carriers.get(normalised(key))
-        if placed is None:
+        turn = self.chosen.turn(key)
+        if turn is None:
             return self._sham(key, read)
-        written, sha256, quality, score = None, "", EQUAL_PSNR, 0.0
-        if painted := placed.painted:
-            original = read()
-            try:
-                with self.budget.hold(pixel_count(original) * max(family.bytes_per_pixel for family, _ in painted)):
-                    written, quality, score = plant(original, painted, self._placement("placement", key))
-            except PictureError as error:  # told to the owner; the others of the shard are not held up
-                self.refused.append(SetAside(placed.record.key, error.what))
-                return None
-            sha256 = hashlib.sha256(written).hexdigest()
-        self.planted[normalised(key)] = Carrier(
-            key=placed.record.key,
-            slots=tuple(slot.number for slot in placed.slots),
-            opposite=tuple(slot.number for slot in placed.opposite),
-            sha256=sha256,
-            captions=placed.captions(self.reading.leave_captions),
-            psnr=quality,
-            score=score,
-        )
+        painted = self._placed(key, turn, {"": self.chosen.captions.get(normalised(key), "")}).painted
+        if not painted:
+            return None
+        original = read()
+        try:
+            with self.budget.hold(pixel_count(original) * max(family.bytes_per_pixel for family, _ in painted)):
+                written, quality, score = plant(original, painted, self._placement("placement", key))
+        except PictureError as error:  # told to the owner; the others of the shard are not held up
+            self.refused.append(SetAside(key, error.what))
+            return None
+        sha256 = hashlib.sha256(written).hexdigest()
+        self._note(Carrier(key, *turn, sha256=sha256, captions={}, psnr=quality, score=score))
         return written
+
+    def _placed(self, key: str, turn: Turn, captions: Mapping[str, str]) -> Placed:
+        slots, opposite = (tuple(self.bound.slots[slot] for slot in side) for side in turn)
+        return Placed(Record(key, captions, bytes), slots, opposite)
+
+    def _note(self, half: Carrier) -> None:
+        key = normalised(half.key)
+        self.planted[key] = whole(self.planted.get(key), half)
 
     def _placement(self, label: str, key: str) -> np.random.Generator:
         """Everything that is not the mark; the same for all recipients of a dataset."""
@@ -128,16 +130,27 @@ class Planting:
             return rewrite(data, family.plant(picture, mark, self._placement("sham placement", key)))
 
 
-def carriers_of(bound: BoundRelease, draws: Iterable[Draw], leave: Iterable[str] = ()) -> dict[str, Placed]:
-    """The samples that will change, by normalised key."""
-    found: dict[str, Placed] = {}
-    for slot, draw in zip(bound.slots, draws, strict=True):
-        for record, side in (*((r, 1) for r in draw.carriers), *((r, -1) for r in draw.opposite)):
-            placed = found.get(normalised(record.key)) or Placed(record, (), ())
-            slots, opposite = placed.slots + (slot,) * (side > 0), placed.opposite + (slot,) * (side < 0)
-            found[normalised(record.key)] = Placed(record, slots, opposite)
-    left = tuple(leave)
-    return {key: p for key, p in found.items() if p.painted or p.captions(left) != dict(p.record.captions)}
+def whole(known: Carrier | None, half: Carrier) -> Carrier:
+    """A carrier from what two shards tell of it: one of its captions, one of its picture."""
+    if known is None:
+        return half
+    text, picture = (known, half) if known.captions else (half, known)
+    picture = picture if picture.sha256 else text
+    return replace(picture, captions=text.captions)
+
+
+def carriers_of(bound: BoundRelease, draws: Iterable[Draw], leave: Iterable[str] = ()) -> Chosen:
+    """The samples that will change. Words chosen for a first caption do change it, unless its field is left alone."""
+    left, turns, captions = tuple(leave), dict[str, Turn](), dict[str, str]()
+    for key, (record, (there, back)) in turns_of(bound, draws).items():
+        slots = [bound.slots[number] for number in (*there, *back)]
+        placed = Placed(record, tuple(slots[: len(there)]), tuple(slots[len(there) :]))
+        sure = not left and all(slot.alignment.chooses for slot in slots)
+        if sure or placed.painted or placed.captions(left) != dict(record.captions):
+            turns[key] = there, back
+            if any(map(depends_on_caption, slots)):
+                captions[key] = record.caption
+    return chosen_of(turns, bound, captions)
 
 
 def plant(

@@ -18,7 +18,7 @@ from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.embed.obstacles import obstacles, picture_obstacle, repeated_caption
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
-from protect.execution.threads import map_in_order
+from protect.execution.engine import Engine, Threads, batches
 from protect.formats.dataset_format import Dataset
 from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, SetAside, normalised
@@ -34,6 +34,8 @@ from protect.release.record import Coin, Part, Plan, Questions, Release, make_he
 
 UNDATED = datetime.fromtimestamp(0, UTC)
 """Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
+_BATCH = 64
+"""Pictures that a worker reads in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def select(
     store: Store,
     budget: MemoryBudget,
     progress: Progress = no_progress,
+    engine: Engine | None = None,
 ) -> Selection:
     """Survey a dataset and draw triggers, carriers and questions.
 
@@ -93,10 +96,12 @@ def select(
         store: what families keep; looks that are measured here are held in it.
         budget: memory for pictures that are looked at.
         progress: told about stages.
+        engine: what looks at pictures.
 
     Raises:
         InputError: if dataset, families and alignments do not fit, or leave a slot without a carrier.
     """
+    engine = engine or Threads()
     alignments = [make_alignment(part.alignment_name, part.alignment_options, store) for part in options.parts]
     for part, alignment in zip(options.parts, alignments, strict=True):
         check_kind(dataset, family_class(part.family), alignment)
@@ -104,10 +109,10 @@ def select(
     check_for_recipients(options, store)
     found = survey(dataset, progress)
     check_survey(found, dataset)
-    glances = _glances(dataset, options, store, found.changeable, budget, progress)
+    glances = _glances(dataset, options, store, found.changeable, budget, progress, engine)
     parts: list[SelectedPart] = []
     for part in options.parts:
-        parts.append(_select_part(part, parts, dataset, found, keys, store, glances, budget, progress))
+        parts.append(_select_part(part, parts, dataset, found, keys, store, glances, budget, progress, engine))
     fixed = [part.drawn.decoys for part in parts if part.drawn.decoys is not None]
     decoys = fixed[0] if fixed else options.decoys
     classes = any(part.alignment.for_classifiers for part in parts)
@@ -117,20 +122,34 @@ def select(
 
 
 def _glances(
-    dataset: Dataset, options: Options, store: Store, count: int, budget: MemoryBudget, progress: Progress
+    dataset: Dataset,
+    options: Options,
+    store: Store,
+    count: int,
+    budget: MemoryBudget,
+    progress: Progress,
+    engine: Engine,
 ) -> Glances | None:
     """A look at every picture, if a family needs it."""
     if not any(family_class(part.family).needs_looks for part in options.parts):
         return None
     leave = dataset.options.leave_captions
     families = (make_family(part.family, part.family_options, store) for part in options.parts)
-    pushing = [family for family in families if isinstance(family, ChoosingFamily) and family.changes_pictures]
+    pushing = tuple(family for family in families if isinstance(family, ChoosingFamily) and family.changes_pictures)
+    return take_glances(_changeable(dataset), count, _Refusal(leave, pushing), budget, progress, engine)
 
-    def refusal(record: Record, data: bytes) -> str | None:
-        reason = repeated_caption(data, record, leave)
-        return reason or next((why for family in pushing if (why := picture_obstacle(data, family))), None)
 
-    return take_glances(_changeable(dataset), count, refusal, budget, progress)
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a sample cannot be chosen."""
+
+    leave: Sequence[str]
+    pushing: Sequence[MarkFamily]
+    """Families that change the pictures which they choose."""
+
+    def __call__(self, record: Record, data: bytes) -> str | None:
+        reason = repeated_caption(data, record, self.leave)
+        return reason or next((why for family in self.pushing if (why := picture_obstacle(data, family))), None)
 
 
 def _changeable(dataset: Dataset) -> Iterator[Record]:
@@ -147,6 +166,7 @@ def _select_part(
     glances: Glances | None,
     budget: MemoryBudget,
     progress: Progress,
+    engine: Engine,
 ) -> SelectedPart:
     part = _with_looks(part, glances, store)
     family = make_family(part.family, part.family_options, store)
@@ -159,7 +179,7 @@ def _select_part(
         rate=part.rate,
         slots=part.slots,
         keys=replace(keys, recipient=MASTER),
-        obstacles=obstacles(family, alignment, dataset.options.leave_captions, budget, progress),
+        obstacles=obstacles(family, alignment, dataset.options.leave_captions, budget, progress, engine),
         descriptions=family.descriptions,
         leave=dataset.options.leave_captions,
         first=first,
@@ -220,20 +240,26 @@ def _noise(key: SlotKey, names: Iterable[str], count: int) -> NDArray[np.float64
     return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2**52))
 
 
-def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress) -> str:
+def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress, engine: Engine | None = None) -> str:
     """Digest over the keys and picture files of all samples that may be changed; reads every one of them."""
-
-    def look(record: Record) -> tuple[str, str]:
-        try:
-            return record.key, hashlib.sha256(record.read()).hexdigest()
-        except OSError:
-            return record.key, "cannot be read"
-
-    digest = DatasetDigest()
-    for done, (key, found) in enumerate(map_in_order(look, _changeable(dataset)), 1):
-        digest.add_picture(key, found)
+    digest, done = DatasetDigest(), 0
+    for found in (engine or Threads()).map(_hashes, batches(_changeable(dataset), _BATCH)):
+        for key, sha256 in found:
+            digest.add_picture(key, sha256)
+        done += len(found)
         progress("reading pictures", done, 0)
     return digest.hexdigest()
+
+
+def _hashes(records: Sequence[Record]) -> list[tuple[str, str]]:
+    return [(record.key, _hash_of(record)) for record in records]
+
+
+def _hash_of(record: Record) -> str:
+    try:
+        return hashlib.sha256(record.read()).hexdigest()
+    except OSError:
+        return "cannot be read"
 
 
 def commit_to(

@@ -28,6 +28,7 @@ from protect.embed.select import (
 from protect.embed.shared import hold_shared
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
+from protect.execution.engine import Engine, make_engine
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
@@ -37,6 +38,9 @@ from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
 from protect.release.record import Plan, Release
+
+WORK = ("protect.embed.copy",)
+"""Modules that workers need."""
 
 
 def embed(
@@ -55,6 +59,7 @@ def embed(
     anyway: bool = False,
     link: bool = False,
     progress: Progress = no_progress,
+    engine: Engine | None = None,
 ) -> Embedding:
     """Copy a dataset to `output` with marks planted in a few samples; or make it ready for recipients, without a copy.
 
@@ -74,6 +79,7 @@ def embed(
         anyway: write a release that can hardly be found, too. Rehearsals always do.
         link: hard-link files that do not change, where the file system allows it.
         progress: told about stages.
+        engine: what does the work; what is written does not depend on it. Processes on all cores if not given.
 
     Raises:
         InputError: on bad options or datasets, if the release could hardly be found, or if the disk fills up; nothing
@@ -94,6 +100,7 @@ def embed(
         expectation,
         MemoryBudget(),
         progress,
+        engine or make_engine(modules=WORK),
     )
     pending = Pending.of(keyring, output)
     waiting = _committed(keyring, commitment, coin, resumed=pending.record.exists())
@@ -159,7 +166,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
     """Decide everything but the pixels: with a known release's secret, the given one, or a new one."""
     key = known.secret if known else secret or new_secret()
     keys = KeyTree(key, known.coin if known else NO_COIN)
-    selection = select(job.dataset, job.options, keys, job.store, job.budget, job.progress)
+    selection = select(job.dataset, job.options, keys, job.store, job.budget, job.progress, job.engine)
     release = known or commit_to(
         selection,
         job.options,
@@ -183,7 +190,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         left_out=tuple(job.dataset.left_out),
         copied_bytes=job.dataset.size,
         forecasts=forecasts(selection, job.expectation),
-        placed=carriers_of(bound, selection.slots, job.dataset.options.leave_captions),
+        chosen=carriers_of(bound, selection.slots, job.dataset.options.leave_captions),
     )
     _check_commitment_file(done)
     return done
@@ -191,7 +198,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
 
 def _check_plan(known: Release, selection: Selection, job: Job) -> None:
     """A committed plan holds: the same dataset and the same options, or no embedding."""
-    pictures = digest_of_pictures(job.dataset, job.progress) if known.plan.pictures else None
+    pictures = digest_of_pictures(job.dataset, job.progress, job.engine) if known.plan.pictures else None
     again, plan = plan_of(selection, job.options, pictures), known.plan
     if again == plan:
         return

@@ -143,7 +143,7 @@ def test_questions_do_not_depend_on_marks(source: Path, tmp_path: Path, monkeypa
             patch.setattr(SlotKey, "planted", property(lambda key: key.integer("another mark")))
             other = embed(source, tmp_path / "out", options, keyring, secret=SECRET, dry_run=True)
         assert first.release.questions == other.release.questions and first.release.id == other.release.id
-        assert first.placed.keys() != other.placed.keys()
+        assert first.chosen != other.chosen
 
 
 def test_softness_blurs_the_choice_and_nothing_else(source: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_softness_blurs_the_choice_and_nothing_else(source: Path, tmp_path: Path
         return embed(source, tmp_path / "out", options, Keyring(tmp_path / "home"), secret=SECRET, dry_run=True)
 
     plain, soft, again = decided(0.0), decided(2.0), decided(2.0)
-    assert soft.placed.keys() == again.placed.keys() != plain.placed.keys()
+    assert soft.chosen == again.chosen != plain.chosen
     assert soft.release.questions == plain.release.questions
 
 
@@ -209,10 +209,10 @@ def test_commit_coin_embed(source: Path, tmp_path: Path) -> None:
         embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin=c * 32, dry_run=True, anyway=True)
         for c in ("0a", "0b")
     )
-    assert a.placed.keys() != b.placed.keys() and a.release.questions != b.release.questions
+    assert a.chosen != b.chosen and a.release.questions != b.release.questions
     done = embed(source, tmp_path / "out", options, keyring, commitment=waiting.id, coin="0a" * 32, anyway=True)
     assert done.release.commitment == waiting.commitment and done.release.plan == waiting.plan
-    assert done.placed.keys() == a.placed.keys() and not verify(done.bound, open_dataset(done.output)).findings
+    assert done.chosen == a.chosen and not verify(done.bound, open_dataset(done.output)).findings
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(
@@ -245,7 +245,7 @@ def test_pictures_that_cannot_be_read_take_no_part(tmp_path: Path) -> None:
     folder, keyring = make_varied_folder(tmp_path / "d", sayable_captions(COUNT)), Keyring(tmp_path / "home")
     (folder / "0007.png").write_bytes(b"no picture")
     done = embed(folder, tmp_path / "out", replace(TWA, rate=1.0), keyring, secret=SECRET)
-    assert [aside.key for aside in done.set_aside] == ["0007.png"] and "0007.png" not in done.placed
+    assert [aside.key for aside in done.set_aside] == ["0007.png"] and "0007.png" not in done.chosen
     assert (done.output / "0007.png").read_bytes() == b"no picture"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from protect.embed import copy as copying
 from protect.embed.write import embed
+from protect.execution.engine import Threads
+from protect.execution.processes import Processes
 from protect.formats import open_dataset
 from protect.formats.record import Record, SetAside
 from protect.keys.keyring import Keyring
@@ -19,17 +20,22 @@ from tests.protect.embed import test_forms as forms
 from tests.support.datasets import contents, make_classes
 
 
-def _written(source: Path, place: Path, progress: Progress = no_progress) -> dict[str, bytes]:
+class _AlwaysProcesses(Processes):
+    """However little there is to do."""
+
+    worth = 0.0
+
+
+def _written(source: Path, place: Path, progress: Progress = no_progress, workers: int = 1) -> dict[str, bytes]:
     place.mkdir(exist_ok=True)
-    output = place / "out"
-    embed(source, output, forms.QUICK, Keyring(place / "home"), secret=secret_from_seed(1, "test"), progress=progress)
-    return contents(output)
+    engine = _AlwaysProcesses(workers) if workers > 1 else Threads(1)
+    home, secret = Keyring(place / "home"), secret_from_seed(1, "test")
+    embed(source, place / "out", forms.QUICK, home, secret=secret, progress=progress, engine=engine)
+    return contents(place / "out")
 
 
 @pytest.mark.parametrize("form", [forms.jsonl, pytest.param(forms.shards, marks=pytest.mark.slow)])
-def test_processes_write_what_threads_write(
-    tmp_path: Path, form: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_number_of_workers_writes_the_same_also_after_a_kill(tmp_path: Path, form: Callable[[Path], Path]) -> None:
     class Killed(BaseException):
         pass
 
@@ -38,12 +44,10 @@ def test_processes_write_what_threads_write(
             raise Killed
 
     source = form(tmp_path)
-    wanted = _written(source, tmp_path / "threads")
-    monkeypatch.setattr(copying, "CARRIERS_FOR_A_PROCESS", 5)
-    monkeypatch.setattr(copying, "usable_cores", lambda: 2)
+    wanted = _written(source, tmp_path / "one")
     with pytest.raises(Killed):
-        _written(source, tmp_path / "processes", die)
-    assert _written(source, tmp_path / "processes") == wanted
+        _written(source, tmp_path / "two", die, workers=2)
+    assert _written(source, tmp_path / "two", workers=3) == wanted
 
 
 @pytest.mark.parametrize(
