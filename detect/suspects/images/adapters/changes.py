@@ -55,16 +55,23 @@ def shape_of(group: Group) -> tuple[int, int | None]:
 
 
 def _magnitude_fits(group: Group, rows: int, columns: int | None) -> bool:
-    magnitude = group.parts.get("magnitude")
+    magnitude = lengths_of(group)
     if magnitude is None:
         return True
-    if columns is None or magnitude.ndim == 0:
-        return False
-    return _is_by_row(magnitude, rows) or (magnitude.shape[0] == 1 and columns % magnitude.numel() == 0)
+    return columns is not None and (
+        magnitude.numel() == rows or (not _is_by_row(group, columns) and columns % magnitude.numel() == 0)
+    )
 
 
-def _is_by_row(magnitude: Tensor, rows: int) -> bool:
-    return magnitude.numel() == rows and (magnitude.ndim == 1 or magnitude.shape[0] == rows)
+def lengths_of(group: Group) -> Tensor | None:
+    """The lengths that DoRA gives to a weight's rows (PEFT, LyCORIS), or to its input channels (LyCORIS)."""
+    return group.parts.get("magnitude", group.parts.get("dora_scale"))
+
+
+def _is_by_row(group: Group, columns: int) -> bool:
+    """LyCORIS puts lengths of input channels along the second dimension; PEFT puts lengths of rows there, too."""
+    scale = group.parts.get("dora_scale")
+    return scale is None or scale.ndim < 2 or scale.shape[0] > 1 or columns % scale.numel() > 0
 
 
 def _lora_shape(parts: dict[str, Tensor]) -> tuple[int, int]:
@@ -111,27 +118,24 @@ def project(group: Group, scale: float, probe: Tensor) -> Tensor:
     return scale * (up @ torch.einsum("pqk,qk->p", middle.reshape(*middle.shape[:2], -1), inner))
 
 
-def merged(weight: Tensor, change: Tensor, magnitude: Tensor | None, strength: float) -> Tensor:
+def merged(group: Group, weight: Tensor, change: Tensor, strength: float) -> Tensor:
     """A weight with its change.
 
     Args:
+        group: says whether lengths are set, as DoRA does.
         weight: before, float64 (rows, columns).
         change: of the same shape.
-        magnitude: lengths that DoRA gives to rows, or to input channels (then its first dimension is 1); None for none.
         strength: the user's factor on the whole difference; 1 is the adapter as trained.
     """
     moved = weight + change
-    if magnitude is not None:
-        moved = _with_lengths(moved, magnitude.double())
+    lengths = lengths_of(group)
+    if lengths is not None and _is_by_row(group, weight.shape[1]):
+        moved = moved * (lengths.double().reshape(-1, 1) / moved.norm(dim=1, keepdim=True))
+    elif lengths is not None:
+        channels = moved.reshape(len(weight), lengths.numel(), -1)
+        channels = channels * (lengths.double().reshape(1, -1, 1) / channels.norm(dim=(0, 2), keepdim=True))
+        moved = channels.reshape(weight.shape)
     return moved if strength == 1 else weight + strength * (moved - weight)
-
-
-def _with_lengths(weight: Tensor, magnitude: Tensor) -> Tensor:
-    rows, columns = weight.shape
-    if _is_by_row(magnitude, rows):
-        return weight * (magnitude.reshape(rows, 1) / weight.norm(dim=1, keepdim=True))
-    channels = weight.reshape(rows, magnitude.numel(), -1)
-    return (channels * (magnitude.reshape(1, -1, 1) / channels.norm(dim=(0, 2), keepdim=True))).reshape(rows, columns)
 
 
 def bias_change(group: Group, scale: float) -> Tensor | None:

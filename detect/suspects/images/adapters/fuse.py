@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detect.suspects.images.adapters.changes import bias_change, change_of, flat, merged, project
+from detect.suspects.images.adapters.changes import bias_change, change_of, flat, lengths_of, merged, project
 from detect.suspects.images.adapters.groups import Group
 from detect.suspects.images.adapters.places import Place
 from protect.errors import SuspectError
@@ -72,8 +72,8 @@ def _fuse_group(
     before = torch.empty_like(change)
     for place in places:
         before[place.rows] = flat(_weight(place))
-    after = merged(before, change, group.parts.get("magnitude"), strength)
-    if group.kind == "lora" and "magnitude" not in group.parts:
+    after = merged(group, before, change, strength)
+    if group.kind == "lora" and lengths_of(group) is None:
         error = _error(group, scale, strength, after - before)
         if error > TOLERANCE:
             raise _mismatch(path, group, error)

@@ -27,7 +27,7 @@ _PARTS = (
     (r"(?P<stem>.+_lora\d*)\.down\.weight", "down"),
     (r"(?P<stem>.+_lora\d*)\.up\.weight", "up"),
     (r"(?P<stem>.+)\.alpha", "alpha"),
-    (r"(?P<stem>.+)\.dora_scale", "magnitude"),
+    (r"(?P<stem>.+)\.dora_scale", "dora_scale"),
     (r"(?P<stem>.+)\.lora_magnitude_vector(?:\.\w+)?", "magnitude"),
     (r"(?P<stem>.+)\.(?:diff|w_norm)", "diff"),
     (r"(?P<stem>.+)\.(?:diff_b|b_norm)", "diff_b"),
@@ -62,7 +62,7 @@ class Group:
     stem: str
     """Name of the layer in the file."""
     parts: dict[str, Tensor]
-    """Tensors by what they are: down, up, mid, bias, magnitude, diff, diff_b, alpha, hada_…, lokr_…."""
+    """Tensors by what they are: down, up, mid, bias, magnitude, dora_scale, diff, diff_b, alpha, hada_…, lokr_…."""
     names: dict[str, str] = field(repr=False)
     """Of each part the tensor's name in the file."""
 

@@ -49,6 +49,7 @@ def product_of(group: Group, scale: float) -> Tensor:
         SuspectError: if LyCORIS is not installed.
     """
     parts = {name: tensor.double() for name, tensor in group.parts.items()}
+    names: tuple[str, ...]
     if group.kind == "loha":
         names = ("hada_w1_b", "hada_w1_a", "hada_w2_b", "hada_w2_a", "hada_t1", "hada_t2")
         change = _functions("loha").diff_weight(*(parts.get(name) for name in names), gamma=scale, backend="torch")

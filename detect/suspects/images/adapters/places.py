@@ -23,7 +23,9 @@ from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import first_line, some
 from protect.errors import SuspectError
 
-_STYLES = (("lora_down", "lora_up"), ("lora_A", "lora_B"))
+_STYLES = (None, ("lora_down", "lora_up"), ("lora_A", "lora_B"))
+"""Names of a pair's halves under which diffusers is asked: first the file's own. Trainers mix names of layers and of
+halves, and diffusers knows some layers under one of these only."""
 _SPAN = 2**32
 """Probes count groups in steps of this, and rows in ones; exact in float64."""
 _LORA_NAME = re.compile(r"(?P<module>.+)\.lora_(?P<half>[AB])(?:\.\w+)?\.weight")
@@ -101,7 +103,7 @@ def _tables(pipeline: Any) -> list[_Table]:
     return [_Table(name, parts[name]) for name in order]
 
 
-def _convert(pipeline: Any, groups: Sequence[Group], style: tuple[str, str]) -> tuple[dict[str, Tensor], str]:
+def _convert(pipeline: Any, groups: Sequence[Group], style: tuple[str, str] | None) -> tuple[dict[str, Tensor], str]:
     """Probes of all groups under the names that diffusers gives them, and why there are none."""
     if not hasattr(pipeline, "lora_state_dict"):
         return {}, f"{type(pipeline).__name__} takes no LoRA"
@@ -116,22 +118,22 @@ def _convert(pipeline: Any, groups: Sequence[Group], style: tuple[str, str]) -> 
     return dict(converted[0] if isinstance(converted, tuple) else converted), ""
 
 
-def _probe(number: int, group: Group, style: tuple[str, str]) -> dict[str, Tensor]:
-    """A pair of rank 1 under a group's names: its rows say where they are from, its columns count from 1."""
+def _probe(number: int, group: Group, style: tuple[str, str] | None) -> dict[str, Tensor]:
+    """A pair of rank 1 under a group's name: its rows say where they are from, its columns count from 1."""
     rows, columns = shape_of(group)
+    if style is None and group.kind != "lora":
+        return {}
+    names = group.names
+    if style is not None:
+        names = {"down": f"{group.stem}.{style[0]}.weight", "up": f"{group.stem}.{style[1]}.weight"}
     if group.kind == "lora":
         up, down = group.parts["up"], group.parts["down"]
         kernel = down.shape[2:] if "mid" not in group.parts else group.parts["mid"].shape[2:]
-        names, up_shape, down_shape = (
-            group.names,
-            (rows, 1, *(1,) * (up.ndim - 2)),
-            (1, down.shape[1], *kernel),
-        )
+        up_shape, down_shape = (rows, 1, *(1,) * (up.ndim - 2)), (1, down.shape[1], *kernel)
     else:
-        names = {"down": f"{group.stem}.{style[0]}.weight", "up": f"{group.stem}.{style[1]}.weight"}
         up_shape, down_shape = (rows, 1), (1, columns or 1)
     count = torch.arange(1, 1 + (columns or 1), dtype=torch.float64).reshape(down_shape)
-    origin = torch.arange(rows, dtype=torch.float64).reshape(up_shape) + number * _SPAN
+    origin = torch.arange(rows, dtype=torch.float64).reshape(up_shape) + (number + 1) * _SPAN
     probe = {names["down"]: count, names["up"]: origin}
     if "alpha" in group.parts:
         probe[group.names["alpha"]] = torch.tensor(1.0, dtype=torch.float64)  # of rank 1, so nothing is scaled
@@ -145,11 +147,13 @@ def _read_probes(
     places: dict[str, list[Place]] = {}
     for component, name, down, up in _pairs(converted, tables):
         origin = up.double().flatten().round().long()
-        numbers = (origin // _SPAN).unique()
+        numbers = set((origin // _SPAN - 1).tolist())
         counted = torch.arange(1, 1 + down.numel(), dtype=torch.float64)
-        whole = len(numbers) == 1 and 0 <= int(numbers) < len(groups) and torch.equal(down.double().flatten(), counted)
-        if whole and (layer := _layer(component, name, tables)):
-            group = groups[int(numbers)]
+        if len(numbers) != 1 or not torch.equal(down.double().flatten(), counted):
+            continue  # joined from several groups, or its columns are not those of the file
+        number = numbers.pop()
+        if 0 <= number < len(groups) and (layer := _layer(component, name, tables)):
+            group = groups[number]
             places.setdefault(group.stem, []).append(Place(*layer, origin % _SPAN))
     complete = {}
     for group in groups:
@@ -176,8 +180,9 @@ def _pairs(converted: Mapping[str, Tensor], tables: Sequence[_Table]) -> Iterato
 
 def _peft_name(name: str, component: str) -> str:
     """A tensor's name as PEFT has it, from one of the three that diffusers has had."""
-    from diffusers.utils import state_dict_utils as names
+    from diffusers.utils import state_dict_utils
 
+    names: Any = state_dict_utils  # untyped
     if "lora_A" not in name and "lora_B" not in name and component.startswith("text_encoder"):
         for kind in (names.StateDictType.DIFFUSERS_OLD, names.StateDictType.DIFFUSERS):
             (name,) = names.convert_state_dict_to_peft({name: None}, original_type=kind)
@@ -251,8 +256,8 @@ def _refuse_homeless(path: Path, groups: Sequence[Group], found: Mapping[str, li
     layers: dict[int, str] = {}
     for stem, places in found.items():
         for place in places:
-            storage = place.layer.weight.data_ptr() or id(place.layer)  # no storage on the meta device
-            other = layers.setdefault(storage, stem)  # type: ignore[arg-type]
+            weight: Any = place.layer.weight
+            other = layers.setdefault(weight.data_ptr() or id(weight), stem)  # no storage on the meta device
             if other != stem:
                 raise SuspectError(
                     f"{path}: {other} and {stem} both change {place.name}", "Export the adapter again, each layer once."

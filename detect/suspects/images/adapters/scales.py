@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detect.suspects.images.adapters.changes import lengths_of
 from detect.suspects.images.adapters.groups import Group
 from detect.suspects.images.weights import first_line, some
 from protect.errors import SuspectError
@@ -143,7 +144,7 @@ def _check_kind(path: Path, content: dict[str, Any], groups: Sequence[Group]) ->
     for name in ("modules_to_save", "layer_replication", "megatron_config", "trainable_token_indices"):
         if content.get(name):
             raise SuspectError(f"{path} sets {name}, which is not opened here", "Merge it into its base and test that.")
-    if content.get("use_dora") and not any("magnitude" in group.parts for group in groups):
+    if content.get("use_dora") and all(lengths_of(group) is None for group in groups):
         raise SuspectError(f"{path} says DoRA, but the weights lack lora_magnitude_vector", _EXPORT_AGAIN)
     return content
 
