@@ -94,9 +94,7 @@ class Latents:
         InputError: if no picture can be read.
     """
 
-    def __init__(
-        self, vae: Any, samples: Sequence[Record], size: int, device: str, *, mirrored: bool = False
-    ) -> None:
+    def __init__(self, vae: Any, samples: Sequence[Record], size: int, device: str, *, mirrored: bool = False) -> None:
         self.vae, self.size, self.device, self._sides = vae, size, device, 1 + mirrored
         self.shift = float(getattr(vae.config, "shift_factor", None) or 0)
         self.records: list[Record] = []

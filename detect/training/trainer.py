@@ -189,8 +189,9 @@ def _optimizer(parameters: list[torch.nn.Parameter], options: FinetuneOptions) -
     if options.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=1e-2, fused=True)
     with silenced_libraries():
-        from bitsandbytes.optim import AdamW8bit
-    made: torch.optim.Optimizer = AdamW8bit(parameters, lr=options.learning_rate, weight_decay=1e-2)
+        import bitsandbytes
+    eight_bit: Any = bitsandbytes.optim  # untyped
+    made: torch.optim.Optimizer = eight_bit.AdamW8bit(parameters, lr=options.learning_rate, weight_decay=1e-2)
     return made
 
 
@@ -199,8 +200,9 @@ def _keep_no_activations(modules: dict[str, Any]) -> None:
     for module in modules.values():
         if hasattr(module, "enable_gradient_checkpointing"):  # of diffusers
             module.enable_gradient_checkpointing()
-        else:  # of transformers
-            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        else:  # of transformers, which calls it by another name from version 6 on
+            with silenced_libraries():
+                module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         module.train()
 
 
@@ -221,6 +223,6 @@ def _trainable(
                     if name == architecture.denoiser_name
                     else list(TEXT_ATTENTION)
                 )
-                alpha = options.rank if options.alpha is None else options.alpha
+                alpha: Any = options.rank if options.alpha is None else options.alpha  # a fraction will do, too
                 module.add_adapter(LoraConfig(r=options.rank, lora_alpha=alpha, target_modules=targets))
     return [p for module in modules.values() for p in module.parameters() if p.requires_grad]

@@ -8,7 +8,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from detect.training.architecture.architecture import Architecture
+from detect.training.architecture.architecture import Architecture, Embedded
 from protect.errors import InputError
 
 
@@ -47,12 +47,13 @@ class Ddpm(Architecture):
             return torch.where(kept > 0, capped * (1 - kept) / kept, 1.0)  # 1 is the limit where all is noise
         return capped * (1 - kept) if kind == "v_prediction" else capped
 
-    def predict(self, noisy: Tensor, times: Tensor, embedded: tuple[Tensor, ...]) -> Tensor:
+    def predict(self, noisy: Tensor, times: Tensor, embedded: Embedded) -> Tensor:
         """The UNet's answer."""
-        answer: Tensor = self.denoiser(noisy, times, embedded[0], **self.conditions(noisy, embedded)).sample
+        more = self.conditions(noisy, embedded)
+        answer: Tensor = self.denoiser(noisy, times, encoder_hidden_states=embedded[0], **more).sample
         return answer
 
-    def conditions(self, noisy: Tensor, embedded: tuple[Tensor, ...]) -> dict[str, Any]:
+    def conditions(self, noisy: Tensor, embedded: Embedded) -> dict[str, Any]:
         """What else the UNet takes, by name."""
         return {}
 

@@ -50,15 +50,16 @@ class Flux(FlowMatching):
         count, channels, height, width = noisy.shape
         places = self.pipeline._prepare_latent_image_ids(count, height // 2, width // 2, noisy.device, states.dtype)
         guided = self.denoiser.config.guidance_embeds
-        answer = self.denoiser(
-            hidden_states=self.pipeline._pack_latents(noisy, count, channels, height, width),
-            timestep=times / self.scheduler.config.num_train_timesteps,
-            guidance=torch.ones(count, device=noisy.device) if guided else None,
-            encoder_hidden_states=states,
-            pooled_projections=pooled,
-            img_ids=places,
-            txt_ids=torch.zeros(states.shape[1], 3, device=states.device, dtype=states.dtype),
-        ).sample
+        with silenced_libraries():  # norms warn that they are not fused in half precision
+            answer = self.denoiser(
+                hidden_states=self.pipeline._pack_latents(noisy, count, channels, height, width),
+                timestep=times / self.scheduler.config.num_train_timesteps,
+                guidance=torch.ones(count, device=noisy.device) if guided else None,
+                encoder_hidden_states=states,
+                pooled_projections=pooled,
+                img_ids=places,
+                txt_ids=torch.zeros(states.shape[1], 3, device=states.device, dtype=states.dtype),
+            ).sample
         scale = int(self.pipeline.vae_scale_factor)
         unpacked: Tensor = self.pipeline._unpack_latents(answer, height * scale, width * scale, scale)
         return unpacked
