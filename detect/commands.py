@@ -118,6 +118,7 @@ def run_command(
 
     keyring, departures = Keyring.default(), Departures(queries, steps, guidance)
     releases = chosen_releases(keyring, release, for_classifiers=False)
+    _check_given_to_all(releases)
     box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
     box.check(model, base)
     black_box, releases = box.open(model, releases, departures, keyring.store)
@@ -182,11 +183,6 @@ def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool
         if is_for_classifiers(release) != for_classifiers:
             kind, command = ("text-to-image models", "run") if for_classifiers else ("classifiers", "provenance tags")
             raise InputError(f"release {release.name} is for {kind}", f"Use: detect {command}")
-        if release.plan.recipients:
-            raise InputError(
-                f"of release {release.name} every recipient has a copy of its own, and nobody the release as such",
-                f"Use: detect trace --release {release.id}",
-            )
         return [release]
     held = (release for release in keyring.releases() if not release.plan.recipients)
     found = [release for release in held if is_for_classifiers(release) == for_classifiers]
@@ -194,6 +190,15 @@ def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool
         kind, how = (" for classifiers", " --alignment label") if for_classifiers else ("", "")
         raise InputError(f"no releases{kind} in {keyring.home}", f"Make one with: protect embed DATASET{how}")
     return found
+
+
+def _check_given_to_all(releases: Sequence[Release]) -> None:
+    """Refuse a release of which every recipient has a copy of its own: its own marks are in none of them."""
+    if made := [release for release in releases if release.plan.recipients]:
+        raise InputError(
+            f"release {made[0].name} was made for recipients: its own marks are in nobody's copy",
+            f"Use: detect trace --release {made[0].id}",
+        )
 
 
 @detect_app.command("rehearse")

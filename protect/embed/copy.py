@@ -15,9 +15,11 @@ from protect.embed.render import Planting
 from protect.embed.verify import Verification, verify
 from protect.errors import InputError, TracemarkError
 from protect.execution.budget import MemoryBudget
+from protect.execution.engine import Engine
 from protect.formats import open_dataset
-from protect.formats.dataset_format import ReadOptions, Shard
+from protect.formats.dataset_format import Dataset, ReadOptions, Shard
 from protect.formats.record import SetAside, normalised
+from protect.progress import Progress
 from protect.release.bound import BoundRelease
 from protect.release.record import Carrier, Release
 
@@ -63,37 +65,67 @@ class _Writer:
 
 def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
     """Write all shards that an earlier run has not, and read the carriers back."""
-    pending.partial.mkdir(exist_ok=True)
-    reading, place = job.dataset.options, pending.partial
-    writer = _Writer(job.dataset.shards, done.bound, done.chosen, reading, job.budget, place, link)
-    finished = _write_all(writer, job, pending)
-    failed = [aside for result in finished for aside in result.set_aside]
-    carriers = all_carriers(finished)
-    if lost := {normalised(c.key) for c in carriers if not _is_whole(c, done.chosen)}:
-        _take_back(lost, writer, finished, pending)
-    release = replace(done.release, carriers=tuple(c for c in carriers if _is_whole(c, done.chosen)))
-    _check_planted(release, done.chosen, failed)
-    bound = replace(done.bound, release=release)
-    written = open_dataset(pending.content(job.dataset.root), job.dataset.options)
-    found = verify(bound, written, job.budget, job.progress, rescore=False)  # they were scored as they were written
-    if found.findings:
-        pending.begin_again()
-    _check_written(found)
+    copy = Copying(job.dataset, pending, job.budget, job.engine, job.progress, link)
+    bound, failed = copy.write(done.bound, done.chosen)
     return replace(
         done,
-        release=release,
+        release=bound.release,
         bound=bound,
         set_aside=(*done.set_aside, *failed),
         set_aside_count=done.set_aside_count + len(failed),
     )
 
 
-def _write_all(writer: _Writer, job: Job, pending: Pending) -> list[ShardDone]:
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """How one copy of a dataset is written."""
+
+    dataset: Dataset
+    pending: Pending
+    budget: MemoryBudget
+    engine: Engine
+    progress: Progress
+    link: bool
+
+    def write(self, bound: BoundRelease, chosen: Chosen) -> tuple[BoundRelease, Sequence[SetAside]]:
+        """Write all shards that an earlier run has not, and read the carriers back.
+
+        Args:
+            bound: the release, or one recipient's part of it.
+            chosen: the samples that change.
+
+        Returns:
+            The release with the carriers that were written, and what could not be written.
+
+        Raises:
+            InputError: if carriers do not read back, or a slot has none left.
+        """
+        self.pending.partial.mkdir(exist_ok=True)
+        reading, place = self.dataset.options, self.pending.partial
+        writer = _Writer(self.dataset.shards, bound, chosen, reading, self.budget, place, self.link)
+        finished = _write_all(writer, self)
+        failed = [aside for result in finished for aside in result.set_aside]
+        carriers = all_carriers(finished)
+        if lost := {normalised(c.key) for c in carriers if not _is_whole(c, chosen)}:
+            _take_back(lost, writer, finished, self.pending)
+        release = replace(bound.release, carriers=tuple(c for c in carriers if _is_whole(c, chosen)))
+        _check_planted(release, chosen, failed)
+        bound = replace(bound, release=release)
+        written = open_dataset(self.pending.content(self.dataset.root), reading)
+        found = verify(bound, written, self.budget, self.progress, rescore=False)  # scored as they were written
+        if found.findings:
+            self.pending.begin_again()
+        _check_written(found)
+        return bound, failed
+
+
+def _write_all(writer: _Writer, copy: Copying) -> list[ShardDone]:
     """Write all shards that no earlier run has written."""
+    pending = copy.pending
     finished = [pending.done(shard.name) for shard in writer.shards]
     waiting = [number for number, result in enumerate(finished) if result is None]
-    seconds = _TO_PAINT * writer.chosen.painted + _TO_WRITE * len(writer.chosen) + _TO_COPY * job.dataset.size
-    engine, count = job.engine.worthwhile(seconds), len(finished)
+    seconds = _TO_PAINT * writer.chosen.painted + _TO_WRITE * len(writer.chosen) + _TO_COPY * copy.dataset.size
+    engine, count = copy.engine.worthwhile(seconds), len(finished)
 
     def died(number: int) -> ShardDone:
         return next(engine.map(writer.as_it_is, [number]))
@@ -103,7 +135,7 @@ def _write_all(writer: _Writer, job: Job, pending: Pending) -> list[ShardDone]:
             finished[number] = result
             if not result.set_aside:  # what failed is tried again by the next run
                 pending.mark_done(writer.shards[number].name, result)
-            job.progress("writing", done, count)
+            copy.progress("writing", done, count)
     return [result for result in finished if result]
 
 

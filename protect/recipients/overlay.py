@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from protect.alignments.alignment import Request
 from protect.alignments.wording import Wording
+from protect.embed.chosen import Chosen
 from protect.embed.looks import without_obstacles
 from protect.embed.render import EQUAL_PSNR, Placed, carriers_of
 from protect.embed.select import leanings_of
 from protect.embed.shared import Shared, stored_shared
 from protect.errors import InputError
+from protect.formats.record import Record
 from protect.keys.store import Store
 from protect.marks.family import ChoosingFamily
 from protect.recipients.entry import recipient_key
@@ -25,43 +27,36 @@ class Overlay:
 
     bound: BoundRelease
     """The release with this recipient's marks."""
-    placed: Mapping[str, Placed]
-    """The samples whose captions change, by normalised key."""
+    chosen: Chosen
+    """The samples whose captions change."""
     shared: Shared
 
-    def captions(self, placed: Placed) -> dict[str, str]:
-        """A sample's captions as released."""
-        return placed.captions(self.bound.release.plan.leave_captions)
+    def changes(self) -> Iterator[tuple[Record, Carrier]]:
+        """Every sample that changes, as it was and as it is in the copy; in the order of the dataset."""
+        leave = self.bound.release.plan.leave_captions
+        for record in self.shared.records():
+            if turn := self.chosen.turn(record.key):
+                there, back = (tuple(self.bound.slots[slot] for slot in side) for side in turn)
+                captions = Placed(record, there, back).captions(leave)
+                yield record, Carrier(record.key, *turn, sha256="", captions=captions, psnr=EQUAL_PSNR, score=0.0)
 
-    @property
     def digest(self) -> str:
         """Of the copy's keys and captions, 64 hex digits."""
         digest = self.shared.digest
-        for placed in self.placed.values():
-            digest.change(placed.record, self.captions(placed))
+        for record, carrier in self.changes():
+            digest.change(record, carrier.captions)
         return digest.hexdigest()
 
     def with_carriers(self) -> BoundRelease:
         """The release as if this copy were the only one."""
-        carriers = tuple(
-            Carrier(
-                key=placed.record.key,
-                slots=tuple(slot.number for slot in placed.slots),
-                opposite=tuple(slot.number for slot in placed.opposite),
-                sha256="",
-                captions=self.captions(placed),
-                psnr=EQUAL_PSNR,
-                score=0.0,
-            )
-            for placed in self.placed.values()
-        )
+        carriers = tuple(carrier for _, carrier in self.changes())
         return replace(self.bound, release=replace(self.bound.release, carriers=carriers))
 
 
 def overlay(release: Release, store: Store, serial: int) -> Overlay:
     """The copy of one recipient: a pure function of secret, coin, serial number and dataset.
 
-    Sites, medians' populations and questions are those of the release; marks are drawn by the recipient's slot keys.
+    Sites and questions are those of the release; marks are drawn by the recipient's slot keys.
 
     Args:
         release: made for recipients.
