@@ -11,14 +11,12 @@ import typer
 from protect import console
 from protect.embed.answers import (
     carrier_line,
-    commitment_text,
     difference_text,
     embedding_json,
     embedding_text,
     verification_text,
 )
-from protect.embed.coins import what_coin_may_do
-from protect.embed.commit import commit, options_of, parse_coin
+from protect.embed.commit import options_of
 from protect.embed.difference import difference
 from protect.embed.find import release_of
 from protect.embed.forecast import Expectation
@@ -46,6 +44,7 @@ from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 from protect.release.bound import bind
 from protect.release.plan import RECOMMENDED
+from protect.working import EngineName, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DatasetPlace = Annotated[
@@ -104,6 +103,8 @@ def embed_command(
         str | None, typer.Option(help="Commitment made before (protect commit), by id or name.")
     ] = None,
     coin: Annotated[str | None, typer.Option(help="Value of the public coin which that commitment named.")] = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
     link: Annotated[bool, typer.Option("--link", help="Hard-link files that do not change.")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write a release that can hardly be found, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -132,7 +133,7 @@ def embed_command(
     with console.progress() as progress:
         done = embed(
             dataset,
-            output or _default_output(dataset),
+            output or default_output(dataset),
             options,
             keyring,
             reading=reading(caption_column, leave_captions, only, exclude, split),
@@ -144,76 +145,10 @@ def embed_command(
             anyway=anyway,
             link=link,
             progress=progress,
+            engine=engine_of(engine, workers),
         )
     console.answer(embedding_text(done, keyring, dry_run), embedding_json(done, dry_run), as_json)
     return console.SET_ASIDE if done.set_aside_count else console.DONE
-
-
-def commit_command(
-    dataset: DatasetPlace,
-    coin_from: Annotated[str, typer.Option(metavar="SOURCE:ROUND", help="Public coin that will enter the marks.")],
-    output: Output = None,
-    rate: Rate = None,
-    family: Family = "",
-    alignment: AlignmentName = None,
-    option: FamilyOption = None,
-    wordings: Wordings = None,
-    both: Both = False,
-    slots: Slots = None,
-    for_recipients: ForRecipients = False,
-    queries: Queries = None,
-    decoys: Decoys = RECOMMENDED.decoys,
-    alpha: Alpha = RECOMMENDED.alpha,
-    steps: Steps = RECOMMENDED.steps,
-    guidance: Guidance = RECOMMENDED.guidance,
-    caption_column: CaptionColumn = None,
-    leave_captions: LeaveCaptions = None,
-    only: Only = None,
-    exclude: Exclude = None,
-    split: Split = None,
-    passes: Passes = 10.0,
-    method: Method = "lora",
-    name: Name = None,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Commit to a release that can hardly be found, too.")
-    ] = False,
-    as_json: Json = False,
-) -> int:
-    """Commit to a secret and a plan now; a public coin that does not exist yet will enter the marks.
-
-    Publish the commitment, wait for the coin (a round of a randomness beacon, say), then: protect embed DATASET
-    --commitment ID --coin VALUE. Nobody can then say that you tried keys until one fitted.
-    """
-    keyring = Keyring.default()
-    made = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
-    options = replace(
-        made,
-        queries=queries,
-        decoys=decoys,
-        alpha=alpha,
-        steps=steps,
-        guidance=guidance,
-        recipients=for_recipients,
-    )
-    target, expectation = output or _default_output(dataset), Expectation(passes, method)
-    expectation.check()
-    with console.progress() as progress:
-        release = commit(
-            dataset,
-            target,
-            options,
-            keyring,
-            parse_coin(coin_from),
-            reading=reading(caption_column, leave_captions, only, exclude, split),
-            name=name,
-            expectation=expectation,
-            anyway=anyway,
-            progress=progress,
-        )
-    notes = what_coin_may_do(part.alignment for part in release.plan.parts)
-    text = "\n".join([commitment_text(release, dataset, target), *notes])
-    console.answer(text, release.public(), as_json)
-    return console.DONE
 
 
 def verify_command(
@@ -221,6 +156,8 @@ def verify_command(
     release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
     as_json: Json = False,
 ) -> int:
     """Read every carrier back from disk and check its bytes, captions and mark."""
@@ -228,7 +165,7 @@ def verify_command(
     opened = open_dataset(copy, reading(caption_column, leave_captions, None, None, ["all"]))
     bound = bind(release_of(opened, keyring, release), keyring.store)
     with console.progress() as progress:
-        found = verify(bound, opened, progress=progress)
+        found = verify(bound, opened, progress=progress, engine=engine_of(engine, workers))
     console.answer(verification_text(bound.release, found), {"release": bound.release.id, **asdict(found)}, as_json)
     return console.SET_ASIDE if found.findings else console.DONE
 
@@ -272,6 +209,8 @@ def diff_command(
     second: Annotated[Path, typer.Argument(help="Another, such as the protected copy.")],
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
+    workers: Workers = None,
+    engine: EngineName = "local",
     as_json: Json = False,
 ) -> int:
     """Say what anyone can see between two copies: changed pictures, changed captions, files in one only.
@@ -280,12 +219,17 @@ def diff_command(
     """
     said = reading(caption_column, leave_captions, None, None, ["all"])
     with console.progress() as progress:
-        found = difference(open_dataset(first, said), open_dataset(second, said), progress)
+        found = difference(open_dataset(first, said), open_dataset(second, said), progress, engine_of(engine, workers))
     console.answer(difference_text(found), asdict(found), as_json)
     return console.DONE
 
 
-def _default_output(dataset: Path) -> Path:
+def default_output(dataset: Path) -> Path:
+    """Where a copy goes if its owner does not say.
+
+    Raises:
+        InputError: if the dataset has no name.
+    """
     end = ending(dataset)
     name = dataset.absolute().name.removesuffix(end)
     if not name:

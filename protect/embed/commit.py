@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from protect.embed.places import check_places, commitment_file
 from protect.embed.select import Selection, commit_to, digest_of_pictures, select
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
+from protect.execution.engine import Engine
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
@@ -34,6 +34,7 @@ def commit(
     expectation: Expectation = USUAL,
     anyway: bool = False,
     progress: Progress = no_progress,
+    engine: Engine | None = None,
 ) -> Release:
     """Draw a secret, commit to it and to the plan, and name the public coin that will enter the marks.
 
@@ -51,6 +52,7 @@ def commit(
         expectation: how a thief is expected to train; for the forecast only.
         anyway: commit to a release that can hardly be found, too.
         progress: told about stages.
+        engine: what looks at pictures; threads if not given.
 
     Raises:
         InputError: on bad options or datasets, if the release could hardly be found (with this coin or another, where
@@ -65,7 +67,7 @@ def commit(
     dataset, secret, store = open_dataset(folder.resolve(), reading), new_secret(), keyring.store
 
     def decide(keys: KeyTree) -> Selection:
-        selection = select(dataset, options, keys, store, MemoryBudget(), progress)
+        selection = select(dataset, options, keys, store, MemoryBudget(), progress, engine)
         if not anyway:
             check_findable(best(forecasts(selection, expectation)))
         return selection
@@ -73,6 +75,7 @@ def commit(
     selection = decide(KeyTree(secret))
     if follow_coin(part.alignment_name for part in options.parts):
         try_other_coins(decide)
+    pictures = digest_of_pictures(dataset, progress)  # before the date is taken: it may last
     release = commit_to(
         selection,
         options,
@@ -80,30 +83,12 @@ def commit(
         name=name or output.name,
         created=datetime.now(UTC),
         coin=coin,
-        pictures=digest_of_pictures(dataset, progress),
+        pictures=digest_of_pictures(dataset, progress, engine),
     )
     store.write_held()
     keyring.save(release)
     write_atomic(path, pretty_json(release.public()))
     return release
-
-
-def parse_coin(text: str) -> Coin:
-    """A coin written as SOURCE:ROUND.
-
-    >>> parse_coin("drand quicknet randomness:12345678")
-    Coin(source='drand quicknet randomness', round='12345678')
-
-    Raises:
-        InputError: if it is written otherwise.
-    """
-    found = re.fullmatch(r"\s*(.*\S)\s*:\s*(\S+)\s*", text)
-    if not (found and text.isprintable()):
-        raise InputError(
-            f"--coin-from {text!r} is not SOURCE:ROUND",
-            "For example: --coin-from 'drand quicknet randomness:12345678'.",
-        )
-    return Coin(found[1], found[2])
 
 
 def options_of(plan: Plan) -> Options:

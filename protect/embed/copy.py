@@ -112,7 +112,8 @@ class Copying:
         _check_planted(release, chosen, failed)
         bound = replace(bound, release=release)
         written = open_dataset(self.pending.content(self.dataset.root), reading)
-        found = verify(bound, written, self.budget, self.progress, rescore=False)  # scored as they were written
+        # They were scored as they were written.
+        found = verify(bound, written, self.budget, self.progress, rescore=False, engine=self.engine)
         if found.findings:
             self.pending.begin_again()
         _check_written(found)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from protect.execution.threads import map_in_order
+from protect.execution.engine import Engine, Threads, batches
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, normalised
 from protect.formats.walk import walk
@@ -15,6 +15,8 @@ from protect.progress import Progress, no_progress
 
 SHOWN = 1_000
 """Most samples and files that are listed by name."""
+_BATCH, _TO_READ = 64, 2e-9
+"""Samples that a worker reads in one go; seconds for each byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,21 @@ class _Seen:
     size: int
 
 
-def difference(first: Dataset, second: Dataset, progress: Progress = no_progress) -> Difference:
+def difference(
+    first: Dataset, second: Dataset, progress: Progress = no_progress, engine: Engine | None = None
+) -> Difference:
     """Compare two copies sample by sample; reads every picture of both.
 
     Args:
         first: a copy, such as the original.
         second: another, such as the protected copy.
         progress: told (stage, done, total).
+        engine: what reads; threads if not given.
     """
-    ours = {normalised(seen.key): seen for seen in _seen(first, "reading the first", progress)}
+    engine = (engine or Threads()).worthwhile(_TO_READ * (first.size + second.size))
+    ours = {normalised(seen.key): seen for seen in _seen(first, "reading the first", progress, engine)}
     changes, only_second, both = [], [], 0
-    for theirs in _seen(second, "reading the second", progress):
+    for theirs in _seen(second, "reading the second", progress, engine):
         mine = ours.pop(normalised(theirs.key), None)
         if mine is None:
             only_second.append(theirs.key)
@@ -94,10 +100,16 @@ def difference(first: Dataset, second: Dataset, progress: Progress = no_progress
     )
 
 
-def _seen(dataset: Dataset, stage: str, progress: Progress) -> Iterable[_Seen]:
-    for done, seen in enumerate(map_in_order(_look, dataset.records()), 1):
+def _seen(dataset: Dataset, stage: str, progress: Progress, engine: Engine) -> Iterable[_Seen]:
+    done = 0
+    for some in engine.map(_look_at_all, batches(dataset.records(), _BATCH)):
+        done += len(some)
         progress(stage, done, 0)
-        yield seen
+        yield from some
+
+
+def _look_at_all(records: Sequence[Record]) -> list[_Seen]:
+    return [_look(record) for record in records]
 
 
 def _look(record: Record) -> _Seen:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from protect.embed.score import mark_score
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
-from protect.execution.threads import map_in_order
+from protect.execution.engine import Engine, Threads, batches
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, normalised
 from protect.pixels.picture import PictureError, pixel_count, read_rgba
@@ -17,6 +17,8 @@ from protect.progress import Progress, no_progress
 from protect.release.bound import BoundRelease, BoundSlot
 from protect.release.record import Carrier, Release
 
+_BATCH, _TO_SCORE, _TO_HASH = 64, 1e-2, 5e-4
+"""Carriers that a worker checks in one go; seconds for a picture that is scored, and that is only read."""
 _SAME_SCORE = 1e-6
 _STILL_STRONG = 0.5
 """Share of its score at which a changed carrier's mark is called strong."""
@@ -46,6 +48,7 @@ def verify(
     progress: Progress = no_progress,
     *,
     rescore: bool = True,
+    engine: Engine | None = None,
 ) -> Verification:
     """Check every carrier of a protected copy.
 
@@ -55,6 +58,7 @@ def verify(
         budget: memory for pictures.
         progress: told (stage, done, total).
         rescore: whether marks are scored again in files that have the bytes of the record, too.
+        engine: what reads pictures; threads if not given.
 
     Raises:
         InputError: if the copy holds none of the carriers.
@@ -67,16 +71,29 @@ def verify(
             "Give the protected copy that belongs to this release.",
         )
 
-    def check(carrier: Carrier) -> str | None:
-        record, slot = found.get(normalised(carrier.key)), bound.slots[(*carrier.slots, *carrier.opposite)[0]]
-        return _problem(carrier, record, slot, memory, rescore=rescore)
-
-    findings = []
-    for done, (carrier, problem) in enumerate(zip(carriers, map_in_order(check, carriers), strict=True), 1):
-        if problem:
-            findings.append(Finding(carrier.key, problem))
+    painted = sum(bool(carrier.sha256) for carrier in carriers)
+    worker = (engine or Threads()).worthwhile(painted * (_TO_SCORE if rescore else _TO_HASH))
+    pairs = ((carrier, found.get(normalised(carrier.key))) for carrier in carriers)
+    findings, done = list[Finding](), 0
+    for problems in worker.map(_Check(bound.slots, memory, rescore), batches(pairs, _BATCH)):
+        findings += [Finding(key, problem) for key, problem in problems if problem]
+        done += len(problems)
         progress("verifying", done, len(carriers))
     return Verification(len(carriers), len(carriers) - len(findings), tuple(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    slots: Sequence[BoundSlot]
+    budget: MemoryBudget
+    rescore: bool
+
+    def __call__(self, pairs: Sequence[tuple[Carrier, Record | None]]) -> list[tuple[str, str | None]]:
+        return [(carrier.key, self._problem(carrier, record)) for carrier, record in pairs]
+
+    def _problem(self, carrier: Carrier, record: Record | None) -> str | None:
+        slot = self.slots[(*carrier.slots, *carrier.opposite)[0]]
+        return _problem(carrier, record, slot, self.budget, rescore=self.rescore)
 
 
 def carrier_records(release: Release, copy: Dataset) -> dict[str, Record]:

@@ -32,15 +32,14 @@ from protect.execution.engine import Engine, make_engine
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
+from protect.keys.coin import how_to_get
 from protect.keys.keyring import Keyring
 from protect.keys.tree import NO_COIN, KeyTree, new_secret
 from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
 from protect.release.record import Plan, Release
-
-WORK = ("protect.embed.copy",)
-"""Modules that workers need."""
+from protect.working import WRITING
 
 
 def embed(
@@ -100,7 +99,7 @@ def embed(
         expectation,
         MemoryBudget(),
         progress,
-        engine or make_engine(modules=WORK),
+        engine or make_engine(modules=WRITING),
     )
     pending = Pending.of(keyring, output)
     waiting = _committed(keyring, commitment, coin, resumed=pending.record.exists())
@@ -148,11 +147,10 @@ def _committed(keyring: Keyring, commitment: str | None, coin: str | None, *, re
             f"commitment {used[0].id} has a copy already ({used[0].name})", "Make a commitment of its own for another."
         )
     release = keyring.waiting(commitment)
-    if release.coin_named and not (coin or "").strip():
+    if release.coin_named and release.coin == NO_COIN and not (coin or "").strip():
         named = release.coin_named
         raise InputError(
-            f"commitment {release.id} waits for the coin {named.source}, round {named.round}",
-            "Give its value: --coin VALUE.",
+            f"commitment {release.id} waits for the coin {named.source}, round {named.round}", how_to_get(named)
         )
     known = with_coin(release, coin) if coin is not None else release
     if release.coin not in (NO_COIN, known.coin):
