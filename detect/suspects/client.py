@@ -67,10 +67,15 @@ class Client:
     ) -> None:
         self.address, self.tally = address, Tally()
         self._key, self._limits, self._sleep, self._say = key, limits, sleep, say
-        self._authorization = {"Authorization": key.header(basic=basic)} if key else {}
+        self._basic = basic
         self._last = 0.0
-        # A proxy would be asked for an address that means this machine only here.
-        self._http = httpx2.Client(timeout=limits.timeout, trust_env=not is_loopback(address), follow_redirects=False)
+        # No proxy for an address that means this machine only here; SSL_CERT_FILE and SSL_CERT_DIR count everywhere.
+        self._http = httpx2.Client(
+            verify=httpx2.create_ssl_context(),
+            timeout=limits.timeout,
+            trust_env=not is_loopback(address),
+            follow_redirects=False,
+        )
         weakref.finalize(self, self._http.close)
 
     def post(self, url: str, body: bytes, kind: str, read: Callable[[Reply], Result]) -> Result:
@@ -85,7 +90,7 @@ class Client:
         Raises:
             SuspectError: if there is no answer in the end.
         """
-        return self._call(_Request("POST", url, self._authorization | {"Content-Type": kind}, body), read)
+        return self._call(_Request("POST", url, self._authorization() | {"Content-Type": kind}, body), read)
 
     def post_json(self, url: str, value: object, read: Callable[[Reply], Result]) -> Result:
         """Send JSON (see `post`)."""
@@ -93,7 +98,7 @@ class Client:
 
     def get(self, url: str, read: Callable[[Reply], Result]) -> Result:
         """Read from the service's own origin (see `post`)."""
-        return self._call(_Request("GET", url, self._authorization), read)
+        return self._call(_Request("GET", url, self._authorization()), read)
 
     def fetch(self, url: str, read: Callable[[Reply], Result]) -> Result:
         """Read what the service keeps at an address that it gave; another host gets no key (see `post`).
@@ -110,6 +115,10 @@ class Client:
                 "Only https addresses of other public hosts are opened for a service.",
             )
         return self._call(_Request("GET", url, {}), read)
+
+    def _authorization(self) -> dict[str, str]:
+        """The header with the key, made anew each time: no attribute shows the key."""
+        return {"Authorization": self._key.header(basic=self._basic)} if self._key else {}
 
     def expect_success(self, reply: Reply) -> Reply:
         """The reply, if its status is one of success.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ def load_service(
     settings: Settings = NOTHING_SAID,
     limits: Limits = USUAL_LIMITS,
     say: Callable[[str], None] = lambda text: None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> ServiceSuspect:
     """A suspect behind an address; its key comes from the environment. Asks nothing yet.
 
@@ -37,6 +39,7 @@ def load_service(
         settings: what else is known of it.
         limits: what it may cost.
         say: told in words whenever a request is repeated.
+        sleep: waits so many seconds before one is.
 
     Raises:
         InputError: if the address, the key or the settings cannot be used.
@@ -46,7 +49,7 @@ def load_service(
     if found is None:
         raise InputError(f"it is not known what kind of service {address} is", f"Give --service {'|'.join(KINDS)}.")
     key = key_from_environment(address)
-    return found(Client(address, key, limits, basic=found is not openai.OpenAISuspect, say=say), settings)
+    return found(Client(address, key, limits, basic=found is not openai.OpenAISuspect, say=say, sleep=sleep), settings)
 
 
 def _guessed(address: str) -> str:
