@@ -16,7 +16,15 @@ from protect import console, marks
 from protect.alignments import alignments
 from protect.check.commands import check_command
 from protect.embed.answers import pictures_asked
-from protect.embed.commands import commit_command, diff_command, embed_command, show_command, verify_command
+from protect.embed.commands import diff_command, embed_command, show_command, verify_command
+from protect.embed.commit_commands import commit_command
+from protect.embed.date_commands import (
+    publish_command,
+    sign_command,
+    signing_key_command,
+    timestamp_command,
+    verify_commitment_command,
+)
 from protect.embed.forecast import Expectation, Forecast, with_trainer
 from protect.embed.options import (
     AlignmentName,
@@ -245,6 +253,11 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "plan": plan_command,
     "check": check_command,
     "commit": commit_command,
+    "timestamp": timestamp_command,
+    "sign": sign_command,
+    "signing-key": signing_key_command,
+    "publish": publish_command,
+    "verify-commitment": verify_commitment_command,
     "show": show_command,
     "frame": frame_command,
     "verify": verify_command,

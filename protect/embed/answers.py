@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 from protect.alignments.window import window_warning
 from protect.embed.difference import Difference
@@ -166,20 +165,6 @@ def embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
         "set_aside": [{"key": s.key, "reason": s.reason} for s in done.set_aside],
         "left_out": [{"path": f.path, "reason": f.reason} for f in done.left_out],
     }
-
-
-def commitment_text(release: Release, dataset: Path, output: Path) -> str:
-    """What `protect commit` did and what comes next."""
-    named = release.coin_named
-    coin = f"{named.source}, round {named.round}" if named else "none"
-    return "\n".join(
-        [
-            f"committed: {release.commitment}",
-            f"  publish {output.name}.commitment.json where others can date it, before the coin appears ({coin})",
-            "  then, with the coin's value:",
-            f"  protect embed {dataset} --output {output} --commitment {release.id} --coin VALUE",
-        ]
-    )
 
 
 def verification_text(release: Release, found: Verification) -> str:

@@ -75,7 +75,7 @@ def commit(
     selection = decide(KeyTree(secret))
     if follow_coin(part.alignment_name for part in options.parts):
         try_other_coins(decide)
-    pictures = digest_of_pictures(dataset, progress)  # before the date is taken: it may last
+    pictures = digest_of_pictures(dataset, progress, engine)  # before the date is taken: it may last
     release = commit_to(
         selection,
         options,
@@ -83,7 +83,7 @@ def commit(
         name=name or output.name,
         created=datetime.now(UTC),
         coin=coin,
-        pictures=digest_of_pictures(dataset, progress, engine),
+        pictures=pictures,
     )
     store.write_held()
     keyring.save(release)

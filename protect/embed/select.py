@@ -23,8 +23,9 @@ from protect.formats.dataset_format import Dataset
 from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, SetAside, normalised
 from protect.formats.survey import Survey, may_change, survey
+from protect.keys.coin import check_value
 from protect.keys.store import Store
-from protect.keys.tree import MASTER, KeyTree, SlotKey, parse_coin_value
+from protect.keys.tree import MASTER, KeyTree, SlotKey
 from protect.marks import family_class, make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.marks.looks import hold_looks
@@ -329,8 +330,8 @@ def with_coin(release: Release, value: str) -> Release:
     """A committed release once its public coin is known.
 
     Raises:
-        InputError: if the release named no coin.
+        InputError: if the release named no coin, or this is not its value.
     """
     if release.coin_named is None:
         raise InputError(f"commitment {release.id} names no public coin", "Leave --coin out.")
-    return replace(release, coin=parse_coin_value(value))
+    return replace(release, coin=check_value(release.coin_named, value, release.coin))

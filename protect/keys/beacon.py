@@ -8,6 +8,7 @@ nobody, the beacon's own members included, can choose another value for a round,
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,11 @@ def parse_round(beacon: Beacon, text: str) -> int:
 
 def _tomorrow() -> datetime:
     return datetime.now(UTC) + timedelta(days=1)
+
+
+def can_check() -> bool:
+    """Whether the package that checks values is installed."""
+    return importlib.util.find_spec("py_arkworks_bls12381") is not None
 
 
 def _curve() -> Any:

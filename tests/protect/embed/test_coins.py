@@ -16,7 +16,7 @@ from protect.release.plan import Options
 from protect.release.record import Coin
 from tests.support.datasets import make_folder, recaption, varied_captions
 
-COIN = Coin("drand quicknet", "12345678")
+COIN = Coin("some beacon", "12345678")
 TWO = Options(rate=1.0, slots=2, decoys=99, alpha=0.05, alignment="waa")
 
 

@@ -1,0 +1,62 @@
+"""Timestamps of the owner's commitments, kept in the keyring with the certificates by which they were checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from protect.errors import TracemarkError
+from protect.files import write_atomic
+from protect.keys.coin import CoinState, Committed, judge_coin
+from protect.keys.keyring import Keyring
+from protect.keys.timestamp import Stamp, check_reply, read_certificates
+from protect.release.record import Release
+
+FOLDER = "timestamps"
+
+
+def keep(keyring: Keyring, release: str, reply: bytes, certificates: bytes) -> None:
+    """Keep a reply that was checked.
+
+    Args:
+        keyring: where.
+        release: id of the release.
+        reply: as it came.
+        certificates: PEM or DER file of the roots that it was checked with.
+    """
+    folder = keyring.folder(FOLDER)
+    number = 1 + len(_replies(keyring, release))
+    write_atomic(folder / f"{release}-{number:04}.pem", certificates, mode=0o600)
+    write_atomic(folder / f"{release}-{number:04}.tsr", reply, mode=0o600)
+
+
+def kept_stamps(keyring: Keyring, release: Release) -> tuple[list[Stamp], list[str]]:
+    """All timestamps of a release, in the order in which they came, and what is wrong with others."""
+    stamps, problems = list[Stamp](), list[str]()
+    for path in _replies(keyring, release.id):
+        try:
+            certificates = read_certificates(path.with_suffix(".pem").read_bytes(), path.with_suffix(".pem"))
+            stamps.append(check_reply(path.read_bytes(), release.commitment.encode(), certificates))
+        except TracemarkError as error:
+            problems.append(f"{path.name}: {error.what}")
+        except OSError as error:
+            problems.append(f"{path.name}: {error.strerror}")
+    return stamps, problems
+
+
+def coin_state(keyring: Keyring, release: Release) -> CoinState:
+    """What a verdict must say about a release's coin, by what the keyring holds.
+
+    Raises:
+        ReleaseError: if the coin is not the value of the round that the commitment names.
+    """
+    return judge_coin(Committed.of(release), *kept_stamps(keyring, release))
+
+
+def coin_flags(keyring: Keyring, release: Release) -> Sequence[str]:
+    """The flags alone (see `coin_state`)."""
+    return coin_state(keyring, release).flags
+
+
+def _replies(keyring: Keyring, release: str) -> list[Path]:
+    return sorted((keyring.home / FOLDER).glob(f"{release}-*.tsr"))
