@@ -8,9 +8,11 @@ given the answers, u's mark and the M decoys of each slot are exchangeable, and 
     e_k(λ) = (M + 1) exp(λ s_0 / σ) / Σ_j exp(λ s_j / σ),        j = 0 … M, s_0 the score of u's mark,
 
 has expectation 1 given all earlier slots (the sum is symmetric in the M + 1 marks; σ comes from still other decoys, so
-it is a constant here). The running mean over λ of the products, E_u, is a test martingale, and P(E_u ever reaches N/α)
-is at most α/N (Ville). Any of at most N innocent recipients is named with probability at most α (Boole), however their
-e-values hang together: one set of decoys serves all of them, and one set of answers.
+it is a constant here), and so has 1 - b + b e_k for a fixed share b: what is kept back saves the evidence of slots that
+were learned from slots that were not, or that come from another copy. The running mean over λ of the products,
+E_u, is a test martingale, and P(E_u ever reaches N/α) is at most α/N (Ville). Any of at most N innocent recipients is
+named with probability at most α (Boole), however their e-values hang together: one set of decoys serves all of them,
+and one set of answers.
 
 **Why σ is measured apart.** `protect.evidence.e_values` standardises the M + 1 scores of a slot together, so every
 recipient would have a scale, and a sum over all decoys, of its own. With σ from decoys that are not compared, one sum
@@ -26,10 +28,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from protect.errors import EvidenceError
 from protect.evidence import LAMBDAS, Array
+from protect.release.tracing import hedged
 
 DECOYS = 99_999
 """Decoys of a slot, at least: e-values of a slot reach no further than their number."""
@@ -57,7 +59,7 @@ class Yardstick:
             scores: one for each mark, shape (n,).
 
         Returns:
-            Shape (l, n); zeros where the decoys say nothing.
+            Shape (l, n), each with a part of the evidence kept back (`hedged`); zeros where the decoys say nothing.
 
         Raises:
             EvidenceError: if a score is not finite.
@@ -66,7 +68,7 @@ class Yardstick:
         if not self.rates.any():
             return np.zeros((len(self.rates), len(scores)))
         raised = self.rates[:, None] * scores
-        return np.asarray(np.log(self.compared + 1) + raised - np.logaddexp(raised, self.log_sums[:, None]))
+        return hedged(np.log(self.compared + 1) + raised - np.logaddexp(raised, self.log_sums[:, None]))
 
 
 def yardstick(decoys: Array, lambdas: tuple[float, ...] = LAMBDAS) -> Yardstick:
@@ -85,7 +87,7 @@ def yardstick(decoys: Array, lambdas: tuple[float, ...] = LAMBDAS) -> Yardstick:
         raise EvidenceError(f"{len(decoys)} decoys are too few to name recipients", "Use 20 or more.")
     scaling, compared = decoys[:apart], decoys[apart:]
     rates = np.array(lambdas) / scaling.std() if np.ptp(scaling) > 0 else np.zeros(len(lambdas))
-    return Yardstick(rates, logsumexp(rates[:, None] * compared, axis=1), len(compared))
+    return Yardstick(rates, np.logaddexp.reduce(rates[:, None] * compared, axis=1), len(compared))
 
 
 def _check_finite(scores: Array) -> None:
@@ -127,13 +129,13 @@ class Suspicion:
             self._log_products[:, block] += slot(block)
             running = log_mean(self._log_products[:, block])
             self.peaks[block] = np.maximum(self.peaks[block], running)
-            means.append(logsumexp(running))
-        self.some = max(self.some, float(logsumexp(means) - np.log(recipients)))
+            means.append(np.logaddexp.reduce(running))
+        self.some = max(self.some, float(np.logaddexp.reduce(means) - np.log(recipients)))
 
 
 def log_mean(logs: Array) -> Array:
     """Logarithm of the mean over the first axis of what has these logarithms."""
-    return np.asarray(logsumexp(logs, axis=0) - np.log(len(logs)))
+    return np.asarray(np.logaddexp.reduce(logs, axis=0) - np.log(len(logs)))
 
 
 def family_wise_p(log_e: float, recipients: int) -> float:

@@ -15,7 +15,6 @@ from detect.trace.tracing import Outcome, Tracing, source_of
 from detect.trial.answers import digest
 from detect.trial.judge import check_testable, flags, versions
 from detect.trial.ledger import (
-    LedgerPlace,
     commitments_held,
     register,
     register_control,
@@ -23,6 +22,7 @@ from detect.trial.ledger import (
     subject_of,
     withdraw,
 )
+from detect.trial.looks import Place
 from detect.trial.questions import AS_COMMITTED, Departures, QueryPlan, query_plan
 from protect.errors import InputError, TracemarkError
 from protect.keys.keyring import Keyring
@@ -141,9 +141,9 @@ class _Case:
         decoys = [decoys_of(slot) for slot in self.bound.slots]
         return digest(["trace", asked, self.serials.start, self.serials.stop, decoys])
 
-    def alpha(self, place: LedgerPlace) -> float:
+    def alpha(self, place: Place) -> float:
         """Level of this plan."""
-        return self.bound.release.plan.alpha / 2**place.further_plans
+        return float(self.bound.release.plan.alpha / 2**place.further_plans)
 
     def hear(self, model: Suspect) -> _Heard:
         """Ask a model all questions, as far as it answers, and hold all recipients' marks against its answers."""
@@ -169,7 +169,7 @@ class _Case:
         self.progress(f"marks of {len(self.serials):,} recipients", number + 1, len(self.bound.slots))
 
     def answer(
-        self, place: LedgerPlace, heard: _Heard, control: Suspect | None, control_e: float, commitments: int
+        self, place: Place, heard: _Heard, control: Suspect | None, control_e: float, commitments: int
     ) -> Tracing:
         """What is said of the suspect."""
         release, recipients, alpha = self.bound.release, len(self.serials), self.alpha(place)

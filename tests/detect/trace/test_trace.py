@@ -22,7 +22,7 @@ from tests.support.lean_releases import COUNT, SECRET, WORDING, site_of, with_li
 from tests.support.leaning import make_varied_folder, sayable_captions
 from tests.support.suspects import Broken, FakeSuspect
 
-MANY = range(1, 1001)
+MANY, FEWER = range(1, 1001), range(1, 1000)
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +90,52 @@ def test_nobody_is_named_for_an_innocent_or_for_a_copy_that_was_never_issued(
     stranger = trace(bound, Leaker(bound, [5000]), keyring, tmp_path, MANY)
     assert [one.outcome for one in (noise, stranger)] == ["nobody", "nobody"]
     assert noise.sources == stranger.sources == () and noise.some < 100
+
+
+def test_every_other_way_of_asking_halves_the_level(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
+    bound, keyring = marked
+    suspect, alpha = Leaker(bound, [7], 2.5), bound.release.plan.alpha
+    before = detect(bound, suspect, keyring, tmp_path)
+    found = [trace(bound, suspect, keyring, tmp_path, serials) for serials in (MANY, range(1, 1003), range(7, 8), MANY)]
+    assert before.alpha == alpha and [one.alpha / alpha for one in found] == [1 / 2, 1 / 4, 1 / 8, 1 / 2]
+    assert [one.threshold * one.alpha for one in found] == [1000, 1002, 1, 1000]
+    assert [one.plans_tried for one in found] == [2, 3, 4, 4] and "further-plan-1" in found[0].flags
+    assert found[2].outcome == "named" and found[2].sources[0].serial == 7, "one recipient's own mark, tested alone"
+
+
+def test_a_control_that_shows_copies_voids_names(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
+    bound, keyring = marked  # recipients that no other test asks for: what a control showed is remembered
+    suspect, control = Leaker(bound, [12], 3.1), Leaker(bound, [12], 2.9)
+    assert trace(bound, suspect, keyring, tmp_path, FEWER, control=FakeSuspect("other noise")).outcome == "named"
+    voided = trace(bound, suspect, keyring, tmp_path, FEWER, control=control)
+    assert voided.outcome == "inconclusive" and "unlucky key" in voided.reason and not voided.sources
+    assert trace(bound, suspect, keyring, tmp_path, FEWER).outcome == "inconclusive", "an unlucky key stays unlucky"
+    with pytest.raises(InputError, match="own weights"):
+        trace(bound, suspect, keyring, tmp_path, FEWER, control=suspect)
+
+
+class Grey(FakeSuspect):
+    """Answers nothing that could be looked at."""
+
+    def paint(self, query: Query) -> NDArray[np.uint8]:
+        return np.full((32, 32, 3), 90, dtype=np.uint8)
+
+
+def test_missing_answers_name_nobody_and_acquit_nobody(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
+    bound, keyring = marked
+    grey = trace(bound, Grey("grey"), keyring, tmp_path, MANY)
+    assert grey.outcome == "inconclusive" and "of one colour" in grey.reason
+    assert grey.silent == (0, 1, 2, 3) and grey.some == 1.0
+    broken = trace(bound, Broken("broken"), keyring, tmp_path, MANY)
+    assert broken.outcome == "inconclusive" and "NaN" in broken.reason and broken.plans_tried == 1
+    assert trace(bound, Leaker(bound, [3], 2.8), keyring, tmp_path, MANY).plans_tried == 1
+    assert trace(bound, Broken("broken"), keyring, tmp_path, range(1, 3)).plans_tried == 1, "the first was withdrawn"
+
+
+@pytest.mark.parametrize("serials", [range(0), range(0, 5), range(1, 10_000_002)])
+def test_recipients_that_cannot_be_tested_are_refused(
+    marked: tuple[BoundRelease, Keyring], tmp_path: Path, serials: range
+) -> None:
+    bound, keyring = marked
+    with pytest.raises(InputError, match="cannot be tested"):
+        trace(bound, FakeSuspect("anyone"), keyring, tmp_path, serials)

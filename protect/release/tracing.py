@@ -1,0 +1,126 @@
+"""How many slots it takes to name who leaked: one recipient of N, or one of several who put their copies together.
+
+What a model's answers show of a slot is taken for a direction: what it was taught, as large as was measured on models
+that had learned one copy, and noise in all directions alike. Of c copies that were mixed each teaches one part in c of
+its own; if every slot comes from one of them, each teaches its own whole in one slot of c. The smaller power of both is
+told. A rule for planning, not evidence, like `protect.release.power`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from scipy import special
+
+from protect.evidence import LAMBDAS, Array
+from protect.keys.code import arcsine_bias
+from protect.release.power import WANTED, Run
+
+BET = 0.7
+"""Share of the evidence so far that each slot can multiply; the rest is kept back for slots that show another copy."""
+MOST_SLOTS = 64
+"""Of a release."""
+MOST_BITS = 4096
+"""Slots of a tracing code that are tried."""
+_TRIALS = 300
+_SEED = 1
+_ALIKE = 2.0
+"""Runs within such a factor of sightings are taken together."""
+
+
+def likeness_of(p_value: Array, length: int) -> Array:
+    """The cosine that one direction in `p_value` has with a mark by chance; at least 0, same shape.
+
+    Of two directions of d numbers, one uniform on the sphere, the cosine is ρ or more with probability
+    I(1 - ρ²; (d - 1) / 2, 1/2) / 2.
+
+    >>> likeness_of(np.array([0.5, 1e-4]), 24).round(2).tolist()
+    [0.0, 0.68]
+    """
+    return np.asarray(np.sqrt(1 - special.betaincinv((length - 1) / 2, 0.5, np.minimum(2 * p_value, 1))))
+
+
+def learned_alike(runs: Sequence[Run], sightings: float) -> tuple[Run, ...]:
+    """The runs that tell what is learned after so many sightings: those nearest below, and half as many."""
+    known = [run for run in runs if run.p_values and run.sightings <= sightings]
+    most = max((run.sightings for run in known), default=0.0)
+    return tuple(run for run in known if run.sightings >= most / _ALIKE)
+
+
+def slots_needed(
+    runs: Sequence[Run], recipients: int, colluders: int, alpha: float, length: int, power: float = WANTED
+) -> int | None:
+    """Fewest slots with which somebody who leaked is named with that chance; None if `MOST_SLOTS` are too few.
+
+    Args:
+        runs: of models that had learned one copy, with their slots' p-values.
+        recipients: N, all that were ever issued.
+        colluders: how many put their copies together; 1 for a single leak.
+        alpha: level, for all recipients together.
+        length: numbers of a mark's direction.
+        power: wanted chance.
+    """
+    found = np.minimum(*(_chances(runs, recipients, colluders, alpha, length, whole=whole) for whole in (False, True)))
+    enough = np.flatnonzero(found >= power)
+    return int(enough[0]) + 1 if len(enough) else None
+
+
+def _chances(runs: Sequence[Run], recipients: int, colluders: int, alpha: float, length: int, *, whole: bool) -> Array:
+    """Chance that one of the colluders is named after 1, 2, … slots; shape (MOST_SLOTS,).
+
+    Args:
+        runs: see `slots_needed`; so are the others.
+        recipients: N.
+        colluders: c.
+        alpha: level.
+        length: d.
+        whole: whether each slot comes from one copy as a whole; else all are mixed.
+    """
+    rng = np.random.default_rng(_SEED)
+    known = likeness_of(np.array([p for run in runs for p in run.p_values]), length)
+    shape = (_TRIALS, colluders, MOST_SLOTS)
+    marks = rng.normal(size=(*shape, length))
+    marks /= np.linalg.norm(marks, axis=3, keepdims=True)
+    likeness = rng.choice(known, (_TRIALS, MOST_SLOTS))
+    size = likeness * np.sqrt(length / (1 - likeness**2))
+    owner = rng.permuted(np.tile(np.arange(MOST_SLOTS) % colluders, (_TRIALS, 1)), axis=1)
+    share = (owner[:, None] == np.arange(colluders)[:, None]) if whole else np.full(shape, 1 / colluders)
+    shown = size[..., None] * np.einsum("tck,tckd->tkd", share, marks) + rng.normal(size=(_TRIALS, MOST_SLOTS, length))
+    cosine = np.einsum("tckd,tkd->tck", marks, shown) / np.linalg.norm(shown, axis=2)[:, None]
+    logs = np.stack([_log_e_value(cosine, strength, length) for strength in LAMBDAS])
+    running = np.logaddexp.reduce(np.cumsum(logs, axis=3)) - math.log(len(LAMBDAS))
+    named = np.maximum.accumulate(running, axis=2) >= math.log(recipients / alpha)
+    return np.asarray(named.any(axis=1).mean(axis=0))
+
+
+def hedged(log_e: Array) -> Array:
+    """Logarithm of 1 - b + b e, for the share b = `BET` and an e-value that is given as a logarithm; same shape."""
+    return np.asarray(np.logaddexp(math.log(1 - BET), math.log(BET) + log_e))
+
+
+def _log_e_value(cosine: Array, strength: float, length: int) -> Array:
+    """E-value of a mark at that cosine, against any number of decoys; logarithm, same shape."""
+    rate, order = strength * math.sqrt(length), length / 2 - 1
+    mean = special.gammaln(order + 1) + order * math.log(2 / rate) + math.log(special.ive(order, rate)) + rate
+    return hedged(rate * cosine - mean)
+
+
+@cache
+def code_slots_needed(recipients: int, colluders: int, alpha: float, power: float = WANTED) -> int | None:
+    """Fewest slots of a tracing code (`protect.keys.code`) if every slot's answers show one of the copies clearly.
+
+    None if `MOST_BITS` are too few.
+    """
+    rng = np.random.default_rng(_SEED)
+    trials = _TRIALS // 3
+    bias = arcsine_bias(rng.random((trials, MOST_BITS)))
+    bits = rng.random((trials, colluders, MOST_BITS)) < bias[:, None]
+    shown = np.take_along_axis(bits, rng.integers(0, colluders, (trials, 1, MOST_BITS)), axis=1)
+    chance = np.where(shown, bias[:, None], 1 - bias[:, None])
+    gain = np.where(bits == shown, 1 / chance, 0) - 1
+    found = np.cumsum(np.log1p(gain / max(2, colluders)), axis=2) >= math.log(recipients / alpha)
+    enough = np.flatnonzero(np.maximum.accumulate(found, axis=2).any(axis=1).mean(axis=0) >= power)
+    return int(enough[0]) + 1 if len(enough) else None
