@@ -6,6 +6,7 @@ None imports torch but `check`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -26,6 +27,7 @@ from protect.embed.date_commands import (
     verify_commitment_command,
 )
 from protect.embed.forecast import Expectation, Forecast, with_trainer
+from protect.embed.naming import naming
 from protect.embed.options import (
     AlignmentName,
     Both,
@@ -67,6 +69,8 @@ def plan_command(
     both: Both = False,
     method: Method = "lora",
     rehearsal: Annotated[list[Path] | None, typer.Option(help="Finished rehearsal to learn from; repeatable.")] = None,
+    recipients: Annotated[int | None, typer.Option(help="Would a leak among so many recipients be named, too?")] = None,
+    colluders: Annotated[int, typer.Option(help="How many of them may put their copies together.")] = 1,
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
     only: Only = None,
@@ -83,6 +87,7 @@ def plan_command(
     expectation.check()
     keyring = Keyring.default()
     options = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
+    options = replace(options, recipients=recipients is not None)
     with TemporaryDirectory() as place, console.progress() as progress:
         done = embed(
             dataset,
@@ -95,6 +100,7 @@ def plan_command(
             progress=progress,
         )
     found, planned, asked = done.forecast, done.release.plan, pictures_asked(done.bound)
+    named = None if recipients is None else naming(done.selection, expectation, recipients, colluders, planned.alpha)
     usual = [(trainer, with_trainer(trainer, done.selection, expectation)) for trainer in TRAINERS]
     text = "\n".join(
         [
@@ -102,12 +108,13 @@ def plan_command(
             f"  the test asks for at most {asked} pictures",
             "with the defaults of well-known trainers (their learning rates may be slower than those measured):",
             *(f"  {trainer.name}, {trainer.in_words()}: {own.in_short()}" for trainer, own in usual),
+            *(named.lines() if named else []),
         ]
     )
     trainers = {trainer.name: _power_json(own) for trainer, own in usual}
     data = _plan_json(found, done.carriers, planned.slots, asked)
-    console.answer(text, {**data, "trainers": trainers}, as_json)
-    return console.DONE if found.enough else console.NOT_ENOUGH
+    console.answer(text, {**data, "trainers": trainers, "naming": named and named.as_json()}, as_json)
+    return console.DONE if (named or found).enough else console.NOT_ENOUGH
 
 
 def _plan_lines(found: Forecast, carriers: int, slots: int) -> list[str]:
