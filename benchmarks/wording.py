@@ -53,7 +53,7 @@ class Marking:
     name: str
     rate: float
     alignment: str
-    slots: int
+    slots: int | None
     first_key: int
     options: FamilyOptions = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Training:
 LORA = FinetuneOptions(method="lora", rank=16, learning_rate=3e-3)
 FULL = FinetuneOptions(method="full", learning_rate=1e-3, text_encoder=True)
 SLOW = FinetuneOptions(method="lora", rank=16, learning_rate=1e-3, targets="attention")
-HALF = Marking("half", 0.5, "wording", 4, 800)
+HALF = Marking("half", 0.5, "wording", None, 800)
 RARE = Marking("few", 0.02, "twa", 1, 820, {"push": 2.0})
 FEW = Marking("few-wording", 0.02, "wording", 1, 840, {"push": 2.0})
 FEW_PUSHED_MORE = Marking("few-wording-push-3", 0.02, "wording", 1, 840, {"push": 3.0})
@@ -94,7 +94,7 @@ DEMO = Training("demo-8", replace(LORA, text_encoder=True), 8)
 CELLS: tuple[tuple[Marking, Training, range], ...] = (
     (HALF, Training("lora-4", LORA, 4), range(800, 810)),
     (HALF, Training("full-2", FULL, 2), range(800, 810)),
-    (HALF, Training("full-4", FULL, 4), range(800, 810)),
+    (HALF, Training("full-4", FULL, 4), range(800, 802)),
     (HALF, Training("lora-2", LORA, 2), range(800, 802)),
     (HALF, Training("lora-1", LORA, 1), range(800, 802)),
     (HALF, Training("attention-8", SLOW, 8), range(800, 802)),
@@ -133,10 +133,11 @@ def model_of(work: Path, marking: Marking, training: Training, seed: int) -> Pat
 
 
 def guilty_cells() -> Iterator[tuple[Marking, Training, int]]:
-    """Cells in turn, so that a stopped run has something of each."""
-    seeds = max(len(seeds) for *_, seeds in CELLS)
-    for place in range(seeds):
-        yield from ((m, t, seeds[place]) for m, t, seeds in CELLS if place < len(seeds))
+    """Cells in turn, so that a stopped run has something of each; those with most keys first."""
+    most = max(len(seeds) for *_, seeds in CELLS)
+    for chosen in ([c for c in CELLS if len(c[2]) == most], [c for c in CELLS if len(c[2]) < most]):
+        for place in range(most):
+            yield from ((m, t, seeds[place]) for m, t, seeds in chosen if place < len(seeds))
 
 
 def train(work: Path, part: int, parts: int) -> None:

@@ -26,8 +26,6 @@ from protect.keys.store import NO_STORE, Store
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.release.record import Questions
 
-SITES = 4
-"""Most slots, unless the owner wants another number; fewer where few captions may change."""
 _NONE = -1
 """Stands for a caption that a site does not fit."""
 
@@ -65,10 +63,9 @@ class Wording(Alignment):
         """
         if request.leanings is None:
             raise InputError("alignment 'wording' needs a family that chooses carriers", "Use --family lean.")
-        wanted = count_slots(request.allowed, request)
-        if request.slots is None:
-            wanted = min(SITES, wanted)
-        sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, request.slot(0).rng("sites"))
+        wanted, rng = count_slots(request.allowed, request), request.slot(0).rng("sites")
+        fewer = request.slots is None
+        sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, rng, fewer=fewer)
         return self.deal([site.name for site in sites], self.states(request.records(), sites), request)
 
     def states(self, records: Iterable[Record], sites: Sequence[Site]) -> NDArray[np.int8]:

@@ -30,6 +30,8 @@ _HALVED = 1.5
 _NEAR = 0.35
 """Part of the best site's worth from which a site may be drawn."""
 _LEAD = "lead:"
+_FIRST, _SERVES = 4, 0.25
+"""After so many sites, those that fit less than this share of the captions are not worth a slot."""
 _CHOICE = 3
 """Candidates for each site that is drawn: an outsider who has the program's list does not know which."""
 
@@ -56,7 +58,7 @@ def all_sites(wordings: str, store: Store) -> tuple[Site, ...]:
 
 
 def draw_sites(
-    sites: Sequence[Site], records: Iterable[Record], wanted: int, rng: np.random.Generator
+    sites: Sequence[Site], records: Iterable[Record], wanted: int, rng: np.random.Generator, *, fewer: bool = False
 ) -> tuple[Site, ...]:
     """Sites that do not disturb each other, drawn by samples and key alone; the order of the samples does not matter.
 
@@ -65,6 +67,7 @@ def draw_sites(
         records: all samples that may be changed, read once; of each the first caption counts.
         wanted: how many.
         rng: of the key.
+        fewer: whether fewer sites will do, one at least, where not so many go together or are worth a slot.
 
     Raises:
         InputError: if too few fit; says which would, and how many captions each has.
@@ -79,9 +82,12 @@ def draw_sites(
     taken = _together(drawable, wanted, captions[:_COMPARED])
     if len(taken) < wanted:  # it takes long to compare all sites with each other
         taken = _together((*drawable, *rest), wanted, captions[:_COMPARED])
-    if len(taken) < wanted:
+    if len(taken) < (1 if fewer else wanted):
         raise _too_few(taken, wanted, fitting, counted)
-    return taken
+    if not fewer:
+        return taken
+    serving = {found.site.name for found in fitting if found.fits >= _SERVES * counted.captions}
+    return (*taken[:_FIRST], *(site for site in taken[_FIRST:] if site.name in serving))
 
 
 def _captions_of_sample(records: Iterable[Record]) -> list[str]:

@@ -348,3 +348,17 @@ def test_a_family_scores_with_the_design_of_its_questions(wording: Wording) -> N
     questions = wording.ask(wording.draw(request), request)
     law = wording.condition(make_family("lean", {"looks": "0" * 64}), questions[2])
     assert isinstance(law, Lean) and (law.design, law.column) == (questions[2].design, 2)
+
+
+def test_without_a_wanted_number_there_are_as_many_slots_as_serve() -> None:
+    sites = tuple(site for site in draw.all_sites("", NO_STORE))
+    captions = [f"a picture of a red couch near the window number {n}" for n in range(300)]
+    captions[:30] = [f"two cats with grey fur sitting on a chair, {n}" for n in range(30)]
+    samples = records_of(captions)
+    many = draw.draw_sites(sites, samples, 8, np.random.default_rng(0), fewer=True)
+    assert 1 <= len(many) <= 8
+    for site in many[4:]:
+        assert sum(site.state(caption) is not None for caption in captions) >= 75
+    with pytest.raises(InputError, match="go together in these 300 captions"):
+        draw.draw_sites(sites, samples, 60, np.random.default_rng(0))
+    assert draw.draw_sites(sites, samples, 60, np.random.default_rng(0), fewer=True)
