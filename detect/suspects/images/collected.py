@@ -13,7 +13,7 @@ from typing import Any
 from detect.asking.sheet import JSON, PAGE, TABLE, SheetRow, question_name
 from detect.suspects.images.decoding import read_answer
 from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
-from detect.trial.answers import digest, pixel_hash
+from detect.trial.answers import digest, pixel_hashes
 from protect.errors import InputError
 from protect.marks.family import Pixels
 from protect.pixels.error import PictureError
@@ -55,7 +55,7 @@ class CollectedSuspect(Suspect):
         self._check(folder, planned)
         self.name = name
         # The name is the suspect, the answers are how it was asked: others are a further look at the same suspect.
-        answers = {n: [pixel_hash(self._read(n)[0]), self._rewritten.get(n, "")] for n in self._pictures}
+        answers = {n: [*pixel_hashes(self._read(n)[0][None]), self._rewritten.get(n, "")] for n in self._pictures}
         self.identity = {
             "weights": sha256(f"black box {name}".encode()).hexdigest(),
             "answers": digest([answers, self._refused]),
