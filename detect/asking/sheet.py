@@ -70,7 +70,7 @@ def sheet_csv(rows: Sequence[SheetRow]) -> str:
 
 def sheet_json(rows: Sequence[SheetRow]) -> dict[str, Any]:
     """The sheet as a JSON value."""
-    return {"tracemark_questions": FORMAT, "questions": [asdict(row) for row in rows]}
+    return {"format": FORMAT, "questions": [asdict(row) for row in rows]}
 
 
 def write_sheet(folder: Path, rows: Sequence[SheetRow]) -> None:
