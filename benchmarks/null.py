@@ -23,8 +23,9 @@ from benchmarks.families import basis_of
 from benchmarks.suspects import suspect_of
 from detect.suspects.images import Suspect, load_suspect
 from detect.trial.answers import cached_outputs
-from detect.trial.ask import Trial
+from detect.trial.picture_trial import PictureTrial
 from detect.trial.questions import contrast_queries, query_plan, trigger_queries
+from detect.trial.score import score_slot
 from protect.embed.write import embed
 from protect.evidence import LAMBDAS, slot_evidence
 from protect.keys.tree import secret_from_seed
@@ -199,10 +200,11 @@ def end_to_end(work: Path, count: int) -> dict[str, Any]:
         secret = secret_from_seed(seed, "end to end")
         bound = embed(work / "dataset", work / "never", options, home, dry_run=True, secret=secret).bound
         # No copy is written, so there is no test to enter: the questions are asked and scored as a test does it.
-        trial = Trial(bound, query_plan(bound.release), 1 / options.alpha, work / "cache", no_progress)
-        asked = trial.ask(suspect, len(bound.slots))
-        p_values.append(asked.slots[0].evidence.p_value)
-        peaks.append(asked.peak)
+        trial = PictureTrial(bound, query_plan(bound.release))
+        found = trial.ask(suspect, trial.opened(suspect), 0, work / "cache", no_progress)
+        evidence = score_slot(bound, found, 0).evidence
+        p_values.append(evidence.p_value)
+        peaks.append(max(1.0, evidence.e_value))
     p, e = np.array(p_values), np.array(peaks)
     return {
         "p": summary_p(p),

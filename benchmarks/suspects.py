@@ -139,14 +139,16 @@ def row(verdict: Verdict) -> dict[str, Any]:
         "queries": verdict.queries,
         "carriers": len(verdict.release.carriers),
         "slot_p_values": [s.evidence.p_value for s in verdict.slots],
-        "planted": [s.planted_score for s in verdict.slots],
-        "best_decoy": [float(s.decoy_scores.max()) for s in verdict.slots],
+        "planted": [s.scores.planted for s in verdict.slots if s.scores],
+        "best_decoy": [float(s.scores.decoys.max()) for s in verdict.slots if s.scores],
     }
 
 
 def single_query_ranks(bound: BoundRelease, verdict: Verdict) -> list[int]:
     """Rank of the planted mark among the decoys for each output of the first slot alone."""
-    law, outputs = bound.slots[0], verdict.slots[0].outputs
+    shown = verdict.slots[0].shown
+    assert shown is not None, "the answers are not in the cache any more"
+    law, outputs = bound.slots[0], shown.pictures
     ids = np.concatenate([np.array([law.planted], dtype=np.uint64), law.decoys])
     scores = [law.family.score(Answers(outputs[i : i + 1]), ids) for i in range(len(outputs))]
     return [int(1 + np.count_nonzero(s[1:] >= s[0])) for s in scores]

@@ -46,6 +46,10 @@ def _group() -> None:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="Where models run, as torch names it.")]
+Anew = Annotated[
+    bool,
+    typer.Option("--anew", help="Ask once more; other answers than before are a further look at half the level."),
+]
 
 
 class Method(StrEnum):
@@ -95,6 +99,7 @@ def run_command(
     queries: Annotated[int | None, typer.Option(help="Fewer test pictures per slot than planned.")] = None,
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
+    anew: Anew = False,
     report: Annotated[Path, typer.Option(help="HTML report.")] = Path("tracemark-report.html"),
     service: ServiceOption = None,
     service_model: ServiceModel = "",
@@ -112,7 +117,7 @@ def run_command(
     """Test a suspect against every release in the keyring, or one of them.
 
     Departing from the committed plan (--queries, --steps, --guidance), or another --reference, is a further plan,
-    judged at half the level.
+    judged at half the level; the committed plan keeps the whole level, whenever it comes. A repeat says the same.
     """
     from detect.trial.questions import Departures
 
@@ -158,6 +163,7 @@ def run_command(
             control=other,
             reference=load(compared) if compared and any(map(uses_reference, releases)) else None,
             departures=departures,
+            anew=anew,
             progress=progress,
         )
     write_report(

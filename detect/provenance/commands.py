@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, chosen_releases, set_aside_lines, use_all_cores
+from detect.commands import Anew, Device, Json, chosen_releases, set_aside_lines, use_all_cores
 from protect import console
 from protect.errors import InputError
 from protect.files import default_cache
@@ -190,6 +190,7 @@ def tags_command(
     queries: Annotated[Path | None, typer.Option(help="Write the questions for a black box here, and stop.")] = None,
     input_size: InputSize = 224,
     normalisation: Normalise = Normalisation.imagenet,
+    anew: Anew = False,
     report: Report = Path("tags.html"),
     device: Device = "cpu",
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
@@ -208,9 +209,10 @@ def tags_command(
     keyring = Keyring.default()
     releases = chosen_releases(keyring, release, for_classifiers=True)
     console.check_target("--report", report)
-    from detect.provenance.page import write_tags_page
     from detect.provenance.tag_questions import open_original, written_questions
     from detect.provenance.tags import detect_tags
+    from detect.reports.report import Section, write_report
+    from detect.reports.words import summary
     from protect.release.bound import bind
 
     original = open_original(dataset, reading(caption_column, leave_captions, only, exclude, split))
@@ -225,12 +227,17 @@ def tags_command(
     asked = _suspect(model, original.classes, mapping, input_size, normalisation, device, suspect)
     with console.progress() as progress:
         found = [
-            detect_tags(one, asked, original, keyring, default_cache(), releases=fitting, progress=progress)
+            detect_tags(one, asked, original, keyring, default_cache(), releases=fitting, anew=anew, progress=progress)
             for one in bound
         ]
-    write_tags_page(report, found)
+    write_report(
+        report,
+        "Was this classifier trained on my marked pictures?",
+        f"{len(found)} release(s) tested on {model}.",
+        [Section(f"Release {v.release.name}", v) for v in found],
+    )
     set_aside = list(dict.fromkeys(one for verdict in found for one in verdict.set_aside))
-    text = [*(verdict.in_words() for verdict in found), *set_aside_lines(set_aside), f"report: {report}"]
+    text = [*map(summary, found), *set_aside_lines(set_aside), f"report: {report}"]
     data = [v.as_json() for v in found]
     console.answer("\n".join(text), data[0] if len(data) == 1 else data, as_json)
     return console.verdict_code([v.outcome for v in found]) if exit_code else console.DONE

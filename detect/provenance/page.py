@@ -1,4 +1,4 @@
-"""Reports of both ways: pictures, distributions, and what they mean in words."""
+"""The report of the passive test: pictures, distributions, and what they mean in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 from detect.provenance.panel import ASSUMPTION, PanelVerdict
 from detect.provenance.run import Materials, ProvenanceVerdict
 from detect.provenance.sets import LabelledSet
-from detect.provenance.tags import TagSlot, TagVerdict
 from detect.provenance.trainprove import FLAWS, PaperVerdict
 from detect.reports.plots import DECOY, INK, PLANTED, svg
 from protect import pages
@@ -34,21 +33,6 @@ class _Picture:
 class _Row:
     name: str
     pictures: list[_Picture]
-
-
-@dataclass(frozen=True, slots=True)
-class _SlotView:
-    number: int
-    slot: TagSlot
-    plot: str
-    marked: list[str]
-    plain: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _TagView:
-    verdict: TagVerdict
-    slots: list[_SlotView]
 
 
 def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> None:
@@ -83,30 +67,6 @@ def _row(pictures: LabelledSet, classes: Sequence[str]) -> _Row:
     return _Row(pictures.name, [_Picture(data_uri(picture), classes[truth]) for picture, truth in shown])
 
 
-def write_tags_page(path: Path, verdicts: Sequence[TagVerdict]) -> None:
-    """Write the report of the exact test.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    parts = [_tag_view(verdict) for verdict in verdicts]
-    pages.write_page(path, "detect.reports", "tags.html.j2", mode=0o600, parts=parts)
-
-
-def _tag_view(verdict: TagVerdict) -> _TagView:
-    slots = [
-        _SlotView(
-            number=number,
-            slot=slot,
-            plot=pull_plot(slot, verdict.classes),
-            marked=[data_uri(p) for p in slot.marked[:SHOWN]],
-            plain=[data_uri(p) for p in slot.plain[:SHOWN]],
-        )
-        for number, slot in enumerate(verdict.slots, 1)
-    ]
-    return _TagView(verdict, slots)
-
-
 def batch_plot(paper: PaperVerdict) -> str:
     """The shadow's batches, the suspect's mean, and where the paper's rule stops saying guilty."""
     figure = Figure(figsize=(5.2, 2.6), layout="constrained")
@@ -136,17 +96,4 @@ def contrast_plot(ours: PanelVerdict) -> str:
     axes.set_ylabel("classifiers")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
-    return svg(figure)
-
-
-def pull_plot(slot: TagSlot, classes: Sequence[str]) -> str:
-    """How much the mark draws answers to each class; the key's class stands out."""
-    figure = Figure(figsize=(5.2, 2.4), layout="constrained")
-    axes = figure.add_subplot()
-    order = np.argsort(slot.pull)[::-1][:20]
-    colours = [PLANTED if classes[i] == slot.drawn else DECOY for i in order]
-    axes.bar(range(len(order)), [slot.pull[i] for i in order], color=colours)
-    axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set_xticks(range(len(order)), [classes[i] for i in order], rotation=40, ha="right", fontsize=8)
-    axes.set_ylabel("pull of the mark")
     return svg(figure)

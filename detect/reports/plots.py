@@ -7,17 +7,26 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
-from detect.trial.verdict import SlotResult, Verdict
+from detect.trial.verdict import Scores, Verdict
 
 INK, DECOY, PLANTED, MUTED = "#24292f", "#9aa7b4", "#c2410c", "#57606a"
 
 
-def decoy_histogram(slot: SlotResult) -> str:
+_CLASSES_SHOWN = 20
+"""Those to which a mark draws answers most."""
+
+
+def scores_plot(scores: Scores, drawn: str) -> str:
+    """The planted mark among its decoys, or the drawn class among all classes."""
+    return pull_plot(scores, drawn) if scores.names else decoy_histogram(scores)
+
+
+def decoy_histogram(scores: Scores) -> str:
     """Scores of all decoys, and where the planted mark stands among them."""
     figure = Figure(figsize=(5.2, 2.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.hist(slot.decoy_scores, bins=60, color=DECOY, label=f"{len(slot.decoy_scores):,} decoys")
-    axes.axvline(slot.planted_score, color=PLANTED, linewidth=2.5, label="planted mark")
+    axes.hist(scores.decoys, bins=60, color=DECOY, label=f"{len(scores.decoys):,} decoys")
+    axes.axvline(scores.planted, color=PLANTED, linewidth=2.5, label="planted mark")
     axes.set_xlabel("score: likeness of the outputs to a mark (cosine)")
     axes.set_ylabel("decoys")
     axes.margins(x=0.04)
@@ -38,6 +47,19 @@ def running_plot(verdict: Verdict) -> str:
     axes.set_xticks(range(verdict.release.plan.slots + 1))
     axes.set_xlabel("slots asked")
     axes.set_ylabel("evidence E (log scale)")
+    return svg(figure)
+
+
+def pull_plot(scores: Scores, drawn: str) -> str:
+    """How much the mark draws answers to each class; the key's class stands out."""
+    figure = Figure(figsize=(5.2, 2.4), layout="constrained")
+    axes = figure.add_subplot()
+    pulls = [(scores.planted, drawn), *zip(scores.decoys.tolist(), scores.names, strict=True)]
+    shown = sorted(pulls, key=lambda pair: -pair[0])[:_CLASSES_SHOWN]
+    axes.bar(range(len(shown)), [p for p, _ in shown], color=[PLANTED if c == drawn else DECOY for _, c in shown])
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set_xticks(range(len(shown)), [name for _, name in shown], rotation=40, ha="right", fontsize=8)
+    axes.set_ylabel("pull of the mark")
     return svg(figure)
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.reports.plots import decoy_histogram, running_plot
+from detect.reports.plots import running_plot, scores_plot
 from detect.reports.words import EFFECTS, in_words, rehearsed_in_words
-from detect.trial.verdict import SlotResult, Verdict
+from detect.trial.verdict import LookLine, SlotResult, Verdict
 from protect.formats.record import SetAside
 from protect.pages import write_page
 from protect.pixels.measure import data_uri
 
 SHOWN = 8
 """Outputs shown per slot."""
+_NOTES = 8
+"""Of answers."""
 _FEW = 1000
 """E below this is written with decimals."""
 
@@ -69,10 +71,14 @@ class _SlotView:
     e: str
     mark: str
     portrait: str
-    """Empty for none."""
+    """Empty for none, as all pictures are where the answers are not at hand any more."""
     pictures: list[_Picture]
-    untriggered: list[str]
-    histogram: str
+    others: list[str]
+    repeated: bool
+    """Whether an earlier slot has shown these answers already."""
+    gone: bool
+    """Whether the answers are not at hand any more."""
+    plot: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class _SectionView:
     headline: str
     tone: str
     """Class of the bar's colour; "open" for what is no answer to the reader's question."""
+    labels: bool
+    """Whether the suspect is a classifier."""
     words: str
     e: str
     threshold: str
@@ -109,14 +117,15 @@ def write_report(
         lead: a first paragraph.
         sections: verdicts.
         galleries: pictures, shown before the verdicts.
-        set_aside: samples that a rehearsed suspect did not learn from.
+        set_aside: samples that a rehearsed suspect did not learn from; those that were to be asked about and cannot
+            be are named with each verdict.
         footer: a last line.
 
     Raises:
         InputError: if it cannot be written.
     """
     latest = {s.verdict.release.id: s.verdict for s in sections}.values()
-    counts = "; ".join(f"{v.release.name}: {v.suspects_tested} ({v.plans_tried} plan(s) on this one)" for v in latest)
+    counts = "; ".join(f"{v.release.name}: {v.suspects_tested} ({v.plans_tried} look(s) at this one)" for v in latest)
     held = max((v.commitments for v in latest), default=0)
     write_page(
         path,
@@ -128,6 +137,7 @@ def write_report(
         galleries=[_gallery(gallery) for gallery in galleries],
         sections=[_section(section) for section in sections],
         set_aside=set_aside,
+        labels=any(section.verdict.kind == "labels" for section in sections),
         tested=f"Suspects tested so far with each release: {counts}." if counts else "",
         commitments=f"This keyring holds {held}." if held else "",
         footer=footer,
@@ -146,6 +156,7 @@ def _section(section: Section) -> _SectionView:
         verdict=verdict,
         headline=EFFECTS[verdict.outcome] if section.rehearsed else verdict.outcome,
         tone="open" if section.rehearsed and not found else verdict.outcome.split()[0],
+        labels=verdict.kind == "labels",
         words=rehearsed_in_words(verdict) if section.rehearsed else in_words(verdict),
         e=f"{verdict.e_value:,.3g}" if verdict.e_value < _FEW else f"{verdict.e_value:,.0f}",
         threshold=f"{verdict.threshold:,.0f}",
@@ -158,19 +169,22 @@ def _section(section: Section) -> _SectionView:
 
 def _slot(slot: SlotResult, earlier: Sequence[SlotResult]) -> _SlotView:
     """A slot; answers that an earlier one has shown already are not shown again."""
-    known = any(slot.output_sha256 == other.output_sha256 for other in earlier)
-    shown = zip(() if known else slot.outputs[:SHOWN], slot.captions, strict=False)
-    others = () if known or slot.untriggered is None else slot.untriggered[:SHOWN]
+    shown, counted = slot.shown, slot.counted
+    known = any(counted.answer_sha256 == other.counted.answer_sha256 for other in earlier)
+    pictures = zip(shown.pictures[:SHOWN], shown.captions, strict=False) if shown and not known else ()
+    others = shown.others[:SHOWN] if shown and shown.others is not None and not known else ()
     return _SlotView(
         number=slot.slot + 1,
         trigger=slot.trigger,
         p=f"{slot.evidence.p_value:.2g}",
         e=f"{slot.evidence.e_value:,.3g}",
-        mark=data_uri(slot.mark),
-        portrait="" if slot.portrait is None else data_uri(slot.portrait),
-        pictures=[_Picture(data_uri(picture), caption) for picture, caption in shown],
-        untriggered=[data_uri(picture) for picture in others],
-        histogram=decoy_histogram(slot),
+        mark=data_uri(shown.mark) if shown else "",
+        portrait=data_uri(shown.portrait) if shown and shown.portrait is not None else "",
+        pictures=[_Picture(data_uri(picture), caption) for picture, caption in pictures],
+        others=[data_uri(picture) for picture in others],
+        repeated=known and shown is not None,
+        gone=shown is None,
+        plot=scores_plot(slot.scores, slot.trigger) if slot.scores else "",
     )
 
 
@@ -187,8 +201,11 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
             f"{release.plan.families}, {len(release.carriers)} carriers in {release.plan.slots} slots",
         ),
         ("level", f"α = {verdict.alpha:g}; E must reach {verdict.threshold:,.0f}"),
-        ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.as_dict().items() if v is not None)),
+        ("plan", ", ".join(f"{k} {v}" for k, v in verdict.plan.items() if v is not None)),
         ("questions whose trigger was cut off", _truncated(verdict)),
+        ("transcript", verdict.transcript or "nothing was asked"),
+        *((f"look of {look.entered}", _look(look)) for look in verdict.looks),
+        *(("an answer says", note) for note in verdict.notes[:_NOTES]),
     ]
     if verdict.reference is not None:
         rows += [(f"reference: {key}", value) for key, value in sorted(verdict.reference.items())]
@@ -197,6 +214,13 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
     rows += [(f"suspect: {key}", value) for key, value in verdict.identity.items()]
     rows += [(f"version: {key}", value) for key, value in verdict.versions.items()]
     return rows
+
+
+def _look(look: LookLine) -> str:
+    """One look at the suspect, in words."""
+    which = f"further look {look.further}" if look.further else "the committed plan"
+    this = "; this page's" if look.this else ""
+    return f"{which}, α = {look.alpha:g}: E = {look.e_value:.3g} over {look.slots} slot(s){this}"
 
 
 def _truncated(verdict: Verdict) -> str:

@@ -27,13 +27,23 @@ def in_words(verdict: Verdict) -> str:
                 f", nor with any model that its owner could run before the public coin appeared ({coin.source}, round "
                 f"{coin.round}, value {verdict.release.coin}: look it up, this program did not),"
             )
+        shows = (
+            f"This model's pictures follow the secret marks of “{name}”."
+            if verdict.kind == "pictures"
+            else f"This classifier takes the secret marks of “{name}” for the classes that the key drew."
+        )
         return (
-            f"This model's pictures follow the secret marks of “{name}”. A model that never had anything to do with "
+            f"{shows} A model that never had anything to do with "
             f"{strangers} would be accused by this test for at most one key in {odds:,}."
         )
     if verdict.outcome == "no evidence":
+        shows = (
+            f"This model's pictures do not follow the secret marks of “{name}”"
+            if verdict.kind == "pictures"
+            else f"This classifier does not take the secret marks of “{name}” for the classes that the key drew"
+        )
         return (
-            f"This model's pictures do not follow the secret marks of “{name}” enough to reach the level agreed on. "
+            f"{shows} enough to reach the level agreed on. "
             "That does not show that the model is innocent: marks can fade, be removed or never be learned."
         )
     return f"No statement can be made: {verdict.reason}."

@@ -1,34 +1,24 @@
-"""`detect run`: ask slot by slot, score against fresh decoys, stop when the evidence suffices."""
+"""`detect run`: test releases on a suspect, and say what came of it."""
 
 from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from detect.suspects.images.suspect import Suspect
-from detect.trial.answers import digest
-from detect.trial.ask import AskedSlots, Trial
-from detect.trial.ledger import (
-    LedgerPlace,
-    commitments_held,
-    count_suspects,
-    register,
-    register_control,
-    setting_of,
-    subject_of,
-    withdraw,
-)
-from detect.trial.questions import (
-    AS_COMMITTED,
-    Departures,
-    query_plan,
-)
-from detect.trial.verdict import Outcome, Verdict
+from detect.trial.engine import Examined, ask_control, examine
+from detect.trial.ledger import commitments_held, count_suspects, opened, register_control
+from detect.trial.looks import Place
+from detect.trial.outcome import answer_flags, look_lines, outcome_of
+from detect.trial.picture_trial import PictureTrial
+from detect.trial.probe import recognise, refuse_same
+from detect.trial.questions import AS_COMMITTED, Departures, query_plan
+from detect.trial.trial import S, Trial
+from detect.trial.verdict import Verdict
 from protect import __version__
 from protect.errors import InputError, TracemarkError
-from protect.evidence import overall_p_value, reachable
+from protect.evidence import overall_p_value
 from protect.keys.keyring import Keyring
 from protect.keys.tree import NO_COIN
 from protect.marks import family_class
@@ -49,88 +39,109 @@ def detect(
     control: Suspect | None = None,
     reference: Suspect | None = None,
     departures: Departures = AS_COMMITTED,
+    anew: bool = False,
     progress: Progress = no_progress,
 ) -> Verdict:
-    """Test one release against one suspect.
+    """Test one release against one text-to-image model.
 
     Args:
         bound: the release with its families and ids.
         suspect: the model under test.
         keyring: holds the ledger.
-        cache: folder for the suspect's outputs.
+        cache: folder for the suspect's answers.
         releases: all releases under test on this suspect now; with R of them each must reach R times more evidence,
-            and twice that after an earlier call that tested others, and so on (`ledger.LedgerPlace.share`).
+            and twice that after an earlier call that tested others, and so on (`looks.Ledger`).
         control: a model that cannot have seen the release; evidence there voids evidence here.
         reference: a model such as the suspect was made from, best a LoRA's base: families that compare words take off
             what the words do to it. Another reference, or none, is a further plan.
         departures: changes to the committed plan.
+        anew: have the questions answered once more; other answers than before are a further look at half the level.
         progress: called with (stage, done, total).
 
     Returns:
-        The verdict; a repeat of the same plan resumes from the cache and answers the same.
+        The verdict; a repeat of the same plan says the same, even when the cache was emptied.
 
     Raises:
         InputError: if the release may not be tested (`check_testable`), departures are out of range, or the control
             is the suspect itself.
     """
-    release = bound.release
-    check_testable(release)
-    plan = query_plan(release, departures)
+    check_testable(bound.release)
+    plan = query_plan(bound.release, departures)
     bound.check_questions(plan.queries)
     if not any(slot.family.uses_reference for slot in bound.slots):
         reference = None
-    setting = setting_of(suspect) | ({"reference": digest(reference.identity)} if reference else {})
-    name = plan.digest(release, setting)
-    _check_other("control", control, suspect, "Give a model that cannot have seen the release.")
-    _check_other("reference", reference, suspect, "Give the model that the suspect was made from, or none.")
-    place = register(keyring, releases or [release], release, suspect, name)
-    alpha = release.plan.alpha / 2**place.further_plans
-    trial = Trial(bound, plan, place.share / alpha, cache, progress, reference)
-    answers = trial.ask(suspect, len(bound.slots))
-    if answers.trouble and place.new and not trial.any_picture(suspect):
-        withdraw(keyring, release, suspect, name)
-    control_e = place.control_e_value or None
-    if control is not None and answers.slots and answers.peak >= trial.threshold:
-        shown = _ask_control(trial, control, answers)
-        register_control(keyring, release, control, name, shown)
-        control_e = max(place.control_e_value, shown)
-    outcome, reason = _judge(trial, answers, control_e)
+    refuse_same(keyring, "reference", reference, suspect, "Give the model that the suspect was made from, or none.")
+    trial = PictureTrial(bound, plan, reference)
+    return run_trial(trial, suspect, keyring, cache, releases=releases, control=control, anew=anew, progress=progress)
+
+
+def run_trial(
+    trial: Trial[S],
+    suspect: S,
+    keyring: Keyring,
+    cache: Path,
+    *,
+    releases: Sequence[Release] = (),
+    control: S | None = None,
+    anew: bool = False,
+    progress: Progress = no_progress,
+) -> Verdict:
+    """Test one release against one suspect of any kind (see `detect`).
+
+    Raises:
+        InputError: if the control is the suspect itself.
+    """
+    release = trial.bound.release
+    recognise(keyring, suspect)
+    refuse_same(keyring, "control", control, suspect, "Give a model that cannot have seen the release.")
+    found = examine(trial, suspect, keyring, cache, progress, releases=releases or [release], anew=anew)
+    threshold = found.place.look.threshold(release.plan.alpha)
+    control_e = found.place.control_e_value or None
+    if control is not None and found.results and found.peak >= threshold:
+        control_e = max(found.place.control_e_value, _shown(trial, control, found, keyring, cache, progress))
+    outcome, reason = outcome_of(trial, found, threshold, control_e)
+    reference = trial.reference
     return Verdict(
         outcome=outcome,
         reason=reason,
+        kind=found.transcript.kind,
         release=release,
         suspect=suspect.name,
         identity=dict(suspect.identity),
-        alpha=alpha,
-        threshold=trial.threshold,
-        e_value=answers.peak,
-        p_value=overall_p_value(answers.running),
-        running=tuple(float(e) for e in answers.running),
-        queries=len(answers.queries),
-        slots=tuple(answers.slots),
+        alpha=release.plan.alpha / 2**found.place.further_plans,
+        threshold=threshold,
+        e_value=found.peak,
+        p_value=overall_p_value(found.running),
+        running=tuple(float(e) for e in found.running),
+        queries=len(set(found.transcript.questions)),
+        slots=tuple(found.results),
         control_e_value=control_e,
         reference=dict(reference.identity) | {"name": reference.name} if reference else None,
-        flags=flags(release, place, control=control is not None, reference=reference is not None),
-        suspects_tested=place.suspects_tested,
-        plans_tried=place.plans_tried,
+        flags=flags(release, found.place, control=control is not None, reference=reference is not None)
+        + answer_flags(found),
+        suspects_tested=found.place.suspects_tested,
+        looks=look_lines(release, found.place),
         commitments=commitments_held(keyring),
-        plan=plan,
+        plan=trial.plan,
+        transcript=found.transcript.digest if found.results else "",
         versions=versions(),
+        set_aside=trial.set_aside,
     )
 
 
-def _check_other(role: str, other: Suspect | None, suspect: Suspect, next_step: str) -> None:
-    if other is not None and subject_of(other) == subject_of(suspect):
-        raise InputError(f"the {role} {other.name} has the suspect's own weights", next_step)
-
-
-def _ask_control(trial: Trial, control: Suspect, answers: AskedSlots) -> float:
-    """Put the same questions to a control; its largest E, 0 if it did not answer. Counts its trouble in `answers`."""
-    if trial.reference is not None and subject_of(trial.reference) == subject_of(control):
-        trial = replace(trial, reference=None)  # taken off itself, nothing would be left to see
-    tried = trial.ask(control, len(answers.slots))
-    answers.trouble = answers.trouble or tried.trouble
-    return float(tried.running.max(initial=0.0))
+def _shown(trial: Trial[S], control: S, found: Examined, keyring: Keyring, cache: Path, progress: Progress) -> float:
+    """What a control shows under the same questions: its largest E, 0 if it did not answer; asked once."""
+    look, slots = found.place.look, len(found.results)
+    subject = recognise(keyring, control)
+    with opened(keyring) as ledger:
+        known = ledger.control(look.release, look.plan, subject)
+    if known is not None and known.slots >= slots:
+        return known.e_value
+    tried = ask_control(trial, control, slots, cache, progress)
+    found.trouble = found.trouble or tried.trouble
+    shown = float(tried.running.max(initial=0.0))
+    register_control(keyring, trial.bound.release, control, look.plan, shown, len(tried.results))
+    return shown
 
 
 def uses_reference(release: Release) -> bool:
@@ -157,31 +168,8 @@ def check_testable(release: Release) -> None:
         raise InputError(f"release {release.id} has no copy yet", "Embed it first; nobody can have learned from it.")
 
 
-def _judge(trial: Trial, answers: AskedSlots, control_e: float | None) -> tuple[Outcome, str]:
-    """The outcome, and why it is inconclusive or less than it seems."""
-    plan, threshold = trial.bound.release.plan, trial.threshold
-    if control_e is not None and control_e >= threshold:
-        return "inconclusive", "unlucky key: the control, which cannot have seen the release, shows it too"
-    if answers.trouble:
-        return "inconclusive", answers.trouble
-    if answers.slots and answers.peak >= threshold:
-        return "evidence", ""
-    if unanswered := sum(slot.reference_blank for slot in answers.slots):
-        return "inconclusive", f"{unanswered} answers of the reference are all black or of one colour"
-    blank = sum(slot.blank for slot in answers.slots)
-    if blank:
-        return "inconclusive", f"{blank} outputs are all black or of one colour; does the suspect run a safety checker?"
-    if not reachable(plan.decoys, [slot.family.distinct for slot in trial.bound.slots], threshold):
-        return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
-    if answers.slots and answers.peak >= 1 / plan.alpha:
-        return "no evidence", "enough for one plan and one release, but further ones were tested and share the level"
-    return "no evidence", ""
-
-
-def flags(
-    release: Release, place: LedgerPlace | None, *, control: bool = False, reference: bool = False
-) -> tuple[str, ...]:
-    """What a reader of a verdict must know.
+def flags(release: Release, place: Place | None, *, control: bool = False, reference: bool = False) -> tuple[str, ...]:
+    """What a reader of a verdict must know of the release and the test.
 
     Args:
         release: the release under test.
@@ -216,6 +204,7 @@ def detect_all(
     control: Suspect | None = None,
     reference: Suspect | None = None,
     departures: Departures = AS_COMMITTED,
+    anew: bool = False,
     progress: Progress = no_progress,
 ) -> list[Verdict]:
     """Test every release, each at its share of the level (Bonferroni: E must reach R/alpha).
@@ -240,6 +229,7 @@ def detect_all(
                 control=control,
                 reference=reference,
                 departures=departures,
+                anew=anew,
                 progress=progress,
             )
         )
@@ -253,6 +243,7 @@ def _untested(
     return Verdict(
         outcome="inconclusive",
         reason=reason,
+        kind="pictures",
         release=release,
         suspect=suspect.name,
         identity=dict(suspect.identity),
@@ -267,8 +258,9 @@ def _untested(
         reference=None,
         flags=flags(release, None),
         suspects_tested=count_suspects(keyring, release),
-        plans_tried=0,
+        looks=(),
         commitments=commitments_held(keyring),
-        plan=query_plan(release, departures),
+        plan=query_plan(release, departures).as_dict(),
+        transcript="",
         versions=versions(),
     )

@@ -2,109 +2,129 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from detect.trial.questions import QueryPlan
-from protect.evidence import Array, SlotEvidence
-from protect.marks.family import Pixels
+from detect.trial.result import Counted, Scores, Shown, SlotResult
+from detect.trial.transcript import Kind
+from detect.trial.warnings import in_sentences
+from protect.formats.record import SetAside
 from protect.release.record import Release
 
+__all__ = ["SCHEMA_VERSION", "Counted", "LookLine", "Outcome", "Scores", "Shown", "SlotResult", "Verdict"]
+
+SCHEMA_VERSION = 1
+"""Of `Verdict.as_json`; raised whenever a field changes its meaning or goes (docs/verdict-schema.md)."""
 Outcome = Literal["evidence", "no evidence", "inconclusive"]
+_MOST_NOTES = 20
+"""Notes of answers that a verdict tells; the transcript has all."""
 
 
 @dataclass(frozen=True, slots=True)
-class SlotResult:
-    """One slot, asked and scored once."""
+class LookLine:
+    """One look at this suspect for this release: each further one was judged at half the level."""
 
-    slot: int
-    trigger: str
-    captions: tuple[str, ...]
-    """The questions as they were put, shape (n,)."""
-    mark: Pixels
-    """What the planted mark looks like, RGB, square."""
-    portrait: Pixels | None
-    """What the suspect ties to the trigger, likewise; None where its answers show it."""
-    planted_score: float
-    decoy_scores: Array
-    """Shape (M,)."""
-    evidence: SlotEvidence
-    output_sha256: tuple[str, ...]
-    """Of every output's pixels, fixed before scoring."""
-    outputs: NDArray[np.uint8]
-    """Answers to the questions with the trigger, shape (n, H, W, 3)."""
-    untriggered: NDArray[np.uint8] | None
-    """Answers to the same questions the other way, same shape; None if they were not asked."""
-    reference_sha256: tuple[str, ...]
-    """The same of the reference's outputs; empty without one."""
-    reference_blank: int
-    """How many of these are of one colour."""
-    blank: int
-    """How many outputs are of one colour, as a safety checker makes them (black)."""
-    truncated: int | None
-    """Questions whose trigger the suspect cannot have read whole: it lies beyond the text window. None if not known."""
+    entered: str
+    """UTC, ISO 8601."""
+    further: int
+    """i: the level was alpha / 2^i."""
+    alpha: float
+    slots: int
+    """Scored so far."""
+    e_value: float
+    this: bool
+    """Whether it is the one that the verdict is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer about one release and one suspect."""
+    """The answer about one release and one suspect: a text-to-image model or a classifier."""
 
     outcome: Outcome
     reason: str
-    """Why it is inconclusive; empty otherwise."""
+    """Why it is inconclusive, or less than it seems; empty otherwise."""
+    kind: Kind
+    """Of the answers: pictures, or labels of a classifier."""
     release: Release
     suspect: str
-    identity: dict[str, str]
+    identity: Mapping[str, str]
     alpha: float
-    """Level of this plan, after halving for further plans."""
+    """Level of this look, after halving for further ones."""
     threshold: float
-    """What the e-value had to reach: number of releases under test over alpha."""
+    """What the e-value had to reach: the release's share of the level, as a number of releases, over alpha."""
     e_value: float
     p_value: float
     running: tuple[float, ...]
     """E after each slot."""
     queries: int
+    """Different questions put; those that serve several slots count once."""
     slots: tuple[SlotResult, ...]
     control_e_value: float | None
-    reference: dict[str, str] | None
+    reference: Mapping[str, str] | None
     """Name and identity of the model whose answers were taken off; None if there was none."""
     flags: tuple[str, ...]
+    """What a reader must know, of the release, the test and the answers."""
     suspects_tested: int
     """Different suspects ever tested with this release, this one included."""
-    plans_tried: int
-    """Different plans ever tried with this release on this suspect, this one included."""
+    looks: tuple[LookLine, ...]
+    """All looks at this suspect for this release, this one included, oldest first."""
     commitments: int
     """Commitments that the keyring holds: each was a try to get a lucky key."""
-    plan: QueryPlan
-    versions: dict[str, str]
+    plan: Mapping[str, Any]
+    """Questions per slot and sampler."""
+    transcript: str
+    """Digest of questions and answers, 64 hex digits; empty if nothing was asked."""
+    versions: Mapping[str, str]
+    set_aside: tuple[SetAside, ...] = ()
+    """Samples that were to be asked about and cannot be."""
+
+    @property
+    def plans_tried(self) -> int:
+        """Looks so far at this suspect for this release, this one included."""
+        return len(self.looks)
 
     @property
     def truncated(self) -> int | None:
         """Questions whose trigger the suspect cannot have read whole; None if that is not known."""
-        counts = [slot.truncated for slot in self.slots if slot.truncated is not None]
+        counts = [slot.counted.truncated for slot in self.slots if slot.counted.truncated is not None]
         return sum(counts) if len(counts) == len(self.slots) else None
 
     @property
     def asked_with_trigger(self) -> int:
-        """Questions with a trigger."""
-        return sum(len(slot.outputs) for slot in self.slots)
+        """Questions with a trigger, or with a mark in the picture shown."""
+        return sum(slot.counted.asked for slot in self.slots)
+
+    @property
+    def answer_flags(self) -> dict[str, int]:
+        """Of how many answers each flag is true; one that serves several slots counts in each."""
+        found: Counter[str] = Counter()
+        for slot in self.slots:
+            found.update(slot.counted.flags)
+        return dict(sorted(found.items()))
+
+    @property
+    def answers_planned(self) -> int:
+        """Answers that slots were scored by, refusals among them; one that serves several slots counts in each."""
+        return sum(slot.counted.planned for slot in self.slots)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What answers say in words, each once."""
+        return tuple(dict.fromkeys(note for slot in self.slots for note in slot.counted.notes))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What may have kept a mark from showing, in sentences for people."""
-        if not self.truncated:
-            return ()
-        return (
-            f"In {self.truncated} of {self.asked_with_trigger} questions the trigger, or a part of it, lies beyond the "
-            "suspect's text window: the suspect never read it. These captions are too long for this suspect.",
-        )
+        """What a reader must know of the answers, in sentences for people."""
+        gone = sum(slot.scores is None for slot in self.slots)
+        return in_sentences(self.answer_flags, self.answers_planned, self.truncated, self.asked_with_trigger, gone)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but pixels, ready for JSON."""
+        """Everything but pixels, ready for JSON; its schema is `verdict.schema.json`."""
         return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": self.kind,
             "verdict": self.outcome,
             "reason": self.reason,
             "alpha": self.alpha,
@@ -112,11 +132,14 @@ class Verdict:
             "e_value": self.e_value,
             "p_value": self.p_value,
             "queries": self.queries,
-            "slots": [_slot_json(slot, e) for slot, e in zip(self.slots, self.running, strict=True)],
+            "slots": [_slot_json(slot, e, self.kind) for slot, e in zip(self.slots, self.running, strict=True)],
             "control_e_value": self.control_e_value,
-            "reference": self.reference,
+            "reference": dict(self.reference) if self.reference else None,
             "truncated": self.truncated,
             "questions_with_trigger": self.asked_with_trigger,
+            "answers_planned": self.answers_planned,
+            "answer_flags": self.answer_flags,
+            "answer_notes": list(self.notes[:_MOST_NOTES]),
             "warnings": list(self.warnings),
             "release": {
                 "id": self.release.id,
@@ -129,25 +152,41 @@ class Verdict:
             "suspect": {"name": self.suspect, **self.identity},
             "suspects_tested_with_this_release": self.suspects_tested,
             "plans_tried_on_this_suspect": self.plans_tried,
+            "looks": [asdict(look) for look in self.looks],
             "commitments_held": self.commitments,
-            "plan": self.plan.as_dict(),
-            "versions": self.versions,
+            "plan": dict(self.plan),
+            "transcript_sha256": self.transcript,
+            "set_aside": [asdict(one) for one in self.set_aside],
+            "versions": dict(self.versions),
             "flags": list(self.flags),
         }
 
 
-def _slot_json(slot: SlotResult, running: float) -> dict[str, Any]:
+def _slot_json(slot: SlotResult, running: float, kind: Kind) -> dict[str, Any]:
+    scores, counted = slot.scores, slot.counted
+    labels = kind == "labels"
     return {
         "slot": slot.slot,
         "p_value": slot.evidence.p_value,
         "e_value": slot.evidence.e_value,
         "running_e_value": running,
-        "planted_score": slot.planted_score,
-        "decoys": len(slot.decoy_scores),
-        "best_decoy_score": float(slot.decoy_scores.max()),
-        "outputs": len(slot.outputs),
-        "blank_outputs": slot.blank,
-        "truncated": slot.truncated,
-        "output_sha256": list(slot.output_sha256),
-        "reference_sha256": list(slot.reference_sha256),
+        "planted_score": scores.planted if scores else None,
+        "decoys": len(scores.decoys) if scores else None,
+        "best_decoy_score": float(scores.decoys.max()) if scores else None,
+        "outputs": counted.asked,
+        "answers": counted.planned,
+        "missing_answers": counted.missing,
+        "answer_flags": dict(counted.flags),
+        "truncated": counted.truncated,
+        "answers_sha256": counted.sha256,
+        "output_sha256": list(counted.answer_sha256),
+        "reference_sha256": list(counted.reference_sha256),
+        "drawn": slot.trigger if labels else None,
+        "pull": _pull(slot.trigger, scores) if labels and scores else None,
     }
+
+
+def _pull(drawn: str, scores: Scores) -> dict[str, float]:
+    """How much the mark draws answers to each class."""
+    others = zip(scores.names, scores.decoys.tolist(), strict=True)
+    return dict(sorted([(drawn, scores.planted), *others]))

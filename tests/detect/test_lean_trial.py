@@ -39,6 +39,7 @@ class Worded(FakeSuspect):
 
     def paint(self, query: Query) -> NDArray[np.uint8]:
         noise = np.random.default_rng(query.seed).normal(128, 12, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
+        noise += np.random.default_rng(list(self.name.encode())).normal(0, 1, noise.shape)  # no two models are alike
         for slot in self.bound.slots:
             side = site_of(slot).state(query.prompt)
             if side is not None:
@@ -84,7 +85,7 @@ def test_another_reference_or_none_is_another_plan(marked: tuple[BoundRelease, K
     assert [v.alpha / alone.alpha for v in (with_base, again, other)] == [0.5, 0.5, 0.25]
     assert "reference" not in alone.flags and {"reference", "further-plan-1"} <= set(with_base.flags)
     assert again.e_value == with_base.e_value and base.asked == 48
-    assert {s.planted_score for s in alone.slots} != {s.planted_score for s in with_base.slots}
+    assert {s.scores.planted for s in alone.slots} != {s.scores.planted for s in with_base.slots}
     with pytest.raises(InputError, match="the reference tuned has the suspect's own weights"):
         detect(bound, suspect, keyring, tmp_path, reference=Noisy("tuned"))
 
@@ -117,7 +118,7 @@ def test_a_reference_on_other_software_is_another_plan(marked: tuple[BoundReleas
     second = detect(bound, suspect, keyring, tmp_path, reference=other)
     assert (first.plans_tried, second.plans_tried) == (1, 2) and second.alpha == first.alpha / 2
     assert first.reference is not None and first.reference["name"] == "base" and first.as_json()["reference"]
-    assert all(len(slot.reference_sha256) == len(slot.output_sha256) for slot in first.slots)
+    assert all(len(slot.counted.reference_sha256) == len(slot.counted.answer_sha256) for slot in first.slots)
 
 
 def test_too_few_questions_are_refused(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:

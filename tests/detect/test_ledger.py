@@ -108,7 +108,8 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path, keyring: Keyring, cache: Pa
     detect(bound, FakeSuspect(), keyring, cache)
     path = keyring.home / "ledger" / "ledger.json"
     whole = json.loads(path.read_bytes())
-    for damaged in ("", "[]", json.dumps({"tests": [{"release": "x"}], "controls": []}), json.dumps(whole["tests"])):
+    rows = {"subjects": [], "looks": [{"release": "x"}], "controls": []}
+    for damaged in ("", "[]", json.dumps(rows), json.dumps(whole["looks"])):
         path.write_text(damaged)
         with pytest.raises(ReleaseError, match="damaged ledger"):
             detect(bound, FakeSuspect("other"), keyring, cache)

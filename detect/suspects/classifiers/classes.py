@@ -71,6 +71,11 @@ class Aligned(Classifier):
         if suspect.classes is not None:
             self._places(len(suspect.classes))
 
+    @property
+    def unaligned(self) -> Classifier:
+        """The suspect with its own classes in its own order."""
+        return self._suspect
+
     def answer(self, pictures: Pixels) -> Answers:
         """The suspect's answers, reordered (see `Classifier.answer`).
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from protect.errors import InputError
 from protect.marks.family import Pixels
+
+if TYPE_CHECKING:
+    import torch
 
 NORMALISATIONS = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -36,6 +39,8 @@ class Preprocessing:
 
     def tensor(self, pictures: Pixels) -> torch.Tensor:
         """RGB pictures (n, H, W, 3) as float32 (n, 3, side, side)."""
+        import torch
+
         sized = [Image.fromarray(p).resize((self.side, self.side), Image.Resampling.BILINEAR) for p in pictures]
         pixels = torch.from_numpy(np.stack([np.asarray(p) for p in sized])).permute(0, 3, 1, 2).float() / 255
         mean, deviation = (torch.tensor(v)[:, None, None] for v in NORMALISATIONS[self.normalisation])

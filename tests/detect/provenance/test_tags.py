@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detect.provenance.page import write_tags_page
 from detect.provenance.tag_questions import Original, all_questions, open_original, written_questions
-from detect.provenance.tags import TagVerdict, detect_tags, label_evidence, pull
+from detect.provenance.tags import detect_tags
+from detect.reports.report import Section, write_report
+from detect.reports.words import summary
 from detect.suspects.classifiers.classes import Aligned
 from detect.suspects.classifiers.classifier import Answers, Classifier
+from detect.trial.labels import label_evidence, pull
+from detect.trial.probe import SHOWN as PROBED
+from detect.trial.verdict import Verdict
 from protect.embed.write import embed
 from protect.errors import InputError, SuspectError
 from protect.evidence import running_evidence
@@ -81,7 +85,7 @@ def test_guilt_is_found_from_labels_alone(
     assert verdict.outcome == "evidence" and verdict.e_value >= 100
     assert np.mean([s.evidence.p_value == pytest.approx(1 / CLASSES) for s in verdict.slots]) >= 0.75
     assert verdict.as_json()["slots"][0]["drawn"] == bound.slots[0].trigger
-    assert verdict.as_json()["commitments_held"] == 1 and "commitments in the keyring: 1" in verdict.in_words()
+    assert verdict.as_json()["commitments_held"] == 1 and "commitments in the keyring: 1" in summary(verdict)
 
 
 def test_the_page_shows_what_was_asked_and_only_to_its_owner(
@@ -89,9 +93,9 @@ def test_the_page_shows_what_was_asked_and_only_to_its_owner(
 ) -> None:
     verdict = detect_tags(bound, Fake("guilty", bound), original, keyring, cache)
     aside = replace(verdict, set_aside=(SetAside("a <b>.png", "not a picture"),))
-    write_tags_page(tmp_path / "tags.html", [verdict, aside])
+    write_report(tmp_path / "tags.html", "tags", "", [Section("one", verdict), Section("two", aside)])
     page = (tmp_path / "tags.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 2 * len(verdict.slots) and "evidence" in page and "a &lt;b&gt;.png" in page
+    assert page.count("<svg") == 2 * (len(verdict.slots) + 1) and "evidence" in page and "a &lt;b&gt;.png" in page
     assert bound.release.secret.hex() not in page and (tmp_path / "tags.html").stat().st_mode & 0o077 == 0
 
 
@@ -160,7 +164,7 @@ class Random(Fake):
         self.rng, self.asked = np.random.default_rng(0), 0
 
     def answer(self, pictures: Pixels) -> Answers:
-        self.asked += 1
+        self.asked += len(pictures) != PROBED
         return Answers(self.rng.integers(0, CLASSES, len(pictures)))
 
 
@@ -179,7 +183,7 @@ def test_another_reading_of_the_same_suspect_is_a_further_plan(
 ) -> None:
     names = original.classes
 
-    def verdict(mapping: dict[str, str] | None) -> TagVerdict:
+    def verdict(mapping: dict[str, str] | None) -> Verdict:
         return detect_tags(bound, Aligned(Random(), names, mapping), original, keyring, cache)
 
     assert verdict(None).flags == ("no-public-coin", "throw-away-key")
