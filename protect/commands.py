@@ -17,7 +17,7 @@ from protect import console, marks
 from protect.alignments import alignments
 from protect.check.commands import check_command
 from protect.embed.answers import pictures_asked
-from protect.embed.commands import diff_command, embed_command, show_command, verify_command
+from protect.embed.commands import diff_command, embed_command
 from protect.embed.commit_commands import commit_command
 from protect.embed.date_commands import (
     publish_command,
@@ -47,6 +47,8 @@ from protect.frame_command import frame_command
 from protect.keys.keyring import Keyring
 from protect.marks.family import MarkFamily
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
+from protect.recipients.commands import issue_command, recipients_app
+from protect.recipients.copy_commands import show_command, verify_command
 from protect.release.power import WANTED, measured_runs, rehearsed_runs, summary
 from protect.release.record import Release
 
@@ -265,6 +267,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "signing-key": signing_key_command,
     "publish": publish_command,
     "verify-commitment": verify_commitment_command,
+    "issue": issue_command,
     "show": show_command,
     "frame": frame_command,
     "verify": verify_command,
@@ -275,3 +278,4 @@ _COMMANDS: dict[str, Callable[..., int]] = {
 """In the order of use."""
 for _name, _command in _COMMANDS.items():
     protect_app.command(_name)(_command)
+protect_app.add_typer(recipients_app, name="recipients")

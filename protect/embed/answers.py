@@ -167,9 +167,10 @@ def embedding_json(done: Embedding, dry_run: bool) -> dict[str, object]:
     }
 
 
-def verification_text(release: Release, found: Verification) -> str:
-    """What `protect verify` found."""
-    lines = [f"release {release.id} ({release.name}): {found.intact} of {found.carriers} carriers are as released"]
+def verification_text(release: Release, found: Verification, whose: str = "") -> str:
+    """What `protect verify` found, and whose copy it is if not everybody's."""
+    named = f"release {release.id} ({release.name}){', ' if whose else ''}{whose}"
+    lines = [f"{named}: {found.intact} of {found.carriers} carriers are as released"]
     return "\n".join(lines + [f"  {f.key}: {f.problem}" for f in found.findings])
 
 

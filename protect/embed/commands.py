@@ -1,4 +1,4 @@
-"""Commands that write, fix beforehand, read back and compare protected copies."""
+"""Commands that write protected copies and compare them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import typer
 
 from protect import console
 from protect.embed.answers import (
-    carrier_line,
     difference_text,
     embedding_json,
     embedding_text,
-    verification_text,
 )
 from protect.embed.commit import options_of
 from protect.embed.difference import difference
-from protect.embed.find import release_of
 from protect.embed.forecast import Expectation
 from protect.embed.options import (
     AlignmentName,
@@ -36,13 +33,11 @@ from protect.embed.options import (
     refuse_given,
 )
 from protect.embed.places import ending
-from protect.embed.verify import verify
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
-from protect.release.bound import bind
 from protect.release.plan import RECOMMENDED
 from protect.working import EngineName, Workers, engine_of
 
@@ -149,59 +144,6 @@ def embed_command(
         )
     console.answer(embedding_text(done, keyring, dry_run), embedding_json(done, dry_run), as_json)
     return console.SET_ASIDE if done.set_aside_count else console.DONE
-
-
-def verify_command(
-    copy: Copy,
-    release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
-    caption_column: CaptionColumn = None,
-    leave_captions: LeaveCaptions = None,
-    workers: Workers = None,
-    engine: EngineName = "local",
-    as_json: Json = False,
-) -> int:
-    """Read every carrier back from disk and check its bytes, captions and mark."""
-    keyring = Keyring.default()
-    opened = open_dataset(copy, reading(caption_column, leave_captions, None, None, ["all"]))
-    bound = bind(release_of(opened, keyring, release), keyring.store)
-    with console.progress() as progress:
-        found = verify(bound, opened, progress=progress, engine=engine_of(engine, workers))
-    console.answer(verification_text(bound.release, found), {"release": bound.release.id, **asdict(found)}, as_json)
-    return console.SET_ASIDE if found.findings else console.DONE
-
-
-def show_command(
-    copy: Copy,
-    original: Annotated[Path | None, typer.Option(help="The dataset before, to show both side by side.")] = None,
-    release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Page with the carriers. It is secret. [pages/<release>.html in the keyring]")
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Most carriers on the page.")] = 40,
-    caption_column: CaptionColumn = None,
-    leave_captions: LeaveCaptions = None,
-    as_json: Json = False,
-) -> int:
-    """List the carriers of a copy, and write a private page with them, before and after.
-
-    Whoever sees the page can remove your marks: keep it with the keyring.
-    """
-    from protect.embed.show import carriers_shown, write_page
-
-    said = reading(caption_column, leave_captions, None, None, ["all"])
-    keyring, opened = Keyring.default(), open_dataset(copy, said)
-    bound = bind(release_of(opened, keyring, release), keyring.store)
-    record, page = bound.release, report or keyring.folder("pages") / f"{bound.release.id}.html"
-    console.check_target("--report", page)
-    if any(page.resolve().is_relative_to(place.resolve()) for place in (copy, original) if place):
-        raise InputError(f"the page {page} would lie in the dataset, and it is secret", "Give another --report.")
-    with console.progress() as progress:
-        shown = carriers_shown(bound, opened, open_dataset(original, said) if original else None, count, progress)
-    write_page(page, record, shown)
-    lines = [carrier_line(carrier) for carrier in record.carriers]
-    text = "\n".join([f"release {record.id} ({record.name})", *lines, f"page: {page} (secret: it names the carriers)"])
-    console.answer(text, {"release": record.id, "carriers": [asdict(c) for c in record.carriers]}, as_json)
-    return console.DONE
 
 
 def diff_command(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class Shared:
     """The unfinished digest of the whole dataset, shape (1024,)."""
     reading: ReadOptions
     """How the dataset was read."""
+    root: Path
+    """Where it was."""
 
     @property
     def count(self) -> int:
@@ -82,7 +84,7 @@ def hold_shared(selection: Selection, store: Store) -> str:
         states=part.alignment.states(changeable, sites),
         lines=_bytes(lines.getvalue()),
         lanes=digest.lanes,
-        reading=_bytes(canonical_json(asdict(dataset.options))),
+        reading=_bytes(canonical_json([str(dataset.root), asdict(dataset.options)])),
     )
 
 
@@ -94,9 +96,9 @@ def stored_shared(store: Store, name: str) -> Shared:
         InputError: if there is nothing, or it is damaged.
     """
     levels, usable, states, lines, lanes, reading = store.get(KIND, name, *_FIELDS)
-    said: dict[str, Sequence[Any]] = json.loads(reading.tobytes())
+    root, said = json.loads(reading.tobytes())
     options = ReadOptions(**{field: tuple(values) for field, values in said.items()})
-    return Shared(Glances(levels, usable, ()), states, lines.tobytes(), lanes, options)
+    return Shared(Glances(levels, usable, ()), states, lines.tobytes(), lanes, options, Path(root))
 
 
 def _bytes(data: bytes) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 
@@ -88,12 +88,19 @@ class Ledger:
             "Give a number or a name that this lists: protect recipients ls.",
         )
 
+    def name(self, release: str, serial: int) -> str:
+        """What a recipient is called, whose line may be lost."""
+        query = "SELECT name FROM recipients WHERE release = ? AND serial = ?"
+        row = self._connection.execute(query, (release, serial)).fetchone()
+        return row[0] if row else "not in the ledger"
+
     def issue(
         self,
         release: Release,
         entries: Iterable[tuple[str, Entry]],
         *,
         again: bool = False,
+        dry_run: bool = False,
         progress: Progress = no_progress,
     ) -> range:
         """Enter recipients: all of them, or none.
@@ -102,6 +109,7 @@ class Ledger:
             release: made for recipients.
             entries: each with its place, for messages; read once, none is held in memory.
             again: give a further copy to those who have one.
+            dry_run: check all of them, and enter none.
             progress: told (stage, done, total).
 
         Returns:
@@ -112,7 +120,7 @@ class Ledger:
         """
         check_whole(self._connection)
         now = _now()
-        with transaction(self._connection):
+        with suppress(_Undone), transaction(self._connection):
             first = self.issued(release.id) + 1
             serial = first
             for place, entry in entries:
@@ -120,7 +128,10 @@ class Ledger:
                 serial += 1
                 if (serial - first) % _STEP == 0:
                     progress("entering recipients", serial - first, 0)
-        self._remember(release.id, serial - 1)
+            if dry_run:
+                raise _Undone
+        if not dry_run:
+            self._remember(release.id, serial - 1)
         return range(first, serial)
 
     def _enter(self, release: Release, serial: int, entry: Entry, now: str, place: str, *, again: bool) -> None:
@@ -246,6 +257,10 @@ class Ledger:
         if serial > self._remembered(release):
             path = self._keyring.folder(FOLDER) / f"{release}.issued"
             write_atomic(path, f"{serial}\n".encode(), mode=0o600)
+
+
+class _Undone(Exception):
+    """What was written is taken back."""
 
 
 def _now() -> str:

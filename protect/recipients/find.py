@@ -1,0 +1,153 @@
+"""Whose copy is this? Told by what a copy says, never by a folder's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protect.alignments.wording import Wording
+from protect.embed.find import release_of
+from protect.embed.shared import Shared, stored_shared
+from protect.embed.verify import belongs, carrier_records
+from protect.errors import ReleaseError
+from protect.formats.dataset_format import Dataset
+from protect.formats.record import normalised
+from protect.keys.keyring import Keyring
+from protect.keys.tree import recipients_draws, slot_seed
+from protect.marks.directions import direction_scores
+from protect.marks.family import ChoosingFamily
+from protect.recipients.ledger import open_ledger
+from protect.recipients.overlay import overlay
+from protect.release.bound import BoundRelease, bind
+from protect.release.record import Release
+
+BLOCK = 1 << 16
+"""Recipients that are compared with a copy at a time."""
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The release that a copy belongs to, with its carriers."""
+
+    bound: BoundRelease
+    serial: int | None = None
+    """Of the recipient; None where one copy is for everybody."""
+    recipient: str = ""
+    """What the recipient is called; empty where one copy is for everybody."""
+
+    @property
+    def number(self) -> tuple[str, ...]:
+        """The serial number, if there is one."""
+        return () if self.serial is None else (str(self.serial),)
+
+    def in_words(self) -> str:
+        """Whose copy it is; empty where it is everybody's."""
+        return "" if self.serial is None else f"recipient {self.serial} ({self.recipient})"
+
+
+def release_and_recipient(
+    copy: Dataset, keyring: Keyring, release: str | None = None, recipient: str | None = None
+) -> Found:
+    """The release of a copy, and whose copy it is.
+
+    Args:
+        copy: a protected copy, under any name.
+        keyring: holds the releases and the ledger.
+        release: id or name; None to look for it.
+        recipient: serial number or name, where the release is named too; None to look for it.
+
+    Raises:
+        ReleaseError: if no release or recipient, or more than one, belongs to the copy.
+        InputError: if that recipient does not exist.
+    """
+    if release and (named := keyring.load(release)).plan.recipients:
+        return _named(named, keyring, recipient) if recipient else _only(copy, keyring, [named])
+    if recipient:
+        raise ReleaseError("--recipient needs --release of one for recipients", "Name both, or neither.")
+    try:
+        return Found(bind(release_of(copy, keyring, release), keyring.store))
+    except ReleaseError:
+        masters = [held for held in keyring.survey()[0] if held.plan.recipients]
+        if release or not masters:
+            raise
+        return _only(copy, keyring, masters)
+
+
+def _named(release: Release, keyring: Keyring, recipient: str) -> Found:
+    with open_ledger(keyring) as ledger:
+        found = ledger.one(release.id, recipient)
+    return Found(overlay(release, keyring.store, found.serial).with_carriers(), found.serial, found.name)
+
+
+def _only(copy: Dataset, keyring: Keyring, masters: list[Release]) -> Found:
+    found = [one for one in (_nearest(copy, keyring, release) for release in masters) if one]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(f"{release.id} ({release.name})" for release in masters)
+    what = f"copies of {len(found)} releases fit" if found else "no recipient's copy fits"
+    raise ReleaseError(
+        f"{what} {copy.root}", f"Looked for copies of {names}. Name one: --release ID --recipient NUMBER."
+    )
+
+
+def _nearest(copy: Dataset, keyring: Keyring, release: Release) -> Found | None:
+    """The recipient whose marks the words of a copy follow best, if most of its carriers are as released."""
+    with open_ledger(keyring) as ledger:
+        serial = nearest_recipient(copy, release, keyring, ledger.issued(release.id))
+        if serial is None:
+            return None
+        name = ledger.name(release.id, serial)
+    bound = overlay(release, keyring.store, serial).with_carriers()
+    held = belongs(bound.release, carrier_records(bound.release, copy))
+    return Found(bound, serial, name) if 2 * held > len(bound.release.carriers) else None
+
+
+def nearest_recipient(copy: Dataset, release: Release, keyring: Keyring, count: int) -> int | None:
+    """The recipient, of so many, along whose marks a copy's words go furthest; None if it holds none of the samples.
+
+    What a site's words do to the looks beside them is one direction for each slot; a recipient's marks are as many
+    directions, and their cosines are added up.
+    """
+    pulls = _pulls(copy, release, keyring)
+    if not count or not any(pull.any() for pull in pulls):
+        return None
+    best, serial = -np.inf, None
+    for start in range(1, count + 1, BLOCK):
+        serials = range(start, min(start + BLOCK, count + 1))
+        total = np.zeros(len(serials))
+        for slot, pull in enumerate(pulls):
+            marks = recipients_draws(slot_seed(release.secret, slot), release.coin, serials, "mark")
+            total += direction_scores(pull[None], np.eye(len(pull)), marks)
+        if total.max() > best:
+            best, serial = total.max(), serials[int(total.argmax())]
+    return serial
+
+
+def _pulls(copy: Dataset, release: Release, keyring: Keyring) -> list[Array]:
+    """For each slot, where samples in its site's second wording lie from those in the first, in looks; shape (d,)."""
+    bound, shared = bind(release, keyring.store), stored_shared(keyring.store, release.shared)
+    family, alignment = bound.slots[0].family, bound.slots[0].alignment
+    assert isinstance(family, ChoosingFamily) and isinstance(alignment, Wording)  # no other is for recipients
+    sides = _sides(copy, shared, alignment, [slot.trigger for slot in bound.slots])
+    seen = (sides != -1).any(axis=1) & shared.glances.usable
+    looks = family.fitted_looks.of_glances(shared.glances.levels[seen].astype(np.float64))
+    pulls = []
+    for column in sides[seen].T:
+        first, second = looks[column == 0], looks[column == 1]
+        both = len(first) and len(second)
+        pulls.append(second.mean(axis=0) - first.mean(axis=0) if both else np.zeros(looks.shape[1]))
+    return pulls
+
+
+def _sides(copy: Dataset, shared: Shared, alignment: Wording, triggers: list[str]) -> NDArray[np.int8]:
+    """Side of the samples' captions in a copy at each site, in the order of the dataset; -1 where it says neither."""
+    places = {normalised(record.key): place for place, record in enumerate(shared.records())}
+    found = np.full(shared.states.shape, -1, dtype=np.int8)
+    held = [(place, r) for r in copy.records() if (place := places.get(normalised(r.key))) is not None]
+    sites = [alignment.sites[trigger] for trigger in triggers]
+    if held:
+        found[[place for place, _ in held]] = alignment.states((record for _, record in held), sites)
+    return found
