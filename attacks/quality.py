@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler
 from PIL import Image, ImageOps
 
-from detect.suspects.images.pipeline import native_size
+from detect.suspects.images.folder import native_size
 from detect.training.architecture.ddpm import prediction_target
 from protect.marks.family import Array, Pixels
 from protect.vae import as_tensor, encode

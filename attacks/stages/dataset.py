@@ -17,7 +17,7 @@ from attacks.stages import images
 from attacks.stages.attack import Captioned, Resources
 from attacks.stages.captions import new_first_words
 from attacks.stages.samples import read_captioned, same_sample
-from detect.suspects.images.pipeline import load_pipeline
+from detect.suspects.images.folder import load_pipeline
 from protect.check.exposure import residual_spectrum
 from protect.marks.family import Array, Pixels
 

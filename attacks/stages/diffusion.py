@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from attacks.stages.attack import Resources
-from detect.suspects.images.pipeline import load_pipeline, native_size
+from detect.suspects.images.folder import load_pipeline, native_size
 from detect.suspects.images.silence import silenced_libraries
 from protect.errors import InputError
 from protect.marks.family import Pixels

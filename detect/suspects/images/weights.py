@@ -1,16 +1,11 @@
-"""Weight files: found, opened and compared with what was really loaded.
-
-diffusers and transformers fill weights that a file lacks with random numbers and only log it. A suspect
-loaded like that has forgotten its training and would be acquitted, so every tensor is traced to a file.
-"""
+"""Weight files: found and opened."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +19,10 @@ from protect.files import canonical_json, sha256_file
 PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 NOT_LOADED = {"safety_checker", "feature_extractor"}
 _WEIGHTS = re.compile(
-    r"(?:diffusion_pytorch_model|pytorch_model|model)(?:\.(?P<variant>\w+?))?(?:-\d+-of-\d+)?(?:\.\w+)?"
-    r"\.(?:safetensors|bin)"
+    r"(?:diffusion_pytorch_model|pytorch_model|model)(?:\.(?P<variant>\w+?))?"
+    r"(?:-(?P<shard>\d+)-of-(?P<shards>\d+))?(?:\.(?P<late>\w+))?\.(?:safetensors|bin)"
 )
-
+"""A component's weights: the variant stands before a shard's number, or after it (older releases of transformers)."""
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin"})
 SETTING_SUFFIXES = frozenset({".json", ".txt", ".model"})
@@ -89,14 +84,23 @@ def read_tensors(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
         raise _corrupt(path, error) from error
 
 
-def _unpickle(path: Path) -> dict[str, Tensor]:
-    """Tensors of a pickle; torch refuses everything in it but tensors and plain containers."""
+def read_pickle(path: Path) -> dict[str, Any]:
+    """Entries of a pickle by name; torch refuses everything in it but tensors and plain containers.
+
+    Raises:
+        SuspectError: if it cannot be opened like that.
+    """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise _corrupt(path, error) from error
     content = content.get("state_dict", content) if isinstance(content, dict) else {}
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    return {name: value for name, value in content.items() if isinstance(name, str)}
+
+
+def _unpickle(path: Path) -> dict[str, Tensor]:
+    """Tensors of a pickle."""
+    return {name: value for name, value in read_pickle(path).items() if isinstance(value, Tensor)}
 
 
 def _corrupt(path: Path, error: BaseException) -> SuspectError:
@@ -145,20 +149,44 @@ def folder_digest(folder: Path, suffixes: frozenset[str] = WEIGHT_SUFFIXES) -> s
     return hashlib.sha256(canonical_json(listing)).hexdigest()
 
 
+def is_component_file(name: str) -> bool:
+    """Whether a file is called as a component's weights are, of whatever variant."""
+    return _WEIGHTS.fullmatch(name) is not None
+
+
 def _weight_files(folder: Path) -> dict[str | None, list[Path]]:
     """Weight files of one component by variant (None, "fp16", …); safetensors win over pickles."""
     found: dict[str | None, list[Path]] = {}
     for suffix in ("safetensors", "bin"):
         for path in sorted(folder.glob(f"*.{suffix}")):
             if match := _WEIGHTS.fullmatch(path.name):
-                found.setdefault(match["variant"], []).append(path)
+                found.setdefault(match["variant"] or match["late"], []).append(path)
         if found:
             break
     return found
 
 
-def choose_files(folder: Path, allow_pickle: bool) -> tuple[str | None, dict[str, list[Path]]]:
+def check_shards(folder: Path, files: list[Path]) -> None:
+    """Refuse a component that lacks a part of its weights."""
+    matches = [match for path in files if (match := _WEIGHTS.fullmatch(path.name)) and match["shards"]]
+    numbers = {int(match["shard"]) for match in matches}
+    if matches and (absent := set(range(1, 1 + int(matches[0]["shards"]))) - numbers):
+        which = some(str(number) for number in sorted(absent))
+        raise SuspectError(
+            f"{folder} lacks {len(absent)} of {matches[0]['shards']} parts of its weights: {which}",
+            "Download or export it again.",
+        )
+
+
+def choose_files(
+    folder: Path, allow_pickle: bool, leave_out: Collection[str] = ()
+) -> tuple[str | None, dict[str, list[Path]]]:
     """The weight files of every component that has weights, and the variant to ask the loader for.
+
+    Args:
+        folder: of a pipeline.
+        allow_pickle: read pickled weights too.
+        leave_out: components that are not loaded from here.
 
     Raises:
         SuspectError: if a component has no weights, only pickles, or a file that cannot be opened.
@@ -166,7 +194,7 @@ def choose_files(folder: Path, allow_pickle: bool) -> tuple[str | None, dict[str
     chosen: dict[str, list[Path]] = {}
     variant = None
     for name in components(folder):
-        if not (folder / name / "config.json").is_file():
+        if name in leave_out or not (folder / name / "config.json").is_file():
             continue  # a scheduler or tokenizer
         found = _weight_files(folder / name)
         if not found:
@@ -174,62 +202,8 @@ def choose_files(folder: Path, allow_pickle: bool) -> tuple[str | None, dict[str
         key = None if None in found else min(v for v in found if v)
         variant = variant or key
         chosen[name] = found[key]
+        check_shards(folder / name, found[key])
         for path in chosen[name]:
             refuse_pickle(path, allow_pickle)
             read_names(path)
     return variant, chosen
-
-
-def fingerprint(tensor: Tensor) -> tuple[int, bytes]:
-    """Size and about 64 evenly spaced values; equal for the same weights at another shape or name."""
-    flat = tensor.detach().reshape(-1)
-    picked = flat[:: max(1, flat.numel() // 64)].float().cpu()
-    return flat.numel(), picked.numpy().tobytes()
-
-
-def _unfilled(state: dict[str, Tensor], files: list[Path]) -> tuple[list[str], list[str]]:
-    """Loaded names whose values come from no file, and file names that no loaded name claims.
-
-    Names alone would refuse sound models: the libraries rename old checkpoints while loading, and tie
-    weights. So a name absent from the files passes if its values are found there under an unclaimed name.
-    """
-    stored = {name: path for path in files for name in read_names(path)}
-    spare_names = [name for name in stored if name not in state]
-    spare = Counter(
-        fingerprint(tensor)
-        for path in files
-        for tensor in read_tensors(path, [n for n in spare_names if stored[n] == path]).values()
-    )
-    filled = {tensor.data_ptr() for name, tensor in state.items() if name in stored and not tensor.is_meta}
-    lost = []
-    for name, tensor in state.items():
-        if tensor.is_meta:  # never given any value
-            lost.append(name)
-        elif name in stored or tensor.data_ptr() in filled:
-            continue
-        elif spare[mark := fingerprint(tensor)] > 0:
-            spare[mark] -= 1
-            filled.add(tensor.data_ptr())
-        else:
-            lost.append(name)
-    return lost, spare_names
-
-
-def check_filled(folder: Path, name: str, module: torch.nn.Module, files: list[Path]) -> None:
-    """Raise SuspectError if a weight of `module` was not read from `files` (it would be random)."""
-    state = module.state_dict()
-    lost, unclaimed = _unfilled(state, files)
-    adapter = any("base_layer" in key or ".lora_" in key for key in unclaimed)
-    if adapter and not lost:
-        raise SuspectError(
-            f"{folder / name} holds LoRA weights that would not be applied: {some(unclaimed)}",
-            "Call fuse_lora() and unload_lora_weights(), then save again.",
-        )
-    if not lost:
-        return
-    raise SuspectError(
-        f"{folder / name} lacks {len(lost)} of {len(state)} weights, which would be random: {some(lost)}",
-        "It was saved with a LoRA attached: call fuse_lora() and unload_lora_weights(), then save again."
-        if adapter
-        else "Download or export it again.",
-    )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from detect.suspects.images import load_suspect, stacked
 from detect.suspects.images.adapters import apply_adapter, read_adapter
-from detect.suspects.images.pipeline import load_pipeline
+from detect.suspects.images.folder import load_pipeline
 from detect.suspects.images.silence import silenced_libraries
 from protect.errors import SuspectError
 from tests.support.adapters import (

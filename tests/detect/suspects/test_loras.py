@@ -102,9 +102,10 @@ def test_kohya_half_pair(base: Path, lora: Path, tmp_path: Path) -> None:
 
 def test_file_without_lora_keys(base: Path, tmp_path: Path) -> None:
     save_file({"x": torch.ones(2)}, tmp_path / "x.safetensors")
-    assert "no LoRA weights" in refusal(tmp_path / "x.safetensors", base=base)
+    assert "is an embedding" in refusal(tmp_path / "x.safetensors", base=base)
     save_file({"model.diffusion_model.x": torch.ones(2)}, tmp_path / "y.safetensors")
-    assert "whole model" in refusal(tmp_path / "y.safetensors", base=base)
+    assert "no base model was given" in refusal(tmp_path / "y.safetensors")
+    assert "same family" in refusal(tmp_path / "y.safetensors", base=base)
 
 
 def test_truncated_lora(base: Path, lora: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from detect.suspects.images import Query, Sampler, load_suspect, stacked
+from detect.suspects.images.pipeline import PipelineSuspect
 from protect.errors import SuspectError
 from tests.support.models import build
 from tests.support.weights import QUERIES, SAMPLER, UNET, edit, refusal
@@ -83,13 +84,42 @@ def test_broken_model_index(copy: Path, text: str) -> None:
     assert "model_index.json" in refusal(copy)
 
 
-def test_a_lora_beside_a_pipeline_is_not_passed_over(copy: Path, lora: Path) -> None:
-    shutil.copy(lora, copy / "offset_example.safetensors")
-    load_suspect(copy)
-    for name in ("pytorch_lora_weights.bin", "pytorch_lora_weights.safetensors"):
-        shutil.copy(lora, copy / name)
-        assert f"LoRA beside it, {name}" in refusal(copy)
-        (copy / name).unlink()
+@pytest.mark.parametrize(
+    "place",
+    [
+        "offset_example.safetensors",
+        "pytorch_lora_weights.bin",
+        "unet/pytorch_lora_weights.safetensors",
+        "unet_ema/diffusion_pytorch_model.safetensors",
+        "text_encoder/learned_embeds.safetensors",
+        "loras/style.safetensors",
+    ],
+)
+def test_weights_beside_a_pipeline_are_not_passed_over(copy: Path, lora: Path, place: str) -> None:
+    (copy / place).parent.mkdir(exist_ok=True)
+    shutil.copy(lora, copy / place)
+    message = refusal(copy)
+    assert place in message and "--pipeline-only" in message
+    alone = load_suspect(copy, alone=True)
+    assert isinstance(alone, PipelineSuspect) and alone.notes == (f"passed over in its folder: {place}",)
+
+
+def test_settings_that_a_loader_would_follow_are_not_passed_over(copy: Path) -> None:
+    (copy / "unet" / "adapter_config.json").write_text("{}")
+    assert "unet/adapter_config.json" in refusal(copy)
+
+
+def test_a_lora_beside_a_pipeline_can_be_added(copy: Path, lora: Path, lora_pictures: NDArray[np.uint8]) -> None:
+    beside = Path(shutil.copy(lora, copy / "offset_example.safetensors"))
+    both = load_suspect([copy, beside])
+    assert (stacked(both.answer(QUERIES, SAMPLER)) == lora_pictures).all()
+    assert both.name == "copy + offset_example.safetensors"
+
+
+def test_states_that_a_trainer_left_are_named(copy: Path) -> None:
+    shutil.copytree(copy / "unet", copy / "checkpoint-500" / "unet")
+    suspect = load_suspect(copy)
+    assert isinstance(suspect, PipelineSuspect) and suspect.notes == ("passed over in its folder: checkpoint-500",)
 
 
 def test_adapter_weights_inside_a_component_are_not_passed_over(copy: Path) -> None:

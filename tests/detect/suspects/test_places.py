@@ -159,10 +159,10 @@ def test_names_of_sdxl(sdxl: Any) -> None:
     first, inner = "lora_unet_input_blocks_4_1_", "transformer_blocks.0.attn1.to_q"
     stems = {
         first + inner.replace(".", "_"): f"down_blocks.1.attentions.0.{inner}",
-        "lora_unet_middle_block_1_transformer_blocks_9_ff_net_2": "mid_block.attentions.0.transformer_blocks.9.ff.net.2",
+        "lora_unet_middle_block_1_proj_out": "mid_block.attentions.0.proj_out",
         "lora_unet_output_blocks_5_1_proj_in": "up_blocks.1.attentions.2.proj_in",
     }
-    shapes = [(640, 640), (1280, 5120), (640, 640)]
+    shapes = [(640, 640), (1280, 1280), (640, 640)]
     tensors: dict[str, Tensor] = {}
     for stem, (rows, columns) in zip(stems, shapes, strict=True):
         tensors |= pair(stem, rows, columns) | {f"{stem}.alpha": torch.tensor(1.0)}
