@@ -20,7 +20,7 @@ from attacks.stages.registry import NOTHING, find_attack
 from attacks.stages.samples import count_records, read_captioned, read_picture, same_sample, write_samples
 from attacks.workshop import MarkedCopy, Workshop
 from detect.suspects.images import Query, Sampler, Suspect, is_pipeline, load_suspect
-from detect.suspects.images.pipeline import load_pipeline
+from detect.suspects.images.folder import load_pipeline
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
 from detect.trial.answers import cached_outputs

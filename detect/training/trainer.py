@@ -19,7 +19,7 @@ from peft import LoraConfig
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 
-from detect.suspects.images.pipeline import load_pipeline, native_size
+from detect.suspects.images.folder import load_pipeline, native_size
 from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import first_line
 from detect.training.architecture import Architecture, architecture_of

@@ -15,7 +15,7 @@ from attacks.stages.attack import Resources, TrainingAttack
 from attacks.stages.model import add_noise, prune, quantise
 from attacks.stages.registry import ATTACKS, find_attack
 from detect.suspects.images import Query, Sampler
-from detect.suspects.images.pipeline import load_pipeline
+from detect.suspects.images.folder import load_pipeline
 from detect.training.options import FinetuneOptions
 from tests.support.thieves import resources
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from detect.suspects.images import Query, Sampler, load_suspect, stacked
-from detect.suspects.images.pipeline import load_pipeline
+from detect.suspects.images.folder import load_pipeline
 from detect.suspects.images.silence import silenced_libraries
 from detect.training.architecture import architecture_of
 from detect.training.architecture.flux import Flux

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from detect.suspects.images.pipeline import load_pipeline
+from detect.suspects.images.folder import load_pipeline
 from detect.training.architecture import architecture_of
 from detect.training.finetune import finetune
 from detect.training.options import FinetuneOptions
