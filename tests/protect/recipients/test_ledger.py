@@ -179,7 +179,7 @@ def test_an_import_gains_what_is_lacking_and_contradicts_nothing(keyring: Keyrin
             with pytest.raises(InputError, match=f"^line 3: recipient .*{match}"):
                 ledger.add([("line 2", new), ("line 3", changed)], releases)
         forged = replace(later, name="Cy")
-        with pytest.raises(InputError, match="^line 2: .* contradicts the ledger"):
+        with pytest.raises(InputError, match=r"^line 2: .* contradicts the ledger"):
             ledger.add([("line 2", forged)], {})
     assert held(keyring) == [later, bo]
 
@@ -194,7 +194,7 @@ def test_owners_files_name_their_broken_row(tmp_path: Path) -> None:
     for content, match in (
         (b"name,terms\nAnn,x\nBo\n", r"recipients.csv, line 3: no terms"),
         (b"name,terms\nAnn,x,y\n", r"line 2: 3 fields, but 2 columns"),
-        (b"name,terms,nmae\nAnn,x,y\n", r"line 2: unknown column 'nmae'"),
+        (b"name,terms,notes\nAnn,x,y\n", r"line 2: unknown column 'notes'"),
         (b"name,terms\nAnn,\xff\n", r"line 2: not UTF-8"),
         (b"terms\nx\n", r"line 2: no name"),
     ):
