@@ -91,3 +91,18 @@ def marked(work: Path, keyring: Keyring, seed: int = 0, **changes: object) -> Bo
         recaption(make_folder(source, 60), varied_captions(60))
     options = dataclasses.replace(OPTIONS, **changes)  # type: ignore[arg-type]
     return embed(source, work / f"out{seed}", options, keyring, secret=secret_from_seed(seed, "test")).bound
+
+
+class Refusing(FakeSuspect):
+    """Refuses one question in so many, by their seeds, and says why."""
+
+    def __init__(self, name: str = "refusing", every: int = 4) -> None:
+        super().__init__(name)
+        self.every = every
+
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
+        said = super().answer(queries, sampler)
+        refused = Answer(None, ("refused",), "policy")
+        return [
+            refused if q not in PROBE and q.seed % self.every == 0 else a for q, a in zip(queries, said, strict=True)
+        ]
