@@ -123,6 +123,8 @@ class Rows:
 
 def _marks(tensor: Tensor) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
     """One number for each row, from its width and some of its values."""
+    if tensor.numel() == 0:
+        return np.zeros(0, dtype=np.uint64)
     rows = tensor.detach().reshape(len(tensor) if tensor.ndim else 1, -1)
     picked = rows[:, torch.linspace(0, rows.shape[1] - 1, min(_PICKED, rows.shape[1])).round().long()]
     values = (

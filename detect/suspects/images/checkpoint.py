@@ -207,7 +207,7 @@ def _without_converter(
 ) -> Any:
     """A component whose weights have diffusers' own names already; None if they have not."""
     import diffusers
-    from accelerate import init_empty_weights
+    from accelerate import init_empty_weights  # type: ignore[import-untyped]
 
     kind = getattr(diffusers, part[1], None) if part[0] == "diffusers" else None
     if kind is None:
@@ -281,4 +281,6 @@ def _is_identity(tensor: Tensor) -> bool:
 def _is_past(name: str, layers: Sequence[int]) -> bool:
     """Whether a tensor is of an OpenCLIP encoder's end, which models that use its last but one layer leave out."""
     match = _OPEN_CLIP.fullmatch(name)
-    return bool(match) and (match["layer"] is None or int(match["layer"]) >= min(layers, default=0) > 0)
+    if match is None:
+        return False
+    return match["layer"] is None or int(match["layer"]) >= min(layers, default=0) > 0

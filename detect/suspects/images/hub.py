@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from protect.errors import SuspectError
@@ -39,8 +40,8 @@ def name_of(path: Path) -> str:
     >>> name_of(Path("loras/style.safetensors"))
     'style.safetensors'
     """
-    path = path.absolute()
+    path = Path(os.path.abspath(path))  # not resolved: files of a cache are links to names without meaning
     inside = [part for part in path.parts if part.startswith(_START)]
     if inside and path.parts[-1] != inside[-1] and path.suffix:
         return f"{inside[-1].removeprefix(_START).replace('--', '/')}/{path.name}"
-    return inside[-1].removeprefix(_START).replace("--", "/") if inside else path.resolve().name
+    return inside[-1].removeprefix(_START).replace("--", "/") if inside else path.name

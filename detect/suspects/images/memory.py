@@ -91,7 +91,7 @@ def place(pipeline: Any, device: str, offload: str = Offload.none) -> Any:
 
 def decode_apart(pipeline: Any, side: int) -> bool:
     """Let the VAE decode one picture at a time, and from 1,536 pixels in tiles; whether it is in tiles."""
-    vae = getattr(pipeline, "vae", None)
+    vae: Any = getattr(pipeline, "vae", None)
     if side > SMALL and hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
     tiled = side >= _TILED_FROM and hasattr(vae, "enable_tiling")

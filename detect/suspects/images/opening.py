@@ -103,7 +103,7 @@ def open_model(
     _check_together(parts, whole, base)
     strengths = _strengths(scales, sum(part.kind == Kind.adapter for part in parts))
     pipeline, identity, notes = _ground(whole, base, parts, allow_pickle, dtype, alone)
-    headers = []
+    headers: list[tuple[str, Header]] = []
     for part in parts:
         if part.kind == Kind.adapter:
             apply_adapter(pipeline, read_adapter(part.files[0], allow_pickle), strengths[len(headers)])

@@ -173,7 +173,7 @@ def check_shards(folder: Path, files: list[Path]) -> None:
     if matches and (absent := set(range(1, 1 + int(matches[0]["shards"]))) - numbers):
         which = some(str(number) for number in sorted(absent))
         raise SuspectError(
-            f"{folder} lacks {len(absent)} of {matches[0]['shards']} parts of its weights: {which}",
+            f"{folder} lacks {len(absent)} of {int(matches[0]['shards'])} parts of its weights: {which}",
             "Download or export it again.",
         )
 
