@@ -7,6 +7,7 @@ from detect.asking.commands import ask_command
 from detect.commands import demo_command, detect_app
 from detect.provenance.commands import provenance_app
 from detect.stored_commands import basis_command, pool_command
+from detect.training.commands import rehearse_command
 from protect.commands import protect_app
 from protect.console import run_app
 
@@ -14,6 +15,7 @@ protect_app.command("demo")(demo_command)
 protect_app.command("pool")(pool_command)
 protect_app.command("basis")(basis_command)
 detect_app.command("ask")(ask_command)
+detect_app.command("rehearse")(rehearse_command)
 detect_app.add_typer(provenance_app, name="provenance")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -23,17 +22,14 @@ from detect.black_boxes import (
     WorkflowFile,
     cost_told,
 )
-from detect.suspects.images import check_base, is_pipeline
+from detect.suspects.images import is_pipeline
 from detect.suspects.images.suspect import Suspect
 from protect import console
-from protect.alignments import is_for_classifiers, make_alignment
-from protect.embed.options import AlignmentName, Both, Family, FamilyOption, Rate, make_options
+from protect.alignments import is_for_classifiers
 from protect.errors import InputError, SuspectError
 from protect.files import default_cache
 from protect.formats.record import SetAside
 from protect.keys.keyring import Keyring
-from protect.keys.store import NO_STORE
-from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 from protect.release.record import Release
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
@@ -57,16 +53,6 @@ class Method(StrEnum):
 
     lora = "lora"
     full = "full"
-
-
-class Targets(StrEnum):
-    """What a LoRA covers."""
-
-    all = "all"
-    attention = "attention"
-
-
-_LEARNING_RATES = {Method.lora: 2e-3, Method.full: 2e-4}
 
 
 def use_all_cores() -> None:
@@ -205,98 +191,6 @@ def _check_given_to_all(releases: Sequence[Release]) -> None:
             f"release {made[0].name} was made for recipients: its own marks are in nobody's copy",
             f"Use: detect trace --release {made[0].id}",
         )
-
-
-@detect_app.command("rehearse")
-def rehearse_command(
-    dataset: Annotated[Path, typer.Argument(help="Captioned pictures.")],
-    base: Annotated[Path | None, typer.Option(help="Diffusers folder to fine-tune. [the miniature]")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Working folder. [<dataset>-rehearsal]")] = None,
-    rate: Rate = None,
-    family: Family = "",
-    slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
-    queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
-    alignment: AlignmentName = None,
-    option: FamilyOption = None,
-    both: Both = False,
-    caption_column: CaptionColumn = None,
-    leave_captions: LeaveCaptions = None,
-    only: Only = None,
-    exclude: Exclude = None,
-    split: Split = None,
-    method: Annotated[Method, typer.Option(help="Fine-tuning method.")] = Method.lora,
-    targets: Annotated[Targets, typer.Option(help="What the LoRA covers.")] = Targets.all,
-    rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 16,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 300,
-    batch: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 64,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate. [LoRA 2e-3, full 2e-4]")] = None,
-    text_encoder: Annotated[bool, typer.Option("--text-encoder", help="Train the text encoder too.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the throw-away key and of training.")] = 0,
-    device: Device = "cpu",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost.")] = False,
-    as_json: Json = False,
-) -> int:
-    """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?"""
-    work = output or dataset.absolute().with_name(dataset.absolute().name + "-rehearsal")
-    made = make_options(rate, family, alignment, option, slots, NO_STORE, both=both)
-    embedding = replace(made, queries=queries)
-    embedding.check()
-    if make_alignment(embedding.alignment_name).for_classifiers:
-        raise InputError(f"--alignment {alignment} is for classifiers", "Rehearse with another alignment.")
-    if base is not None:
-        check_base(base)
-    from detect.training.options import FinetuneOptions
-
-    tuning = FinetuneOptions(
-        method=method.value,
-        rank=rank,
-        steps=steps,
-        batch=batch,
-        targets=targets.value,
-        seed=seed,
-        learning_rate=_LEARNING_RATES[method] if learning_rate is None else learning_rate,
-        text_encoder=text_encoder,
-    )
-    tuning.check()
-    options = reading(caption_column, leave_captions, only, exclude, split)
-    if dry_run:
-        from detect.training.cost import rehearsal_cost
-
-        cost = rehearsal_cost(dataset, embedding, options, steps * batch)
-        console.answer(cost.in_words(), cost.as_json(), as_json)
-        return console.DONE
-    use_all_cores()
-    from detect.reports.report import Section, write_report
-    from detect.reports.words import summary
-    from detect.training.rehearse import rehearse
-    from protect.miniature import miniature_path
-
-    with console.progress() as progress:
-        done = rehearse(
-            dataset,
-            base or miniature_path(),
-            work,
-            embedding,
-            tuning,
-            reading=options,
-            seed=seed,
-            device=device,
-            progress=progress,
-        )
-    write_report(
-        work / "report.html",
-        "Would I be able to prove it?",
-        "A rehearsal with a throw-away key.",
-        [Section("The rehearsed suspect", done.verdict, rehearsed=True)],
-        set_aside=done.set_aside,
-    )
-    text = "\n".join(
-        [done.effect, summary(done.verdict), *set_aside_lines(done.set_aside), f"report: {work / 'report.html'}"]
-    )
-    known = None if done.verdict.outcome == "inconclusive" else done.verdict.outcome == "evidence"
-    aside = [asdict(one) for one in done.set_aside]
-    console.answer(text, {"effect": known, "set_aside": aside, **done.verdict.as_json()}, as_json)
-    return console.SET_ASIDE if done.set_aside else console.DONE
 
 
 def set_aside_lines(set_aside: Sequence[SetAside]) -> list[str]:

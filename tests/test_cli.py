@@ -192,6 +192,7 @@ def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
         "passes": 2.0,
         "carriers": 10,
         "exposures_of_carriers": 20.0,
+        "pictures_asked": 32,
     }
 
 

@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from detect.reports.words import EFFECTS
 from detect.suspects.images import load_suspect
+from detect.suspects.images.folder import native_size
+from detect.suspects.images.opening import open_model
+from detect.training.architecture import known_architecture
 from detect.training.finetune import finetune, set_aside_before
+from detect.training.learned import captions_learned
 from detect.training.options import FinetuneOptions
 from detect.training.records import training_records
+from detect.training.runs import Taught, keep, measured
 from detect.trial.judge import detect, uses_reference
-from detect.trial.verdict import SlotResult, Verdict
+from detect.trial.verdict import Verdict
 from protect.embed.places import commitment_file
 from protect.embed.write import embed
 from protect.errors import InputError
-from protect.evidence import running_evidence
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
 from protect.formats.dataset_format import AS_IT_IS, ReadOptions
-from protect.formats.record import SetAside
+from protect.formats.record import Record, SetAside
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
-from protect.release.power import RUN_FILE, Run, strength_options
+from protect.release.power import RUN_FILE
 from protect.release.record import Release
+
+_STAMP = "rehearsal.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A working folder with a copy that was marked with a throw-away key."""
+
+    work: Path
+    release: Release
+    reading: ReadOptions
+    keyring: Keyring
+
+    @property
+    def copy(self) -> Path:
+        """What is to be trained on."""
+        return self.work / "protected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,8 @@ class Rehearsal:
     release: Release
     suspect: Path
     verdict: Verdict
+    captions_learned: float | None
+    """How far the suspect learned its captions (`learned.captions_learned`); None for models of unknown kinds."""
     set_aside: tuple[SetAside, ...]
     """Samples of the copy that the suspect did not learn from."""
 
@@ -101,6 +125,43 @@ def protected_copy(
     return embed(dataset, output, options, keyring, reading=reading, secret=secret, progress=progress).release
 
 
+def prepare(
+    dataset: Path,
+    work: Path,
+    embedding: Options,
+    *,
+    reading: ReadOptions = AS_IT_IS,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Prepared:
+    """Mark `dataset` with a throw-away key, unless `work` holds that copy already.
+
+    Args:
+        dataset: the owner's dataset; not changed.
+        work: folder for the copy, suspects, a keyring and a cache of their own; a second run reuses what is there.
+        embedding: how to mark.
+        reading: what the owner says about the dataset.
+        seed: of the throw-away key.
+        progress: called with (stage, done, total).
+
+    Raises:
+        InputError: if `work` cannot be used, or the dataset cannot be marked.
+    """
+    _check_work(work, dataset)
+    open_dataset(dataset, reading)  # refused before anything is written
+    work.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "dataset": str(dataset.resolve()),
+        "reading": asdict(reading),
+        "seed": seed,
+        "embedding": embedding.settled(),
+    }
+    stamp(work / _STAMP, settings)
+    keyring = Keyring(work.absolute() / "keyring")
+    release = protected_copy(dataset, work / "protected", embedding, seed, keyring, progress, reading)
+    return Prepared(work, release, reading, keyring)
+
+
 def rehearse(
     dataset: Path,
     base: Path,
@@ -116,72 +177,85 @@ def rehearse(
     """Mark `dataset` with a throw-away key, fine-tune `base` on the copy, and detect.
 
     Args:
-        dataset: the owner's dataset; not changed.
+        dataset: as `prepare` takes it, like all others that are not named here.
         base: a diffusers folder.
-        work: folder for the copy, the suspect, a keyring and a cache of their own; a second run reuses what is there.
-        embedding: how to mark.
+        work: see `prepare`.
+        embedding: see `prepare`.
         tuning: how to fine-tune.
-        reading: what the owner says about the dataset.
-        seed: of the throw-away key.
+        reading: see `prepare`.
+        seed: see `prepare`.
         device: where to train and sample.
         progress: called with (stage, done, total).
 
     Raises:
         InputError: if `work` cannot be used, or the dataset can be neither marked nor learned.
     """
-    _check_work(work, dataset)
-    open_dataset(dataset, reading)  # refused before anything is written
-    work.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "dataset": str(dataset.resolve()),
-        "reading": asdict(reading),
-        "base": str(base.resolve()),
-        "seed": seed,
-        "embedding": embedding.settled(),
-        "tuning": asdict(tuning),
-    }
-    stamp(work / "rehearsal.json", settings)
-    keyring, copy, path = Keyring(work.absolute() / "keyring"), work / "protected", work / "suspect"
-    release = protected_copy(dataset, copy, embedding, seed, keyring, progress, reading)
-    set_aside = train_suspect(base, copy, path, tuning, reading=reading, device=device, progress=progress)
-    suspect = load_suspect(path, base=base if tuning.method == "lora" else None, device=device)
-    reference = load_suspect(base, device=device) if tuning.method == "lora" and uses_reference(release) else None
-    bound, cache = bind(release, keyring.store), work / "cache"
-    verdict = detect(bound, suspect, keyring, cache, reference=reference, progress=progress)
-    learned = len(training_records(copy, reading)[0])
-    runs = measured(verdict, tuning, tuning.presentations / learned)
-    write_atomic(work / RUN_FILE, pretty_json([asdict(run) for run in runs]))
-    return Rehearsal(release, path, verdict, set_aside)
+    prepared = prepare(dataset, work, embedding, reading=reading, seed=seed, progress=progress)
+    stamp(work / "training.json", {"base": str(base.resolve()), "tuning": asdict(tuning)})
+    path = work / "suspect"
+    set_aside = train_suspect(base, prepared.copy, path, tuning, reading=reading, device=device, progress=progress)
+    passes = tuning.presentations / len(training_records(prepared.copy, reading)[0])
+    own = base if tuning.method == "lora" else None
+    done = rehearse_made(prepared, path, own, passes, size=tuning.size, device=device, progress=progress)
+    return replace(done, set_aside=set_aside)
+
+
+def rehearse_made(
+    prepared: Prepared,
+    suspect: Path,
+    base: Path | None,
+    passes: float,
+    *,
+    size: int | None = None,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> Rehearsal:
+    """Detect in a model that was made from a prepared copy, by whatever program.
+
+    Args:
+        prepared: the copy.
+        suspect: a whole model, or an adapter for `base`.
+        base: the diffusers folder that an adapter goes onto; its words are taken off as a reference.
+        passes: how often its trainer showed it each sample.
+        size: side of its training pictures in pixels; None is the model's own.
+        device: where to sample.
+        progress: called with (stage, done, total).
+
+    Raises:
+        SuspectError: if the model cannot be opened.
+    """
+    release, keyring = prepared.release, prepared.keyring
+    opened = load_suspect(suspect, base=base, device=device)
+    reference = load_suspect(base, device=device) if base is not None and uses_reference(release) else None
+    bound, cache = bind(release, keyring.store), prepared.work / "cache"
+    verdict = detect(bound, opened, keyring, cache, reference=reference, progress=progress)
+    del opened, reference  # their memory is wanted
+    records, unread = training_records(prepared.copy, prepared.reading)
+    learned = _learned(suspect, base, records, size, device)
+    runs = measured(verdict, Taught(_name(release, suspect), "lora" if base else "full", passes, learned))
+    keep(prepared.work / RUN_FILE, runs)
+    return Rehearsal(release, suspect, verdict, learned, tuple(unread))
 
 
 def _check_work(work: Path, dataset: Path) -> None:
     if work.resolve().is_relative_to(dataset.resolve()):
         raise InputError(f"{work} lies inside the dataset", "Give --output another folder.")
-    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / "rehearsal.json").exists()):
+    if work.is_file() or (work.is_dir() and any(work.iterdir()) and not (work / _STAMP).exists()):
         raise InputError(f"{work} exists and is not a rehearsal's folder", "Give --output another folder.")
 
 
-def measured(verdict: Verdict, tuning: FinetuneOptions, passes: float) -> list[Run]:
-    """What a rehearsal teaches about power: a run for each slot that was asked, or for all that share questions."""
-    release = verdict.release
-    groups: dict[tuple[str, ...], list[SlotResult]] = {}
-    for slot in verdict.slots:
-        asked = release.slot_questions(slot.slot)
-        groups.setdefault(asked.prompts if asked.design else (str(slot.slot),), []).append(slot)
-    return [_run(release, group, tuning, passes) for group in groups.values()]
+def _name(release: Release, suspect: Path) -> str:
+    """What a run calls its model: the same for what lies in the same place."""
+    return f"{release.id} {sha256(str(suspect.resolve()).encode()).hexdigest()[:8]}"
 
 
-def _run(release: Release, slots: Sequence[SlotResult], tuning: FinetuneOptions, passes: float) -> Run:
-    part, taught = release.plan.part_of_slot[slots[0].slot], [release.slot_questions(s.slot).taught for s in slots]
-    together = running_evidence([slot.evidence for slot in slots])
-    return Run(
-        part.family,
-        part.alignment.partition("/")[0],
-        tuning.method,
-        passes * sum(taught) / len(taught),
-        bool(together.max() >= 1 / release.plan.alpha),
-        options=strength_options(part.family, part.family_options),
-        suspect=release.id,
-        slots=part.slots if release.slot_questions(slots[0].slot).design else 1,
-        p_values=tuple(slot.evidence.p_value for slot in slots),
-    )
+def _learned(
+    suspect: Path, base: Path | None, records: Sequence[Record], size: int | None, device: str
+) -> float | None:
+    """How far a model learned the captions of what it was trained on; None for kinds that are not known here."""
+    opened = open_model([suspect], base)
+    if (model := known_architecture(opened.pipeline)) is None:
+        return None
+    opened.pipeline.to(device)
+    side = size or native_size(opened.pipeline)
+    return None if side is None else captions_learned(model, records, side, device)

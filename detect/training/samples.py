@@ -156,8 +156,16 @@ class Latents:
             mean, std = self._encode([p[:, ::-1] if side else p for p, side in zip(pictures, sides, strict=True)])
         else:
             mean, std = self.kept[sides, :, index].unbind(1)
-        latents: Tensor = (mean + std * noise - self.shift) * float(self.vae.config.scaling_factor)
-        return latents
+        return self._scaled(mean + std * noise)
+
+    def means(self, places: range) -> Tensor:
+        """The most likely scaled latents of some pictures, float (n, channels, h, w)."""
+        if self.kept is not None:
+            return self._scaled(self.kept[0, 0, places.start : places.stop])
+        return self._scaled(self._encode([read_picture(self.records[i].read(), self.size) for i in places])[0])
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        return (latents - self.shift) * float(self.vae.config.scaling_factor)
 
 
 class Texts:

@@ -54,6 +54,12 @@ class Run:
     """Slots that were judged together; several where one set of questions serves them all."""
     p_values: tuple[float, ...] = ()
     """Of the slots that were asked, in their order; empty where they were not kept."""
+    key: str = ""
+    """Which draw was planted, where several models learned the same: they say less than as many of several keys."""
+    passes: float | None = None
+    """How often the model was shown each sample."""
+    captions_learned: float | None = None
+    """By what part it errs less with pictures' own captions than with those of others; None if not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,5 +85,6 @@ def test_the_cost_is_told_beforehand(tmp_path: Path) -> None:
         "passes": 2.0,
         "carriers": 8,
         "exposures_of_carriers": 16.0,
+        "pictures_asked": 2,
     }
     assert "8 carriers in 1 slot(s) would be seen 16 times" in cost.in_words()

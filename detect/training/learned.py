@@ -1,0 +1,68 @@
+"""How far a model has learned what captions say: one number, for any kind of model that can be trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from detect.training.architecture import Architecture
+from detect.training.samples import Latents
+from protect.formats.record import Record
+
+PICTURES, FEW, LARGE = 192, 48, 128
+"""Pictures that are looked at; so few where their side is larger than the third, in pixels."""
+SHARES = (0.1, 0.25, 0.4, 0.6, 0.8)
+"""Of the way to noise, at which a model's errors are measured."""
+_BATCH = 16
+
+
+@torch.inference_mode()
+def captions_learned(model: Architecture, samples: Sequence[Record], size: int, device: str) -> float:
+    """By what part a model errs less with pictures' own captions than with those of other pictures.
+
+    Errors are the squared ones that training lowers, at fixed times and with the same noise for all pictures. The
+    pictures are those that it was trained on, as evenly spaced as they come: what counts is how far the captions
+    were learned, not how well that carries over.
+
+    Args:
+        model: a trained model, float32 on `device`.
+        samples: what it was trained on.
+        size: side of the pictures in pixels.
+        device: as torch names it.
+
+    Returns:
+        1 - (mean error with own captions) / (mean error with others'); 0 for a model that ignores captions.
+
+    Raises:
+        InputError: if no picture can be read.
+    """
+    count = PICTURES if size <= LARGE else FEW
+    latents = Latents(model.pipeline.vae, samples[:: max(1, len(samples) // count)][:count], size, device)
+    captions = [record.caption for record in latents.records]
+    others = captions[len(captions) // 2 :] + captions[: len(captions) // 2]
+    own, wrong = (_mean_error(model, latents, said) for said in (captions, others))
+    return 1 - own / wrong
+
+
+def _mean_error(model: Architecture, latents: Latents, captions: Sequence[str]) -> float:
+    """Mean squared error over pictures and times."""
+    total = 0.0
+    for start in range(0, len(captions), _BATCH):
+        said = list(captions[start : start + _BATCH])
+        clean = latents.means(range(start, start + len(said)))
+        embedded = model.embed(said)
+        generator = torch.Generator().manual_seed(0)
+        for share in SHARES:
+            noise = torch.randn(clean.shape[1:], generator=generator).to(clean.device).expand_as(clean)
+            total += float(_errors(model, clean, noise, share, embedded).sum()) / len(SHARES)
+    return total / len(captions)
+
+
+def _errors(model: Architecture, clean: Tensor, noise: Tensor, share: float, embedded: tuple[Tensor, ...]) -> Tensor:
+    """Of each picture at one time, shape (n,)."""
+    time = model.time_at(share)
+    times = torch.full((len(clean),), time, device=clean.device)
+    noisy, target = model.mix(clean, noise, times)
+    return (model.predict(noisy, times, embedded).float() - target).pow(2).mean(dim=(1, 2, 3))
