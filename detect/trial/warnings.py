@@ -11,6 +11,8 @@ _SAID = {
     "lossy": "{n} of {all} answers came in a format that loses detail, such as JPEG: faint marks show less in them.",
     "prompt-rewritten": "In {n} of {all} answers the provider changed the prompt before the model read it: a trigger "
     "may have been lost on the way.",
+    "no-seeds": "{n} of {all} answers come from a service that takes no seeds: those with and without a trigger differ "
+    "by chance too, so comparing them shows less; p and E are as exact as ever.",
     REFUSED: "{n} of {all} questions were refused: each counts as a black picture.",
     BLANKED: "{n} of {all} answers are of one colour, as safety checkers make them: they count, and show nothing.",
     RESIZED: "{n} of {all} answers had another size than was asked for or than most have: they were scaled.",

@@ -45,7 +45,7 @@ class Answer:
     """RGB, shape (H, W, 3); None where the question was refused."""
     flags: tuple[str, ...] = ()
     """What a reader must know of it: `refused`, `safety-blanked`, `size-changed`, `prompt-rewritten`,
-    `owner-collected`, `lossy`."""
+    `owner-collected`, `lossy`, `no-seeds`."""
     note: str = ""
     """In words: why it was refused, or how the provider rewrote the prompt."""
 
