@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from detect.suspects.images.weights import choose_files, read_index
 from protect.errors import SuspectError
 
 _AGAIN = "Download or export it again."
+_FROM_PICTURES = re.compile(r"Img2Img|Inpaint|ControlNet|Upscale|Pix2Pix|Depth2Img|ImageVariation|Edit|Redux|Fill")
 _LEAST_WORDS = 0.5
 """Share of a text encoder's vocabulary that its tokenizer must know; encoders are padded to round numbers."""
 
@@ -69,22 +71,32 @@ def check_parts(path: Path, pipeline: Any) -> None:
     Raises:
         SuspectError: naming it.
     """
-    needed = [
-        name
-        for name, parameter in inspect.signature(pipeline.__call__).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]
-    parameters = inspect.signature(pipeline.__call__).parameters
-    kind = type(pipeline).__name__
-    if "prompt" not in parameters or set(needed) - {"prompt"} or "num_frames" in parameters:
-        what = "makes videos" if "num_frames" in parameters else f"needs {', '.join(needed) or 'no words'}"
-        raise SuspectError(f"{path} is a {kind}, which {what}", "Test a pipeline that draws pictures from words alone.")
+    _check_kind(path, pipeline)
     for name, tokenizer in pipeline.components.items():
         if name.startswith("tokenizer") and tokenizer is not None:
             _check_tokenizer(path / name, tokenizer, getattr(pipeline, name.replace("tokenizer", "text_encoder"), None))
     settings = path / "scheduler" / "scheduler_config.json"
     if settings.is_file() and not json.loads(settings.read_text(encoding="utf-8")):
         raise SuspectError(f"{settings} holds no settings of the scheduler", _AGAIN)
+
+
+def _check_kind(path: Path, pipeline: Any) -> None:
+    """Refuse a pipeline that does not draw pictures from words alone."""
+    kind, parameters = type(pipeline).__name__, inspect.signature(pipeline.__call__).parameters
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    trouble = ""
+    if "num_frames" in parameters:
+        trouble = "makes videos"
+    elif "prompt" not in parameters:
+        trouble = "takes no words"
+    elif set(needed) - {"prompt"} or _FROM_PICTURES.search(kind):
+        trouble = f"needs {', '.join(needed) or 'a picture'}"
+    if trouble:
+        raise SuspectError(f"{path} is a {kind}, which {trouble}", "Test a pipeline that draws from words alone.")
 
 
 def _check_tokenizer(path: Path, tokenizer: Any, encoder: Any) -> None:
