@@ -1,0 +1,97 @@
+"""The miniature itself behind each kind of service: taught the marks, and not."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from detect.demo import EMBEDDING, TUNING
+from detect.suspects.images import load_suspect
+from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.training.rehearse import protected_copy
+from detect.training.side_by_side import train_side_by_side
+from detect.trial.judge import detect
+from detect.trial.verdict import Verdict
+from protect.keys.keyring import Keyring
+from protect.miniature import miniature_path
+from protect.progress import no_progress
+from protect.release.bound import BoundRelease, bind
+from protect.sample import unpack_sample
+from tests.detect.services.test_verdicts import reach
+from tests.support.services import Draw, Loopback, serving
+
+
+def drawn_by(model: Suspect) -> Draw:
+    """What a service draws that runs this model, one picture at a time."""
+    lock = threading.Lock()
+
+    def draw(query: Query, sampler: Sampler):  # type: ignore[no-untyped-def]
+        # A service without steps draws with steps of its own.
+        with lock:
+            return model.answer([query], Sampler(EMBEDDING.steps, sampler.guidance))[0].picture
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[BoundRelease, Path, Path]:
+    """A release, its keyring, and a LoRA that learned from its copy."""
+    work = tmp_path_factory.mktemp("miniature")
+    unpack_sample(work / "dataset")
+    release = protected_copy(work / "dataset", work / "copy", EMBEDDING, 0, Keyring(work / "home"), no_progress)
+    train_side_by_side(miniature_path(), {work / "lora": work / "copy"}, TUNING, "cpu", no_progress)
+    return bind(release, Keyring(work / "home").store), work / "home", work / "lora"
+
+
+@pytest.fixture(scope="module")
+def judge(
+    taught: tuple[BoundRelease, Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Suspect], Verdict]:
+    """Tests a suspect on a keyring where nothing was tested before; the base's words are taken off."""
+    work, base = tmp_path_factory.mktemp("judged"), load_suspect(miniature_path())
+
+    def judged(suspect: Suspect) -> Verdict:
+        home = Path(shutil.copytree(taught[1], work / f"home{len(list(work.iterdir()))}"))
+        return detect(taught[0], suspect, Keyring(home), work / "cache", reference=base)
+
+    return judged
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_the_miniature_is_found_behind_each_service(
+    taught: tuple[BoundRelease, Path, Path], judge: Callable[[Suspect], Verdict]
+) -> None:
+    guilty = load_suspect(taught[2], base=miniature_path())
+    here = judge(guilty)
+    print(f"here: {here.outcome}, E {here.e_value:.4g}")
+    assert here.outcome == "evidence"
+    for kind, form, options, least in (
+        ("a1111", "PNG", {}, 0.5),
+        ("comfyui", "JPEG", {"quality": 85}, 0.05),
+        ("openai", "PNG", {}, 0.0),
+    ):
+        with serving(Loopback(drawn_by(guilty), form, dict(options))) as service:
+            there = judge(reach(service, kind))
+        print(f"{kind}, {form}: {there.outcome}, E {there.e_value:.4g}, {there.answer_flags}")
+        assert least * here.e_value <= there.e_value
+        if least:
+            assert there.outcome == "evidence"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_an_innocent_miniature_is_not_found_behind_a_service(
+    taught: tuple[BoundRelease, Path, Path], judge: Callable[[Suspect], Verdict], tmp_path: Path
+) -> None:
+    unpack_sample(tmp_path / "dataset")
+    train_side_by_side(miniature_path(), {tmp_path / "lora": tmp_path / "dataset"}, TUNING, "cpu", no_progress)
+    innocent = load_suspect(tmp_path / "lora", base=miniature_path())
+    with serving(Loopback(drawn_by(innocent), "JPEG", {"quality": 85})) as service:
+        verdict = judge(reach(service, "openai"))
+    print(f"innocent: {verdict.outcome}, E {verdict.e_value:.4g}")
+    assert verdict.outcome == "no evidence"
