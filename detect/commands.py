@@ -21,8 +21,21 @@ from detect.black_boxes import (
     Timeout,
     WorkflowFile,
     cost_told,
+    tell,
 )
-from detect.suspects.images import is_pipeline
+from detect.local_models import (
+    Batch,
+    Dtype,
+    LoadingOptions,
+    Models,
+    OffloadTo,
+    PipelineOnly,
+    Scales,
+    boxes,
+    remarks,
+    split_models,
+)
+from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
 from protect.alignments import is_for_classifiers
@@ -67,12 +80,13 @@ def use_all_cores() -> None:
 
 @detect_app.command("run")
 def run_command(
-    model: Annotated[
-        str, typer.Option(help="Suspect: a diffusers folder, a LoRA (with --base), or the address of a service.")
-    ] = "",
+    model: Models = None,
     answers: AnswersFolder = None,
     name: SuspectName = "",
-    base: Annotated[Path | None, typer.Option(help="Base of a LoRA suspect.")] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Diffusers folder that an adapter goes onto, or a checkpoint is built by.")
+    ] = None,
+    scale: Scales = None,
     release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all in the keyring]")] = None,
     control: Annotated[
         Path | None,
@@ -94,6 +108,10 @@ def run_command(
     rate_limit: RateLimit = None,
     timeout: Timeout = None,
     device: Device = "cpu",
+    dtype: Dtype = Precision.auto,
+    offload: OffloadTo = Offload.none,
+    batch: Batch = None,
+    pipeline_only: PipelineOnly = False,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")] = False,
@@ -111,9 +129,10 @@ def run_command(
     releases = chosen_releases(keyring, release, for_classifiers=False)
     _check_given_to_all(releases)
     box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
-    box.check(model, base)
-    black_box, releases = box.open(model, releases, departures, keyring.store)
-    for path in filter(None, (None if black_box else Path(model), base, control, reference)):
+    first, models = split_models(model, any(map(box.is_address, model or ())))
+    box.check(first, base)
+    black_box, releases = box.open(first, releases, departures, keyring.store)
+    for path in filter(None, (*models, base, control, reference)):
         if not path.exists():
             raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
     console.check_target("--report", report)
@@ -128,17 +147,15 @@ def run_command(
     use_all_cores()
     from detect.reports.report import Section, write_report
     from detect.reports.words import summary
-    from detect.suspects.images import load_suspect
     from detect.trial.judge import detect_all, uses_reference
+    from detect.trial.questions import query_plan
 
-    def load(path: Path) -> Suspect:
-        own = None if is_pipeline(path) else base
-        return load_suspect(path, base=own, device=device, allow_pickle=allow_pickle)
-
-    suspect: Suspect = black_box or load_suspect(Path(model), base=base, device=device, allow_pickle=allow_pickle)
-    other = None
-    if control:
-        other = load(control)
+    loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
+    suspect: Suspect = black_box or loading.load(models, base)
+    notes = remarks(suspect, [query_plan(one, departures).sampler for one in releases])
+    for note in notes:
+        tell(f"{suspect.name}: {note}")
+    other = loading.load_other(control, base) if control else None
     compared = reference or base
     with cost_told(suspect), console.progress() as progress:
         verdicts = detect_all(
@@ -147,7 +164,7 @@ def run_command(
             keyring,
             default_cache(),
             control=other,
-            reference=load(compared) if compared and any(map(uses_reference, releases)) else None,
+            reference=loading.load_other(compared, base) if compared and any(map(uses_reference, releases)) else None,
             departures=departures,
             anew=anew,
             progress=progress,
@@ -155,8 +172,9 @@ def run_command(
     write_report(
         report,
         f"Was “{suspect.name}” trained on my dataset?",
-        f"{len(verdicts)} release(s) tested on {answers or model}.",
+        f"{len(verdicts)} release(s) tested on {answers or ' + '.join(model or ())}.",
         [Section(f"Release {v.release.name}", v) for v in verdicts],
+        boxes=boxes(suspect, notes, verdicts),
     )
     data = [v.as_json() for v in verdicts]
     text = "\n".join(summary(v) for v in verdicts) + f"\nreport: {report}"

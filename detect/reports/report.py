@@ -44,6 +44,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """Facts beside the verdicts, on which no number depends."""
+
+    title: str
+    text: str
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Picture:
     source: str
     """A data: address."""
@@ -106,6 +115,7 @@ def write_report(
     sections: Sequence[Section],
     *,
     galleries: Sequence[Gallery] = (),
+    boxes: Sequence[Box] = (),
     set_aside: Sequence[SetAside] = (),
     footer: str = "",
 ) -> None:
@@ -117,6 +127,7 @@ def write_report(
         lead: a first paragraph.
         sections: verdicts.
         galleries: pictures, shown before the verdicts.
+        boxes: facts, shown after the verdicts.
         set_aside: samples that a rehearsed suspect did not learn from; those that were to be asked about and cannot
             be are named with each verdict.
         footer: a last line.
@@ -136,6 +147,7 @@ def write_report(
         lead=lead,
         galleries=[_gallery(gallery) for gallery in galleries],
         sections=[_section(section) for section in sections],
+        boxes=[box for box in boxes if box.rows],
         set_aside=set_aside,
         labels=any(section.verdict.kind == "labels" for section in sections),
         tested=f"Suspects tested so far with each release: {counts}." if counts else "",

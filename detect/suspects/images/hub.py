@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from protect.errors import SuspectError
@@ -40,7 +39,7 @@ def name_of(path: Path) -> str:
     >>> name_of(Path("loras/style.safetensors"))
     'style.safetensors'
     """
-    path = Path(os.path.abspath(path))  # not resolved: files of a cache are links to names without meaning
+    path = path.resolve() if path.is_dir() else path.absolute()  # a cache's files are links to names without meaning
     inside = [part for part in path.parts if part.startswith(_START)]
     if inside and path.parts[-1] != inside[-1] and path.suffix:
         return f"{inside[-1].removeprefix(_START).replace('--', '/')}/{path.name}"

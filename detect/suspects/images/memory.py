@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from typing import Any
 
 import torch
 
 from detect.suspects.images.foreign import loading_error
+from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import first_line
 from protect.errors import SuspectError
@@ -24,23 +24,6 @@ _DECODER = 4.5
 _TILED_FROM = 1536
 """Pictures from this side in pixels are decoded in tiles."""
 _HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-
-
-class Precision(StrEnum):
-    """How weights are kept."""
-
-    auto = "auto"
-    float32 = "float32"
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-
-
-class Offload(StrEnum):
-    """What waits in main memory while a pipeline draws on an accelerator."""
-
-    none = "none"
-    model = "model"
-    sequential = "sequential"
 
 
 def precision_for(wanted: str, device: str, index: dict[str, Any]) -> torch.dtype:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from detect.suspects.images.folder import native_size
 from detect.suspects.images.memory import (
     SMALL,
-    Offload,
     batch_for,
     decode_apart,
     device_memory,
@@ -23,6 +22,7 @@ from detect.suspects.images.memory import (
 )
 from detect.suspects.images.opening import Opened
 from detect.suspects.images.sampling import Proposal, arguments, propose
+from detect.suspects.images.settings import Offload
 from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.suspects.images.weights import first_line
