@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment
 from protect.alignments.waa_many import WaaMany
 from protect.errors import InputError
@@ -13,7 +15,7 @@ from protect.formats.survey import Survey
 from protect.keys.store import Store
 from protect.marks import make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
-from protect.release.plan import WORDING, Options
+from protect.release.plan import Options
 
 MANY_WORDS = WaaMany.name
 
@@ -89,26 +91,49 @@ def check_together(alignments: Sequence[Alignment]) -> None:
 
 
 def check_for_recipients(options: Options, store: Store) -> None:
-    """See that copies for recipients differ in nothing but the wording of captions.
+    """See that recipients' copies can differ in choices of words alone, or carry the bits of a tracing code.
 
-    Where carriers are painted, whoever has two copies sees which pictures differ and drops them; a copy would need as
-    many new pictures as it has carriers, too.
+    A choosing family would give every recipient other carriers: whoever compares two copies would see them by their
+    triggers or pushed pictures. Two ways of marking do not add up to one evidence.
 
     Raises:
-        InputError: if the release would change pictures, or mark captions in another way.
+        InputError: if they can do neither.
     """
     if not options.recipients:
         return
     for part in options.parts:
         family = make_family(part.family, part.family_options, store)
+        alignment = make_alignment(part.alignment_name, part.alignment_options, store)
+        chooses = isinstance(family, ChoosingFamily)
         pushed = isinstance(family, ChoosingFamily) and family.changes_pictures
-        if part.alignment_name != WORDING.alignment or pushed or options.besides:
+        words = alignment.chooses and not pushed
+        if options.besides or alignment.for_classifiers or (chooses and not words):
             what = f"{part.family}, {part.alignment_name}{' with a push' if pushed else ''}"
             raise InputError(
-                f"--for-recipients: copies may differ in choices of words alone, and this is {what}: whoever compares "
-                "two copies would see the carriers",
-                "Use --family lean --alignment wording, without --both and with --option push=0.",
+                f"--for-recipients: {what}{', with other marks besides,' if options.besides else ''} cannot tell "
+                "recipients apart without showing them the carriers",
+                "Use --family lean --alignment wording without a push, or one painted family and many --slots.",
             )
+
+
+def check_code(options: Options, family: MarkFamily, slots: int) -> None:
+    """See that a tracing code has bits enough to tell two recipients apart.
+
+    Args:
+        options: the owner's decisions.
+        family: of the only part.
+        slots: one bit each.
+
+    Raises:
+        InputError: if it has not; says how many would do at the least.
+    """
+    fewest = math.ceil(math.log2(2 / options.alpha))
+    if options.recipients and not isinstance(family, ChoosingFamily) and slots < fewest:
+        raise InputError(
+            f"{slots} slot(s) of family {family.name!r} are a tracing code of {slots} bit(s), which names nobody at "
+            f"alpha {options.alpha:g}",
+            f"Use --slots {fewest} or more (protect plan --recipients N says how many), or --family lean.",
+        )
 
 
 def check_reachable(options: Options, decoys: int, distinct: Sequence[int | None], *, classes: bool) -> None:

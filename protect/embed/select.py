@@ -13,7 +13,14 @@ from scipy.special import ndtri
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
-from protect.embed.fit import check_for_recipients, check_kind, check_reachable, check_survey, check_together
+from protect.embed.fit import (
+    check_code,
+    check_for_recipients,
+    check_kind,
+    check_reachable,
+    check_survey,
+    check_together,
+)
 from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.embed.obstacles import obstacles, picture_obstacle, repeated_caption
 from protect.errors import InputError
@@ -114,6 +121,7 @@ def select(
     parts: list[SelectedPart] = []
     for part in options.parts:
         parts.append(_select_part(part, parts, dataset, found, keys, store, glances, budget, progress, engine))
+    check_code(options, parts[0].family, len(parts[0].drawn.slots))
     fixed = [part.drawn.decoys for part in parts if part.drawn.decoys is not None]
     decoys = fixed[0] if fixed else options.decoys
     classes = any(part.alignment.for_classifiers for part in parts)

@@ -1,7 +1,7 @@
-"""What all recipients' copies of a release have in common, so that one more copy costs its captions and no more.
+"""What all recipients' copies of a release have in common, so that one more copy costs what it has of its own.
 
-Glances at the pictures, captions, and which side of every site they have. A copy follows from that and from its
-recipient's key; neither the pictures nor the dataset are read again.
+For choices of words: glances at the pictures, captions, and which side of every site they have. For painted pictures:
+the carriers of every slot. A copy follows from that and from its recipient's key; nothing is looked at again.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from protect.alignments.alignment import Draw
 from protect.alignments.wording import Wording
 from protect.embed.looks import Glances
-from protect.embed.select import Selection
-from protect.errors import InputError
+from protect.embed.select import SelectedPart, Selection
 from protect.files import canonical_json
-from protect.formats.dataset_format import ReadOptions
+from protect.formats.dataset_format import Dataset, ReadOptions
 from protect.formats.digest import DatasetDigest
-from protect.formats.record import Record
+from protect.formats.record import Record, normalised
 from protect.formats.survey import may_change
 from protect.keys.store import Store
+from protect.marks.looks import SIDE
 
 KIND = "shared"
+_NO_GLANCES = Glances(np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8), np.zeros(0, dtype=np.bool_), ())
 _FIELDS = ("levels", "usable", "states", "lines", "lanes", "reading")
 
 
@@ -36,11 +38,12 @@ class Shared:
     """What a release's copies have in common."""
 
     glances: Glances
-    """At the pictures of the samples that may change, in their order."""
+    """At the pictures of the samples that may change, in their order; none where pictures are painted."""
     states: NDArray[np.int8]
-    """Side of their captions at each slot's site, -1 where it does not fit; shape (n, slots)."""
+    """Side of their captions at each slot's site, -1 where it does not fit, shape (n, slots); likewise none."""
     lines: bytes
-    """Their keys and captions, JSON, one sample a line."""
+    """Keys and captions of the samples that may change, JSON, one sample a line; where pictures are painted, of the
+    carriers, with their slots."""
     lanes: NDArray[np.uint16]
     """The unfinished digest of the whole dataset, shape (1024,)."""
     reading: ReadOptions
@@ -50,42 +53,74 @@ class Shared:
 
     @property
     def count(self) -> int:
-        """Samples that may change."""
+        """Samples that may get another wording."""
         return len(self.states)
 
     def records(self) -> Iterator[Record]:
         """These samples; their pictures are in the dataset."""
-        for line in io.BytesIO(self.lines):
-            key, captions = json.loads(line)
-            yield Record(key, dict(captions), _no_picture)
+        return (record for record, _ in self._rows())
+
+    def draws(self, triggers: list[str]) -> list[Draw]:
+        """The carriers of every slot, where pictures are painted.
+
+        Args:
+            triggers: of the slots.
+        """
+        carriers: list[list[Record]] = [[] for _ in triggers]
+        for record, slots in self._rows():
+            for slot in slots:
+                carriers[slot].append(record)
+        return [Draw(trigger, tuple(own)) for trigger, own in zip(triggers, carriers, strict=True)]
 
     @property
     def digest(self) -> DatasetDigest:
         """Of the dataset as it was."""
         return DatasetDigest(self.lanes)
 
+    def _rows(self) -> Iterator[tuple[Record, list[int]]]:
+        for line in io.BytesIO(self.lines):
+            key, captions, slots = json.loads(line)
+            yield Record(key, dict(captions), _no_picture), slots
+
 
 def hold_shared(selection: Selection, store: Store) -> str:
     """Hold in the store what copies of a selection for recipients will have in common; returns its name."""
     (part,) = selection.parts
-    if selection.glances is None or not isinstance(part.alignment, Wording):
-        raise InputError("recipients need copies that differ in words alone", "Use --family lean --alignment wording.")
-    dataset, digest, lines = selection.dataset, DatasetDigest(), io.BytesIO()
+    dataset, digest = selection.dataset, DatasetDigest()
     for record in dataset.records():
         digest.add(record)
-        if may_change(record, dataset.options):
-            lines.write(canonical_json([record.key, list(record.captions.items())]) + b"\n")
-    changeable = (record for record in dataset.records() if may_change(record, dataset.options))
-    sites = [part.alignment.sites[draw.trigger] for draw in part.drawn.slots]
+    glances, states, lines = _NO_GLANCES, np.zeros((0, len(part.drawn.slots)), dtype=np.int8), _carriers(part)
+    if isinstance(part.alignment, Wording) and selection.glances:
+        glances, sites = selection.glances, [part.alignment.sites[draw.trigger] for draw in part.drawn.slots]
+        states = part.alignment.states(_changeable(dataset), sites)
+        lines = b"".join(_line(record, []) for record in _changeable(dataset))
     return store.hold(
         KIND,
-        levels=selection.glances.levels,
-        usable=selection.glances.usable,
-        states=part.alignment.states(changeable, sites),
-        lines=_bytes(lines.getvalue()),
+        levels=glances.levels,
+        usable=glances.usable,
+        states=states,
+        lines=_bytes(lines),
         lanes=digest.lanes,
         reading=_bytes(canonical_json([str(dataset.root), asdict(dataset.options)])),
     )
+
+
+def _changeable(dataset: Dataset) -> Iterator[Record]:
+    return (record for record in dataset.records() if may_change(record, dataset.options))
+
+
+def _carriers(part: SelectedPart) -> bytes:
+    slots: dict[str, list[int]] = {}
+    records: dict[str, Record] = {}
+    for number, draw in enumerate(part.drawn.slots):
+        for record in draw.carriers:
+            records[normalised(record.key)] = record
+            slots.setdefault(normalised(record.key), []).append(number)
+    return b"".join(_line(record, slots[key]) for key, record in records.items())
+
+
+def _line(record: Record, slots: list[int]) -> bytes:
+    return canonical_json([record.key, list(record.captions.items()), slots]) + b"\n"
 
 
 @cache

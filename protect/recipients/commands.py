@@ -127,8 +127,8 @@ def _copy_text(copy: Copy, dry_run: bool) -> str:
     return "\n".join(
         [
             f"{'would write' if dry_run else 'done:'} {copy.output}, the copy of {copy.recipient.in_words()}",
-            f"  release {copy.release.id} ({copy.release.name}); {copy.changed} samples have other captions, no other "
-            f"picture; {copy.bytes / 1e6:,.1f} MB",
+            f"  release {copy.release.id} ({copy.release.name}); {copy.changed} samples differ, "
+            f"{copy.painted or 'no'} picture(s) among them; {copy.bytes / 1e6:,.1f} MB",
             f"  {commitment_file(copy.output).name} goes with it: it holds no name, and binds you to this recipient",
         ]
     )
@@ -143,6 +143,7 @@ def _copy_json(copy: Copy, dry_run: bool) -> dict[str, object]:
         "commitment": copy.recipient.commitment,
         "digest": copy.recipient.digest,
         "changed": copy.changed,
+        "painted": copy.painted,
         "bytes": copy.bytes,
     }
 

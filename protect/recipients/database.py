@@ -27,10 +27,15 @@ FORMS: Sequence[Sequence[str]] = (
             commitment TEXT NOT NULL, digest TEXT NOT NULL, revoked TEXT NOT NULL, why TEXT NOT NULL,
             PRIMARY KEY (release, serial), UNIQUE (release, known, again)
         ) WITHOUT ROWID""",
+        """CREATE TABLE pictures (
+            release TEXT NOT NULL, sample TEXT NOT NULL, slot INTEGER NOT NULL, bit INTEGER NOT NULL,
+            sha256 TEXT NOT NULL, psnr REAL NOT NULL, score REAL NOT NULL,
+            PRIMARY KEY (release, sample, slot, bit)
+        ) WITHOUT ROWID""",
     ),
 )
 """Statements that lead from each form of the file to the next. `known` is the name in its one spelling, `again` tells
-copies of one recipient apart."""
+copies of one recipient apart; `pictures` are what was painted for either bit of a tracing code."""
 
 _BUSY, _DAMAGED = (
     frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}),

@@ -18,9 +18,10 @@ from protect.keys.keyring import Keyring
 from protect.keys.tree import recipients_draws, slot_seed
 from protect.marks.directions import direction_scores
 from protect.marks.family import ChoosingFamily
-from protect.recipients.ledger import open_ledger
+from protect.recipients.coded import agreeing, nearest_bits, votes, with_pictures
+from protect.recipients.ledger import Ledger, open_ledger
 from protect.recipients.overlay import overlay
-from protect.release.bound import BoundRelease, bind
+from protect.release.bound import BoundRelease, bind, committed_family, is_coded
 from protect.release.record import Release
 
 BLOCK = 1 << 16
@@ -79,7 +80,14 @@ def release_and_recipient(
 def _named(release: Release, keyring: Keyring, recipient: str) -> Found:
     with open_ledger(keyring) as ledger:
         found = ledger.one(release.id, recipient)
-    return Found(overlay(release, keyring.store, found.serial).with_carriers(), found.serial, found.name)
+        return Found(_bound(release, keyring, ledger, found.serial), found.serial, found.name)
+
+
+def _bound(release: Release, keyring: Keyring, ledger: Ledger, serial: int) -> BoundRelease:
+    """The release as if a recipient's copy were the only one."""
+    made = overlay(release, keyring.store, serial)
+    bound = made.with_carriers()
+    return with_pictures(bound, serial, ledger) if made.coded else bound
 
 
 def _only(copy: Dataset, keyring: Keyring, masters: list[Release]) -> Found:
@@ -94,15 +102,21 @@ def _only(copy: Dataset, keyring: Keyring, masters: list[Release]) -> Found:
 
 
 def _nearest(copy: Dataset, keyring: Keyring, release: Release) -> Found | None:
-    """The recipient whose marks the words of a copy follow best, if most of its carriers are as released."""
+    """The recipient whose marks a copy follows best, if most of its carriers are as released."""
+    coded = is_coded(committed_family(release.plan.parts[0], keyring.store, release.id))
     with open_ledger(keyring) as ledger:
-        serial = nearest_recipient(copy, release, keyring, ledger.issued(release.id))
+        count = ledger.issued(release.id)
+        shown = votes(copy, release, ledger) if coded else None
+        if shown is None:
+            serial = nearest_recipient(copy, release, keyring, count)
+        else:
+            serial = nearest_bits(shown, release, count)
         if serial is None:
             return None
-        name = ledger.name(release.id, serial)
-    bound = overlay(release, keyring.store, serial).with_carriers()
-    held = belongs(bound.release, carrier_records(bound.release, copy))
-    return Found(bound, serial, name) if 2 * held > len(bound.release.carriers) else None
+        found = Found(_bound(release, keyring, ledger, serial), serial, ledger.name(release.id, serial))
+    bound = found.bound.release
+    held = belongs(bound, carrier_records(bound, copy)) if shown is None else agreeing(shown, release, serial)
+    return found if 2 * held > len(bound.carriers) else None
 
 
 def nearest_recipient(copy: Dataset, release: Release, keyring: Keyring, count: int) -> int | None:

@@ -162,6 +162,17 @@ class Ledger:
         """Keep the digest of a copy that was written."""
         self._set(recipient, digest=digest)
 
+    def note_pictures(self, release: str, rows: Iterable[tuple[str, int, int, str, float, float]]) -> None:
+        """Keep hash, PSNR and score of what was painted, by sample, slot and bit."""
+        with transaction(self._connection):
+            values = ((release, *row) for row in rows)
+            self._connection.executemany("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def pictures(self, release: str) -> dict[tuple[str, int, int], tuple[str, float, float]]:
+        """Hash, PSNR and score of all that was painted, by sample, slot and bit."""
+        query = "SELECT sample, slot, bit, sha256, psnr, score FROM pictures WHERE release = ?"
+        return {row[:3]: row[3:] for row in self._connection.execute(query, (release,))}
+
     def revoke(self, recipient: Recipient, why: str) -> Recipient:
         """Note that a licence ended. The recipient is still looked for in suspects, and counts.
 

@@ -19,6 +19,7 @@ from protect.formats.dataset_format import Dataset
 from protect.formats.survey import survey
 from protect.keys.keyring import Keyring
 from protect.progress import Progress, no_progress
+from protect.recipients.coded import remember
 from protect.recipients.entry import Recipient
 from protect.recipients.ledger import open_ledger
 from protect.recipients.overlay import Overlay, overlay
@@ -34,7 +35,9 @@ class Copy:
     """With the copy's digest."""
     output: Path
     changed: int
-    """Samples whose captions differ from the dataset's."""
+    """Samples that differ from the dataset's."""
+    painted: int
+    """Those whose pictures do."""
     bytes: int
     """That are copied, or linked."""
 
@@ -73,20 +76,25 @@ def materialise(
             f"{recipient.in_words()} is revoked since {recipient.revoked}: {recipient.why}",
             "Enter a new recipient, or the same with --again.",
         )
-    made = overlay(release, keyring.store, recipient.serial)
-    digest, output = made.digest(), output.resolve()
+    made, output = overlay(release, keyring.store, recipient.serial), output.resolve()
+    if not made.coded:
+        recipient = _with_digest(recipient, made.digest())
+    opened = _opened(made, dataset, release, progress)
+    check_places(opened.root.resolve(), output, keyring.home.resolve())
+    copy = Copy(release, recipient, output, len(made.chosen), made.chosen.painted, opened.size)
+    if dry_run:
+        return copy
+    _check_beside(copy)
+    return _write(copy, made, opened, keyring, engine, progress, link=link)
+
+
+def _with_digest(recipient: Recipient, digest: str) -> Recipient:
     if recipient.digest not in ("", digest):
         raise InputError(
             f"this copy would not be the one that {recipient.in_words()} was given before ({recipient.digest[:16]}…)",
             "Use the program version that wrote that one.",
         )
-    opened = _opened(made, dataset, release, progress)
-    check_places(opened.root.resolve(), output, keyring.home.resolve())
-    copy = Copy(release, replace(recipient, digest=digest), output, len(made.chosen), opened.size)
-    if not dry_run:
-        _check_beside(copy)
-        _write(copy, made, opened, keyring, engine, progress, link=link)
-    return copy
+    return replace(recipient, digest=digest)
 
 
 def _opened(made: Overlay, dataset: Path | None, release: Release, progress: Progress) -> Dataset:
@@ -109,12 +117,12 @@ def _check_beside(copy: Copy) -> None:
 
 def _write(
     copy: Copy, made: Overlay, opened: Dataset, keyring: Keyring, engine: Engine, progress: Progress, *, link: bool
-) -> None:
+) -> Copy:
     pending = Pending.of(keyring, copy.output)
     with pending.locked(keyring):
         _begin(pending, copy)
         copying = Copying(opened, pending, MemoryBudget(), engine, progress, link)
-        _, failed = copying.write(made.bound, made.chosen)
+        bound, failed = copying.write(made.bound, made.chosen)
         if failed:
             raise InputError(
                 f"{len(failed)} part(s) of the dataset could not be written; {failed[0].key}: {failed[0].reason}",
@@ -122,11 +130,15 @@ def _write(
             )
         os.sync()  # once, and not file by file: each single one would wait for all that was copied before it
         with open_ledger(keyring) as ledger:
+            if made.coded:
+                remember(bound, copy.recipient.serial, ledger)
+                copy = replace(copy, recipient=_with_digest(copy.recipient, made.digest(bound.release.carriers)))
             ledger.note_digest(copy.recipient, copy.recipient.digest)
         write_atomic(commitment_file(copy.output), pretty_json(public(copy)))
         pending.content(opened.root).rename(copy.output)
         shutil.rmtree(pending.partial, ignore_errors=True)  # empty, if a single file was moved out of it
         pending.forget()
+    return copy
 
 
 def public(copy: Copy) -> dict[str, object]:
@@ -141,7 +153,7 @@ def _begin(pending: Pending, copy: Copy) -> None:
         InputError: if something else is in the way.
     """
     mark = pending.folder / "copy.json"
-    row = canonical_json([copy.release.id, copy.recipient.serial, copy.recipient.digest])
+    row = canonical_json([copy.release.id, copy.recipient.serial])
     if mark.exists() and mark.read_bytes() == row:
         if not pending.partial.exists():  # somebody removed it: nothing is done any more
             pending.begin_again()

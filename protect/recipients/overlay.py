@@ -1,11 +1,11 @@
-"""A recipient's copy: which captions it has otherwise than the dataset. It follows from the key; none is stored."""
+"""A recipient's copy: what it has otherwise than the dataset. It follows from the key; none is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from protect.alignments.alignment import Request
+from protect.alignments.alignment import Draw, Request
 from protect.alignments.wording import Wording
 from protect.embed.chosen import Chosen
 from protect.embed.looks import without_obstacles
@@ -17,7 +17,7 @@ from protect.formats.record import Record
 from protect.keys.store import Store
 from protect.marks.family import ChoosingFamily
 from protect.recipients.entry import recipient_key
-from protect.release.bound import BoundRelease, bind
+from protect.release.bound import BoundRelease, bind, is_coded
 from protect.release.record import Carrier, Release
 
 
@@ -28,11 +28,16 @@ class Overlay:
     bound: BoundRelease
     """The release with this recipient's marks."""
     chosen: Chosen
-    """The samples whose captions change."""
+    """The samples that change."""
     shared: Shared
 
+    @property
+    def coded(self) -> bool:
+        """Whether pictures carry the bits of a tracing code."""
+        return is_coded(self.bound.slots[0].family)
+
     def changes(self) -> Iterator[tuple[Record, Carrier]]:
-        """Every sample that changes, as it was and as it is in the copy; in the order of the dataset."""
+        """Every sample that changes, as it was and as it is in the copy, but for what is painted."""
         leave = self.bound.release.plan.leave_captions
         for record in self.shared.records():
             if turn := self.chosen.turn(record.key):
@@ -40,11 +45,18 @@ class Overlay:
                 captions = Placed(record, there, back).captions(leave)
                 yield record, Carrier(record.key, *turn, sha256="", captions=captions, psnr=EQUAL_PSNR, score=0.0)
 
-    def digest(self) -> str:
-        """Of the copy's keys and captions, 64 hex digits."""
+    def digest(self, painted: Iterable[Carrier] = ()) -> str:
+        """Of the copy's keys, captions and painted pictures, 64 hex digits.
+
+        Args:
+            painted: the carriers with their pictures, where any are painted.
+        """
         digest = self.shared.digest
         for record, carrier in self.changes():
             digest.change(record, carrier.captions)
+        for carrier in painted:
+            if carrier.sha256:
+                digest.add_picture(carrier.key, carrier.sha256)
         return digest.hexdigest()
 
     def with_carriers(self) -> BoundRelease:
@@ -56,7 +68,8 @@ class Overlay:
 def overlay(release: Release, store: Store, serial: int) -> Overlay:
     """The copy of one recipient: a pure function of secret, coin, serial number and dataset.
 
-    Sites and questions are those of the release; marks are drawn by the recipient's slot keys.
+    Triggers and questions are those of the release, and so are painted carriers. Directions of looks, and bits of
+    painted pictures, are drawn by the recipient's slot keys.
 
     Args:
         release: made for recipients.
@@ -68,9 +81,18 @@ def overlay(release: Release, store: Store, serial: int) -> Overlay:
     """
     check_for_recipients(release)
     shared, recipient = stored_shared(store, release.shared), recipient_key(serial)
-    bound, (part,) = bind(release, store, recipient), release.plan.parts
+    bound = bind(release, store, recipient)
+    triggers = [slot.trigger for slot in bound.slots]
+    draws = _words(bound, shared, triggers) or shared.draws(triggers)
+    return Overlay(bound, carriers_of(bound, draws, release.plan.leave_captions), shared)
+
+
+def _words(bound: BoundRelease, shared: Shared, triggers: Sequence[str]) -> Sequence[Draw]:
+    """Which captions change to which side of every site; nothing for families that paint."""
+    release, (part,) = bound.release, bound.release.plan.parts
     family, alignment = bound.slots[0].family, bound.slots[0].alignment
-    assert isinstance(family, ChoosingFamily) and isinstance(alignment, Wording)  # no other gets into such a plan
+    if not (isinstance(family, ChoosingFamily) and isinstance(alignment, Wording)):
+        return ()
     request = Request(
         records=shared.records,
         count=shared.count,
@@ -82,8 +104,7 @@ def overlay(release: Release, store: Store, serial: int) -> Overlay:
         queries=part.queries,
         leanings=leanings_of(family, shared.glances, shared.records, lambda slot: bound.slots[slot].key),
     )
-    drawn = alignment.deal([slot.trigger for slot in bound.slots], shared.states, request)
-    return Overlay(bound, carriers_of(bound, drawn.slots, release.plan.leave_captions), shared)
+    return alignment.deal(triggers, shared.states, request).slots
 
 
 def check_for_recipients(release: Release) -> None:

@@ -8,10 +8,11 @@ from functools import cached_property
 from protect.alignments import committed_alignment
 from protect.alignments.alignment import Alignment
 from protect.errors import InputError
+from protect.keys.code import TracingCode
 from protect.keys.store import Store
 from protect.keys.tree import MASTER, Ids, SlotKey
 from protect.marks import make_family
-from protect.marks.family import MarkFamily
+from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.release.record import Part, Questions, Release
 
 
@@ -26,6 +27,8 @@ class BoundSlot:
     family: MarkFamily
     """The law from which the mark and its decoys are drawn, given the slot's questions."""
     decoy_count: int
+    mark: int | None = None
+    """Id of the mark that a tracing code plants in a recipient's copy; None for the slot key's own."""
 
     @property
     def trigger(self) -> str:
@@ -42,7 +45,7 @@ class BoundSlot:
     @property
     def planted(self) -> int:
         """Id of the planted mark."""
-        return self.key.planted
+        return self.key.planted if self.mark is None else self.mark
 
     @cached_property
     def decoys(self) -> Ids:
@@ -86,7 +89,8 @@ def bind(release: Release, store: Store, recipient: str = MASTER) -> BoundReleas
     Args:
         release: complete, or with its questions at least.
         store: holds the pools, bases and looks that its families need.
-        recipient: whose marks are planted; questions are the same for all.
+        recipient: whose marks are planted; questions are the same for all. Where pictures are painted, these are the
+            bits of a tracing code: a picture's bytes depend on its slot's bit, and not on the recipient.
 
     Raises:
         InputError: if a family or alignment is not installed, or only in another version.
@@ -96,8 +100,20 @@ def bind(release: Release, store: Store, recipient: str = MASTER) -> BoundReleas
         alignment, family = committed_alignment(part, store), committed_family(part, store, release.id)
         questions = release.slot_questions(number)
         law = alignment.condition(family, questions)
-        slots.append(BoundSlot(number, questions, keys.slot(number), alignment, law, release.plan.decoys))
+        mark = _coded(release, number, recipient) if recipient != MASTER and is_coded(family) else None
+        slots.append(BoundSlot(number, questions, keys.slot(number), alignment, law, release.plan.decoys, mark))
     return BoundRelease(release, tuple(slots))
+
+
+def is_coded(family: MarkFamily) -> bool:
+    """Whether recipients' copies carry the bits of a tracing code, and no marks drawn for each: where it paints."""
+    return not isinstance(family, ChoosingFamily)
+
+
+def _coded(release: Release, slot: int, recipient: str) -> int:
+    code, serial = TracingCode(release.secret, release.coin, release.plan.slots), int(recipient)
+    (bit,) = code.bits(slot, range(serial, serial + 1))
+    return int(code.marks(slot)[bit])
 
 
 def committed_family(part: Part, store: Store, release: str) -> MarkFamily:
