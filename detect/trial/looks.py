@@ -80,7 +80,7 @@ class Look:
     @property
     def e_value(self) -> float:
         """The largest E so far; 1 before the first slot."""
-        return float(running_evidence(self.scored()).max(initial=1.0)) if self.scored() else 1.0
+        return float(running_evidence(found).max()) if (found := self.scored()) else 1.0
 
 
 @dataclass(slots=True)
