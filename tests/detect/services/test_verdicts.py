@@ -156,6 +156,27 @@ def test_trouble_on_the_way_changes_nothing(bound: BoundRelease, judged: Callabl
         assert suspect.tally.requests == suspect.tally.pictures + suspect.tally.retries
 
 
+@pytest.mark.parametrize("guilty", [True, False])
+def test_refusals_count_are_told_and_are_not_asked_for_again(
+    bound: BoundRelease, judged: Callable[..., Verdict], guilty: bool
+) -> None:
+    """One answer in each slot is refused: what is left may suffice, and nobody is acquitted by silence."""
+    painter = Guilty(bound) if guilty else FakeSuspect()
+    refused = {slot.questions.prompts[0] for slot in bound.slots}
+    policy = status(400, {"error": {"code": "content_policy_violation", "message": "not this"}})
+    with serving(Loopback(drawn_by(painter))) as service:
+        service.always = lambda handler: handler.body["prompt"] in refused and policy(handler)
+        verdict = judged(reach(service, "openai"))
+        asked = len(service.requests)
+        assert judged(reach(service, "openai")).as_json() == verdict.as_json() and len(service.requests) == asked
+    slots = len(verdict.slots)
+    assert verdict.answer_flags == {"refused": slots, "no-seeds": 4 * slots}
+    if guilty:
+        assert verdict.outcome == "evidence"
+    else:
+        assert verdict.outcome == "inconclusive" and "3 questions were refused" in verdict.reason
+
+
 PAINTER = """
 import csv, json, pathlib, sys
 import numpy as np
