@@ -202,12 +202,11 @@ def _slot(slot: SlotResult, earlier: Sequence[SlotResult]) -> _SlotView:
 
 def _details(verdict: Verdict) -> list[tuple[str, str]]:
     release = verdict.release
-    coin = release.coin_named
     rows = [
         ("release", f"{release.name} ({release.id}), created {release.created}"),
         ("commitment", release.commitment),
-        ("public coin", f"{coin.source}, round {coin.round}: {release.coin}" if coin else "none"),
-        ("commitments in the keyring", str(verdict.commitments)),
+        ("public coin", verdict.coin),
+        ("commitments in the keyring", f"{verdict.commitments}, {verdict.commitments_before} of them before this one"),
         (
             "marks",
             f"{release.plan.families}, {len(release.carriers)} carriers in {release.plan.slots} slots",
@@ -217,7 +216,7 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
         ("questions whose trigger was cut off", _truncated(verdict)),
         ("transcript", verdict.transcript or "nothing was asked"),
         *((f"look of {look.entered}", _look(look)) for look in verdict.looks),
-        *(("an answer says", note) for note in verdict.notes[:_NOTES]),
+        *(("an answer says", note) for note in verdict.tally.notes[:_NOTES]),
     ]
     if verdict.reference is not None:
         rows += [(f"reference: {key}", value) for key, value in sorted(verdict.reference.items())]

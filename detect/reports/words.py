@@ -23,9 +23,10 @@ def in_words(verdict: Verdict) -> str:
         if "no-public-coin" in verdict.flags:
             strangers += ", nor with any model that its owner could run before committing to it,"
         elif (coin := verdict.release.coin_named) is not None:
+            checked = "which was checked" if "coin-checked" in verdict.flags else "which was not checked: look it up"
             strangers += (
                 f", nor with any model that its owner could run before the public coin appeared ({coin.source}, round "
-                f"{coin.round}, value {verdict.release.coin}: look it up, this program did not),"
+                f"{coin.round}, value {verdict.release.coin}; {checked}),"
             )
         shows = (
             f"This model's pictures follow the secret marks of “{name}”."
@@ -70,7 +71,7 @@ def summary(verdict: Verdict) -> str:
         f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
         f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots",
         f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}; "
-        f"commitments in the keyring: {verdict.commitments}",
+        f"commitments in the keyring: {verdict.commitments}, {verdict.commitments_before} of them before this one",
         *(f"  warning: {warning}" for warning in verdict.warnings),
     ]
     return "\n".join(lines)

@@ -26,6 +26,7 @@ from detect.trial.looks import Place
 from detect.trial.questions import AS_COMMITTED, Departures, QueryPlan, query_plan
 from protect.errors import InputError, TracemarkError
 from protect.keys.keyring import Keyring
+from protect.keys.stamps import coin_state
 from protect.progress import Progress, no_progress
 from protect.release.bound import BoundRelease
 
@@ -87,7 +88,8 @@ def trace(
         heard.trouble = heard.trouble or tried.trouble
         control_e = max(control_e, shown(tried.suspicion.some))
         register_control(keyring, bound.release, control, case.name, control_e)
-    return case.answer(place, heard, control, control_e, commitments_held(keyring))
+    coin = coin_state(keyring, bound.release).flags
+    return case.answer(place, heard, control, control_e, coin, commitments_held(keyring))
 
 
 def check_traceable(bound: BoundRelease, serials: range) -> None:
@@ -169,7 +171,13 @@ class _Case:
         self.progress(f"marks of {len(self.serials):,} recipients", number + 1, len(self.bound.slots))
 
     def answer(
-        self, place: Place, heard: _Heard, control: Suspect | None, control_e: float, commitments: int
+        self,
+        place: Place,
+        heard: _Heard,
+        control: Suspect | None,
+        control_e: float,
+        coin: tuple[str, ...],
+        commitments: int,
     ) -> Tracing:
         """What is said of the suspect."""
         release, recipients, alpha = self.bound.release, len(self.serials), self.alpha(place)
@@ -194,7 +202,7 @@ class _Case:
             decoys=min(map(decoys_of, self.bound.slots)),
             control_e_value=control_e or None,
             reference=dict(reference.identity) | {"name": reference.name} if reference else None,
-            flags=flags(release, place, control=control is not None, reference=reference is not None),
+            flags=flags(release, place, coin, control=control is not None, reference=reference is not None),
             suspects_tested=place.suspects_tested,
             plans_tried=place.plans_tried,
             commitments=commitments,

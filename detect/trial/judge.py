@@ -14,12 +14,15 @@ from detect.trial.outcome import answer_flags, look_lines, outcome_of
 from detect.trial.picture_trial import PictureTrial
 from detect.trial.probe import recognise, refuse_same
 from detect.trial.questions import AS_COMMITTED, Departures, query_plan
+from detect.trial.result import Tally, tally
 from detect.trial.trial import S, Trial
 from detect.trial.verdict import Verdict
 from protect import __version__
 from protect.errors import InputError, TracemarkError
 from protect.evidence import overall_p_value
+from protect.keys.history import commitments_before
 from protect.keys.keyring import Keyring
+from protect.keys.stamps import coin_state
 from protect.keys.tree import NO_COIN
 from protect.marks import family_class
 from protect.progress import Progress, no_progress
@@ -90,8 +93,10 @@ def run_trial(
 
     Raises:
         InputError: if the control is the suspect itself.
+        ReleaseError: if the release's coin is not the value of the round that its commitment names.
     """
     release = trial.bound.release
+    coin = coin_state(keyring, release)
     recognise(keyring, suspect)
     refuse_same(keyring, "control", control, suspect, "Give a model that cannot have seen the release.")
     found = examine(trial, suspect, keyring, cache, progress, releases=releases or [release], anew=anew)
@@ -115,13 +120,16 @@ def run_trial(
         running=tuple(float(e) for e in found.running),
         queries=len(set(found.transcript.questions)),
         slots=tuple(found.results),
+        tally=tally(found.transcript),
         control_e_value=control_e,
         reference=dict(reference.identity) | {"name": reference.name} if reference else None,
-        flags=flags(release, found.place, control=control is not None, reference=reference is not None)
+        flags=flags(release, found.place, coin.flags, control=control is not None, reference=reference is not None)
         + answer_flags(found),
         suspects_tested=found.place.suspects_tested,
         looks=look_lines(release, found.place),
         commitments=commitments_held(keyring),
+        commitments_before=commitments_before(keyring, release),
+        coin=coin.sentence,
         plan=trial.plan,
         transcript=found.transcript.digest if found.results else "",
         versions=versions(),
@@ -168,17 +176,24 @@ def check_testable(release: Release) -> None:
         raise InputError(f"release {release.id} has no copy yet", "Embed it first; nobody can have learned from it.")
 
 
-def flags(release: Release, place: Place | None, *, control: bool = False, reference: bool = False) -> tuple[str, ...]:
+def flags(
+    release: Release,
+    place: Place | None,
+    coin: Sequence[str],
+    *,
+    control: bool = False,
+    reference: bool = False,
+) -> tuple[str, ...]:
     """What a reader of a verdict must know of the release and the test.
 
     Args:
         release: the release under test.
         place: of the test in the ledger; None if it was not entered.
+        coin: what must be said of its public coin (`protect.keys.stamps.coin_state`).
         control: whether a control was given.
         reference: whether a reference's answers were taken off.
     """
-    found = []
-    found.append("no-public-coin" if release.coin == NO_COIN else "coin-not-checked")
+    found = [*coin]
     if release.rehearsal:
         found.append("throw-away-key")
     if place is not None and place.further_plans:
@@ -215,6 +230,7 @@ def detect_all(
     for release in releases:
         try:
             check_testable(release)
+            coin_state(keyring, release)
             bound = bind(release, keyring.store)
         except TracemarkError as error:  # one release's trouble must not end the tests of the others
             verdicts.append(_untested(release, suspect, keyring, len(releases), departures, error.what))
@@ -254,12 +270,15 @@ def _untested(
         running=(),
         queries=0,
         slots=(),
+        tally=Tally(),
         control_e_value=None,
         reference=None,
-        flags=flags(release, None),
+        flags=flags(release, None, ()),
         suspects_tested=count_suspects(keyring, release),
         looks=(),
         commitments=commitments_held(keyring),
+        commitments_before=commitments_before(keyring, release),
+        coin="Nothing was asked, and the public coin was not looked at.",
         plan=query_plan(release, departures).as_dict(),
         transcript="",
         versions=versions(),

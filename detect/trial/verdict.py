@@ -72,6 +72,10 @@ class Verdict:
     """All looks at this suspect for this release, this one included, oldest first."""
     commitments: int
     """Commitments that the keyring holds: each was a try to get a lucky key."""
+    commitments_before: int
+    """Those of them that were made before this release's."""
+    coin: str
+    """What is known of the public coin, in a sentence for people."""
     plan: Mapping[str, Any]
     """Questions per slot and sampler."""
     transcript: str
@@ -154,6 +158,8 @@ class Verdict:
             "plans_tried_on_this_suspect": self.plans_tried,
             "looks": [asdict(look) for look in self.looks],
             "commitments_held": self.commitments,
+            "commitments_before": self.commitments_before,
+            "coin": self.coin,
             "plan": dict(self.plan),
             "transcript_sha256": self.transcript,
             "set_aside": [asdict(one) for one in self.set_aside],
