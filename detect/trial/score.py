@@ -46,12 +46,22 @@ def score_slot(bound: BoundRelease, transcript: Transcript, slot: int) -> SlotRe
     return _by_labels(own, transcript, part) if transcript.kind == "labels" else _by_pictures(own, transcript, part)
 
 
-def _by_pictures(slot: BoundSlot, transcript: Transcript, part: SlotPart) -> SlotResult:
+def slot_answers(slot: BoundSlot, transcript: Transcript, part: SlotPart) -> Answers:
+    """A slot's answers as its family scores them, those of the reference beside them.
+
+    Raises:
+        EvidenceError: if other questions were asked than the release planned, or a picture is not at hand.
+    """
     _check_questions(slot, transcript, part)
     answers = _answers(transcript, part)
     compared = transcript.reference.part(slot.number) if transcript.reference else None
     if transcript.reference and compared:
         answers = replace(answers, reference=_answers(transcript.reference, compared))
+    return answers
+
+
+def _by_pictures(slot: BoundSlot, transcript: Transcript, part: SlotPart) -> SlotResult:
+    answers = slot_answers(slot, transcript, part)
     planted = np.array([slot.planted], dtype=np.uint64)
     scores = slot.family.score(answers, np.concatenate([planted, slot.decoys]))
     return SlotResult(
