@@ -102,7 +102,7 @@ def plan_command(
             progress=progress,
         )
     found, planned, asked = done.forecast, done.release.plan, pictures_asked(done.bound)
-    named = None if recipients is None else naming(done.selection, expectation, recipients, colluders, planned.alpha)
+    named = None if recipients is None else naming(done.selection, found, recipients, colluders, planned.alpha)
     usual = [(trainer, with_trainer(trainer, done.selection, expectation)) for trainer in TRAINERS]
     text = "\n".join(
         [

@@ -1,4 +1,4 @@
-"""Whether a release for recipients can name who leaks: how many choices of words that needs, and what the dataset has.
+"""Whether a release for recipients can name who leaks: how many slots that needs, and what the dataset can carry.
 
 It rests on what models that had learned one copy showed (`protect.release.tracing`), and it promises nothing for more
 sightings than were tried.
@@ -12,13 +12,13 @@ import numpy as np
 
 from protect.alignments.sites.draw import draw_sites
 from protect.alignments.wording import Wording
-from protect.embed.forecast import Expectation
+from protect.embed.forecast import Expectation, Forecast
 from protect.embed.select import SelectedPart, Selection
 from protect.errors import InputError
 from protect.marks.family import ChoosingFamily
-from protect.release.plan import check_range
+from protect.release.plan import MOST_SLOTS, check_range
 from protect.release.power import WANTED, Run, measured_runs, strength_options
-from protect.release.tracing import MOST_SLOTS, code_slots_needed, learned_alike, slots_needed
+from protect.release.tracing import TRIED, code_slots_needed, learned_alike, slots_needed
 
 MOST_RECIPIENTS, MOST_COLLUDERS = 10_000_000, 20
 
@@ -31,98 +31,92 @@ class Naming:
     colluders: int
     slots: int
     """Of the plan."""
-    sightings: float
-    """How often a slot's words are expected to be seen."""
     needed: int | None
-    """Slots for the wanted chance; None if more than a release can have, or not known."""
+    """Slots for the wanted chance; None if no number is enough, or it is not known."""
     refused: str
     """Why the dataset cannot carry so many; empty if it can."""
+    basis: str
+    """What it rests on; empty if nothing like it was measured."""
     after: dict[float, int | None]
     """Slots needed after other sightings that were tried."""
-    code: int | None
-    """Slots of a tracing code that would do the same, if each were learned without doubt."""
-    models: int
-    """How many models it rests on, and after how many sightings they were asked."""
-    tried: tuple[float, float]
 
     @property
     def enough(self) -> bool:
         """Whether the plan has the slots that are needed."""
-        return self.needed is not None and self.slots >= self.needed
+        return self.needed is not None and self.slots >= self.needed and not self.refused
 
     def lines(self) -> list[str]:
         """For people."""
-        who = f"who of {self.recipients:,} leaked" if self.colluders == 1 else f"one of {self.colluders} who put copies"
-        aim = who if self.colluders == 1 else f"{who} together, of {self.recipients:,} recipients"
-        head = f"naming {aim}: {'enough' if self.enough else 'not enough' if self.models else 'not known'}"
-        if not self.models:
-            return [head, "  nothing like it was measured: rehearse it (detect rehearse) and give --rehearsal FOLDER"]
-        others = [f"{self._slots(slots)} after {seen:,.0f}" for seen, slots in self.after.items()]
+        who = f"who of {self.recipients:,} leaked"
+        if self.colluders > 1:
+            who = f"one of {self.colluders} of {self.recipients:,} recipients who put copies together"
+        if not self.basis:
+            return [f"naming {who}: not known; rehearse it (detect rehearse) and give --rehearsal FOLDER"]
+        would = "no number of slots would do" if self.needed is None else f"{self.needed} slots would do"
+        others = (f"{slots or 'no number of'} slots after {seen:,.0f}" for seen, slots in self.after.items())
         lines = [
-            f"{head} (aim: {WANTED:.0%})",
-            f"  {self._slots(self.needed)} needed after {self.sightings:,.0f} sightings, the plan has {self.slots}",
-            f"  rests on {self.models} model(s) that had learned one copy, on the miniature or rehearsed, after "
-            f"{self.tried[0]:,.0f} to {self.tried[1]:,.0f} sightings; that further choices are learned like theirs is "
-            "assumed, and that copies are mixed, or one taken for each choice",
-            *([f"  sightings are pictures times passes; needed are {', '.join(others)}"] if others else []),
+            f"naming {who}: {'enough' if self.enough else 'not enough'} (aim: {WANTED:.0%})",
+            f"  {would}; the plan has {self.slots}",
+            f"  {self.basis}",
+            *([f"  sightings are pictures times passes: {', '.join(others)}"] if self.after else []),
         ]
         if self.refused:
-            lines.append(f"  this dataset cannot carry them: {self.refused}")
-        elif self.needed is not None and not self.enough:
-            lines.append(f"  use --slots {self.needed}")
-        if self.colluders > 1 and not self.enough and self.code is not None:
-            lines.append(f"  a tracing code would need {self.code:,} slots, each learned without doubt")
-        return lines
-
-    @staticmethod
-    def _slots(number: int | None) -> str:
-        return f"more than {MOST_SLOTS} slots" if number is None else f"{number} slots"
+            return [*lines, f"  the dataset cannot carry them: {self.refused}"]
+        return [*lines, f"  use --slots {self.needed}"] if self.needed and not self.enough else lines
 
     def as_json(self) -> dict[str, object]:
         """The fields by name."""
-        return asdict(self) | {"enough": self.enough, "tried": list(self.tried)}
+        return asdict(self) | {"enough": self.enough}
 
 
-def naming(selection: Selection, expectation: Expectation, recipients: int, colluders: int, alpha: float) -> Naming:
+def naming(selection: Selection, found: Forecast, recipients: int, colluders: int, alpha: float) -> Naming:
     """What it takes to name somebody who leaked.
 
     Args:
         selection: of a release for recipients.
-        expectation: how a thief is expected to train.
+        found: its forecast, with how a thief is expected to train.
         recipients: all that will ever be issued.
         colluders: how many may put their copies together.
         alpha: level, for all recipients together.
 
     Raises:
-        InputError: if a number is out of range, or the release is not for recipients.
+        InputError: if a number is out of range.
     """
     check_range("--recipients", recipients, 1, MOST_RECIPIENTS)
     check_range("--colluders", colluders, 1, min(MOST_COLLUDERS, recipients))
     (part,) = selection.parts
-    if not isinstance(part.family, ChoosingFamily):
-        raise InputError(f"copies of family {part.family.name!r} are not for recipients", "Use --family lean.")
-    length = len(part.family.fitted_looks.spread)
-    taught = min(draw.taught for draw in part.drawn.slots)
-    runs = _runs_like(part, expectation)
-    near = learned_alike(runs, taught * expectation.passes)
-    levels = sorted({run.sightings for run in runs if run.p_values})
+    by = _by_draws if isinstance(part.family, ChoosingFamily) else _by_code
+    return by(part, selection, found, recipients, colluders, alpha)
 
-    def slots_after(known: tuple[Run, ...]) -> int | None:
-        return slots_needed(known, recipients, colluders, alpha, length) if known else None
 
-    needed = slots_after(near)
-    used = {run.sightings for run in near}
+def _by_draws(
+    part: SelectedPart, selection: Selection, found: Forecast, recipients: int, colluders: int, alpha: float
+) -> Naming:
+    """Every recipient has marks drawn for it alone."""
+    assert isinstance(part.family, ChoosingFamily)
+    length, slots = len(part.family.fitted_looks.spread), len(part.drawn.slots)
+    runs = _runs_like(part, found.expectation)
+
+    def slots_after(near: tuple[Run, ...]) -> int | None:
+        return slots_needed(near, recipients, colluders, alpha, length) if near else None
+
+    near = learned_alike(runs, found.sightings)
+    needed, used = slots_after(near), {run.sightings for run in near}
+    levels = sorted({run.sightings for run in runs if run.p_values} - used)
+    fewest, most, models = min(used, default=0.0), max(used, default=0.0), {run.suspect for run in near}
+    basis = (
+        f"{len(models)} model(s) that had learned one copy, after {fewest:,.0f} to {most:,.0f} sightings "
+        f"({found.sightings:,.0f} are expected); further choices of words are taken to be learned like theirs, up to "
+        f"{max(TRIED)}"
+    )
     return Naming(
         recipients,
         colluders,
-        len(part.drawn.slots),
-        taught * expectation.passes,
+        slots,
         needed,
-        _refusal(part, selection, needed) if needed and needed > len(part.drawn.slots) else "",
-        {seen: slots_after(learned_alike(runs, seen)) for seen in levels if seen not in used},
-        code_slots_needed(recipients, colluders, alpha),
-        len({run.suspect for run in near}),
-        (min(used, default=0.0), max(used, default=0.0)),
+        _too_few_words(part, selection, needed) if needed and needed > slots else "",
+        basis if near else "",
+        {seen: slots_after(learned_alike(runs, seen)) for seen in levels},
     )
 
 
@@ -134,7 +128,7 @@ def _runs_like(part: SelectedPart, expectation: Expectation) -> list[Run]:
     return [run for run in known if (run.family, run.alignment, run.method, run.options) == kind]
 
 
-def _refusal(part: SelectedPart, selection: Selection, slots: int) -> str:
+def _too_few_words(part: SelectedPart, selection: Selection, slots: int) -> str:
     """Why the captions do not have so many choices of words that go together; empty if they do."""
     if not isinstance(part.alignment, Wording):
         return ""
@@ -144,3 +138,20 @@ def _refusal(part: SelectedPart, selection: Selection, slots: int) -> str:
     except InputError as error:
         return error.what.partition(";")[0]
     return ""
+
+
+def _by_code(
+    part: SelectedPart, selection: Selection, found: Forecast, recipients: int, colluders: int, alpha: float
+) -> Naming:
+    """Every recipient has one bit of a tracing code in each slot."""
+    slots, needed = len(part.drawn.slots), code_slots_needed(recipients, colluders, alpha)
+    refused, carriers = "", sum(len(draw.carriers) for draw in part.drawn.slots)
+    if needed and needed > MOST_SLOTS:
+        refused = f"{needed} slots, and a release has at most {MOST_SLOTS}"
+    elif needed and found.carriers_needed and needed * found.carriers_needed > carriers:
+        wanted = needed * found.carriers_needed
+        refused = f"{wanted:,} carriers, {found.carriers_needed} for each slot, and --rate gives {carriers:,}"
+    basis = f"bits of a tracing code, each slot learned so that it would be found by itself; {found.basis}"
+    return Naming(
+        recipients, colluders, slots, needed, refused, basis if found.power and found.carriers_needed else "", {}
+    )

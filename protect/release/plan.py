@@ -11,6 +11,7 @@ from protect.marks.family import FamilyOptions
 
 STEPS = (1, 1_000)
 GUIDANCE = (1.0, 50.0)
+MOST_SLOTS = 64
 
 
 def check_range(name: str, value: float | None, low: float, high: float) -> None:
@@ -48,7 +49,7 @@ class PartOptions:
             InputError: naming the value and the allowed range.
         """
         check_range("--rate", self.rate, 1e-6, 1.0)
-        check_range("--slots", self.slots, 1, 64)
+        check_range("--slots", self.slots, 1, MOST_SLOTS)
         check_range("--queries", self.queries, 1, 10_000)
 
 

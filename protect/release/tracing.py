@@ -3,7 +3,8 @@
 What a model's answers show of a slot is taken for a direction: what it was taught, as large as was measured on models
 that had learned one copy, and noise in all directions alike. Of c copies that were mixed each teaches one part in c of
 its own; if every slot comes from one of them, each teaches its own whole in one slot of c. The smaller power of both is
-told. A rule for planning, not evidence, like `protect.release.power`.
+told. All slots share the directions in which pictures vary, so each of many teaches less, and more slots do not always
+help. A rule for planning, not evidence, like `protect.release.power`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from protect.release.power import WANTED, Run
 
 BET = 0.7
 """Share of the evidence so far that each slot can multiply; the rest is kept back for slots that show another copy."""
-MOST_SLOTS = 64
-"""Of a release."""
+COALITIONS = (1.0, 2.0, 3.0, 5.0, 8.0)
+"""Numbers of sources that the evidence of a tracing code bets on, one product for each."""
+UNSURE = 1e-3
+"""Trust in either mark of a slot that is always left, however clear the answers are."""
 MOST_BITS = 4096
 """Slots of a tracing code that are tried."""
-_TRIALS = 300
+TRIED = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40)
+"""Numbers of slots."""
+_TRIALS = 200
 _SEED = 1
+_ALONE = 2 * math.sqrt(2 / math.pi)
+"""By how many standard deviations the two halves of one slot differ, if there is no other slot."""
 _ALIKE = 2.0
 """Runs within such a factor of sightings are taken together."""
 
@@ -53,7 +60,7 @@ def learned_alike(runs: Sequence[Run], sightings: float) -> tuple[Run, ...]:
 def slots_needed(
     runs: Sequence[Run], recipients: int, colluders: int, alpha: float, length: int, power: float = WANTED
 ) -> int | None:
-    """Fewest slots with which somebody who leaked is named with that chance; None if `MOST_SLOTS` are too few.
+    """Fewest slots with which somebody who leaked is named with that chance; None if none that is tried is enough.
 
     Args:
         runs: of models that had learned one copy, with their slots' p-values.
@@ -63,37 +70,62 @@ def slots_needed(
         length: numbers of a mark's direction.
         power: wanted chance.
     """
-    found = np.minimum(*(_chances(runs, recipients, colluders, alpha, length, whole=whole) for whole in (False, True)))
-    enough = np.flatnonzero(found >= power)
-    return int(enough[0]) + 1 if len(enough) else None
+    known = likeness_of(np.array([p for run in runs for p in run.p_values]), length)
+    for slots in TRIED:
+        if all(
+            _chance(known, slots, recipients, colluders, alpha, length, whole=whole) >= power
+            for whole in (False, True)[: min(2, colluders)]
+        ):
+            return slots
+    return None
 
 
-def _chances(runs: Sequence[Run], recipients: int, colluders: int, alpha: float, length: int, *, whole: bool) -> Array:
-    """Chance that one of the colluders is named after 1, 2, … slots; shape (MOST_SLOTS,).
+def _chance(
+    known: Array, slots: int, recipients: int, colluders: int, alpha: float, length: int, *, whole: bool
+) -> float:
+    """Chance that one of the colluders is named.
 
     Args:
-        runs: see `slots_needed`; so are the others.
+        known: likenesses that were measured, any number.
+        slots: K.
         recipients: N.
         colluders: c.
         alpha: level.
         length: d.
-        whole: whether each slot comes from one copy as a whole; else all are mixed.
+        whole: whether each slot comes from one copy as a whole; else every sample comes from one.
     """
     rng = np.random.default_rng(_SEED)
-    known = likeness_of(np.array([p for run in runs for p in run.p_values]), length)
-    shape = (_TRIALS, colluders, MOST_SLOTS)
-    marks = rng.normal(size=(*shape, length))
+    marks = rng.normal(size=(_TRIALS, colluders, slots, length))
     marks /= np.linalg.norm(marks, axis=3, keepdims=True)
-    likeness = rng.choice(known, (_TRIALS, MOST_SLOTS))
-    size = likeness * np.sqrt(length / (1 - likeness**2))
-    owner = rng.permuted(np.tile(np.arange(MOST_SLOTS) % colluders, (_TRIALS, 1)), axis=1)
-    share = (owner[:, None] == np.arange(colluders)[:, None]) if whole else np.full(shape, 1 / colluders)
-    shown = size[..., None] * np.einsum("tck,tckd->tkd", share, marks) + rng.normal(size=(_TRIALS, MOST_SLOTS, length))
+    likeness = rng.choice(known, (_TRIALS, slots))
+    size = likeness * np.sqrt(length / (1 - likeness**2)) / _ALONE
+    used = marks
+    if whole:
+        owner = rng.permuted(np.tile(np.arange(slots) % colluders, (_TRIALS, 1)), axis=1)
+        used = np.take_along_axis(marks, owner[:, None, :, None], axis=1)
+    shown = size[..., None] * _lesson(used) + rng.normal(size=(_TRIALS, slots, length))
     cosine = np.einsum("tckd,tkd->tck", marks, shown) / np.linalg.norm(shown, axis=2)[:, None]
     logs = np.stack([_log_e_value(cosine, strength, length) for strength in LAMBDAS])
     running = np.logaddexp.reduce(np.cumsum(logs, axis=3)) - math.log(len(LAMBDAS))
-    named = np.maximum.accumulate(running, axis=2) >= math.log(recipients / alpha)
-    return np.asarray(named.any(axis=1).mean(axis=0))
+    return float((running.max(axis=(1, 2)) >= math.log(recipients / alpha)).mean())
+
+
+def _lesson(marks: Array) -> Array:
+    """What copies teach that are mixed sample by sample: by how much looks differ with the words of each slot.
+
+    Looks are taken for normal. A slot's words follow the sign of the leaning, so two slots hang together as much as
+    their marks are alike (2/π arcsin of the cosine), and what several slots could tell is shared among them.
+
+    Args:
+        marks: unit vectors, shape (t, c, K, d).
+
+    Returns:
+        In standard deviations of looks, shape (t, K, d).
+    """
+    together = np.arcsin(np.clip(marks @ marks.swapaxes(2, 3), -1, 1)).mean(axis=1) * 2 / math.pi
+    slots = np.arange(marks.shape[2])
+    together[:, slots, slots] = 1
+    return np.asarray(np.linalg.solve(together, _ALONE * marks.mean(axis=1)))
 
 
 def hedged(log_e: Array) -> Array:
@@ -115,12 +147,14 @@ def code_slots_needed(recipients: int, colluders: int, alpha: float, power: floa
     None if `MOST_BITS` are too few.
     """
     rng = np.random.default_rng(_SEED)
-    trials = _TRIALS // 3
-    bias = arcsine_bias(rng.random((trials, MOST_BITS)))
-    bits = rng.random((trials, colluders, MOST_BITS)) < bias[:, None]
+    trials = _TRIALS // 2
+    bias = arcsine_bias(rng.random((trials, 1, MOST_BITS)))
+    bits = rng.random((trials, colluders, MOST_BITS)) < bias
     shown = np.take_along_axis(bits, rng.integers(0, colluders, (trials, 1, MOST_BITS)), axis=1)
-    chance = np.where(shown, bias[:, None], 1 - bias[:, None])
-    gain = np.where(bits == shown, 1 / chance, 0) - 1
-    found = np.cumsum(np.log1p(gain / max(2, colluders)), axis=2) >= math.log(recipients / alpha)
+    gain = np.where(bits == shown, (1 - UNSURE) / np.where(shown, bias, 1 - bias), UNSURE) - 1
+    running = np.full(gain.shape, -np.inf)
+    for sources in COALITIONS:
+        running = np.logaddexp(running, np.cumsum(np.log1p(gain / sources), axis=2))
+    found = running - math.log(len(COALITIONS)) >= math.log(recipients / alpha)
     enough = np.flatnonzero(np.maximum.accumulate(found, axis=2).any(axis=1).mean(axis=0) >= power)
     return int(enough[0]) + 1 if len(enough) else None

@@ -12,6 +12,7 @@ from protect.commands import protect_app
 from protect.console import DONE, NOT_ENOUGH
 from protect.errors import InputError
 from protect.release.power import RUN_FILE
+from protect.release.tracing import code_slots_needed
 from tests.support.leaning import make_varied_folder, sayable_captions
 
 
@@ -48,16 +49,27 @@ def test_it_says_how_many_choices_of_words_are_needed(
     assert code == NOT_ENOUGH and not many["enough"]
     assert many["needed"] > found["needed"], "naming one of more recipients needs more"  # type: ignore[operator]
     bad = _rehearsed(tmp_path / "bad", 0.02)
-    code, together = _plan(dataset, "--recipients", "5", "--colluders", "2", "--rehearsal", bad)
-    assert code == NOT_ENOUGH and "go together" in str(together["refused"]), "the captions do not have so many choices"
-    assert together["code"] and together["models"] == 1
+    code, more = _plan(dataset, "--recipients", "5", "--rehearsal", bad)
+    assert code == NOT_ENOUGH and "go together" in str(more["refused"]), "the captions do not have so many choices"
+    code, together = _plan(dataset, "--recipients", "5", "--colluders", "5", "--rehearsal", bad)
+    assert code == NOT_ENOUGH and together["needed"] is None and "1 model(s)" in str(together["basis"])
 
 
 def test_what_was_not_measured_is_not_promised(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
     code, found = _plan(dataset, "--recipients", "5")  # 210 sightings; the shipped runs saw 2,400 and more
-    assert code == NOT_ENOUGH and found["needed"] is None and found["models"] == 0
+    assert code == NOT_ENOUGH and found["needed"] is None and not found["basis"]
     with pytest.raises(InputError, match="--colluders 9 is out of range"):
         _plan(dataset, "--recipients", "5", "--colluders", "9")
-    with pytest.raises(InputError, match="--for-recipients"):
-        _plan(dataset, "--recipients", "5", "--family", "template")
+
+
+def test_painted_copies_need_the_slots_of_a_code_and_carriers_for_each(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    template = ("--family", "template", "--alignment", "twa", "--rate", "0.5", "--slots", "12")
+    code, one = _plan(dataset, *template, "--recipients", "50")
+    assert code == NOT_ENOUGH and one["needed"] == code_slots_needed(50, 1, 1e-3)
+    assert "carriers" in str(one["refused"]), "one pass is too few for a hundred carriers"
+    code, two = _plan(dataset, *template, "--recipients", "50", "--colluders", "2")
+    assert code == NOT_ENOUGH and "at most 64" in str(two["refused"])

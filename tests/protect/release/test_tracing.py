@@ -25,11 +25,12 @@ def test_likeness_is_what_chance_gives_a_direction_in_p() -> None:
 
 
 def test_more_slots_are_needed_for_more_recipients_and_for_more_colluders_and_where_less_was_learned() -> None:
-    well, badly = [_learned(0.002, 0.005, 0.001)], [_learned(0.02, 0.05, 0.01)]
+    well, badly = [_learned(0.0005, 0.001, 0.0002)], [_learned(0.02, 0.05, 0.01)]
     by_number = [slots_needed(well, n, 1, 1e-3, 24) for n in (1, 100, 10_000, 1_000_000)]
     assert by_number == sorted(by_number) and len(set(by_number)) == 4  # type: ignore[type-var]
-    by_colluders = [slots_needed(well, 50, c, 1e-3, 24) for c in (1, 2, 3)]
-    assert by_colluders == sorted(by_colluders) and len(set(by_colluders)) == 3  # type: ignore[type-var]
+    one, two = (slots_needed(well, 50, c, 1e-3, 48) for c in (1, 2))
+    assert one is not None and two is not None and one < two
+    assert slots_needed(well, 50, 5, 1e-3, 24) is None, "many slots share the directions of looks, and teach less each"
     few, more = slots_needed(well, 50, 1, 1e-3, 24), slots_needed(badly, 50, 1, 1e-3, 24)
     assert few is not None and more is not None and few < more
     assert slots_needed([_learned(0.5, 0.7)], 2, 1, 0.05, 24) is None, "where nothing was learned, nobody is named"
