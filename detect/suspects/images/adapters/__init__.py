@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detect.suspects.images.adapters.changes import check_shapes
+from detect.suspects.images.adapters.changes import check_lengths, check_shapes
 from detect.suspects.images.adapters.fuse import fuse
 from detect.suspects.images.adapters.groups import Group, is_adapter, parse_groups
 from detect.suspects.images.adapters.places import find_places
@@ -41,13 +41,10 @@ def read_adapter(path: Path, allow_pickle: bool = False) -> Adapter:
     refuse_pickle(path, allow_pickle)
     names = read_names(path)
     if not is_adapter(names):
-        whole = any(name.startswith(("model.diffusion_model.", "down_blocks.", "mid_block.")) for name in names)
-        raise SuspectError(
-            f"{path} holds no LoRA weights: {len(names)} tensors ({some(names) or 'none'})",
-            "It is a whole model in one file: convert it to a diffusers folder first." if whole else "Test an adapter.",
-        )
+        raise SuspectError(f"{path} holds no adapter: {len(names)} tensors ({some(names) or 'none'})", "Give a LoRA.")
     groups = parse_groups(path, read_tensors(path, names))
     check_shapes(path, groups)
+    check_lengths(path, groups)
     return Adapter(path, groups, scales_of(path, groups, read_metadata(path)))
 
 

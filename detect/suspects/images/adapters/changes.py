@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from detect.suspects.images.adapters.groups import Group
+from detect.suspects.images.weights import some
 from protect.errors import SuspectError
+
+_LENGTHS = ("magnitude", "dora_scale")
 
 
 def flat(weight: Tensor) -> Tensor:
@@ -35,6 +38,19 @@ def check_shapes(path: Path, groups: Sequence[Group]) -> None:
         if not fits:
             shapes = ", ".join(f"{group.names[part]} {tuple(tensor.shape)}" for part, tensor in group.parts.items())
             raise SuspectError(f"{path}: shapes do not fit together: {shapes}", "Download or export the file again.")
+
+
+def check_lengths(path: Path, groups: Sequence[Group]) -> None:
+    """Raise SuspectError for a DoRA of which some layers lack their lengths: trainers set all or none."""
+    paired = [group for group in groups if group.kind != "full"]
+    names = [name for group in paired for part, name in group.names.items() if part in _LENGTHS]
+    without = [group.stem for group in paired if lengths_of(group) is None]
+    if names and without:
+        ending = names[0].rpartition(".")[2]
+        raise SuspectError(
+            f"{path} lacks {ending} for {len(without)} of {len(paired)} layers: {some(without)}",
+            "The file is incomplete: download or export it again.",
+        )
 
 
 def shape_of(group: Group) -> tuple[int, int | None]:
@@ -65,7 +81,7 @@ def _magnitude_fits(group: Group, rows: int, columns: int | None) -> bool:
 
 def lengths_of(group: Group) -> Tensor | None:
     """The lengths that DoRA gives to a weight's rows (PEFT, LyCORIS), or to its input channels (LyCORIS)."""
-    return group.parts.get("magnitude", group.parts.get("dora_scale"))
+    return next((group.parts[name] for name in _LENGTHS if name in group.parts), None)
 
 
 def _is_by_row(group: Group, columns: int) -> bool:
