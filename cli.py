@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attacks.commands import attacks_app
 from detect.asking.commands import ask_command
+from detect.bundle.commands import verify_command
 from detect.commands import demo_command, detect_app
 from detect.provenance.commands import provenance_app
 from detect.stored_commands import basis_command, pool_command
@@ -15,6 +16,7 @@ protect_app.command("demo")(demo_command)
 protect_app.command("pool")(pool_command)
 protect_app.command("basis")(basis_command)
 detect_app.command("ask")(ask_command)
+detect_app.command("verify")(verify_command)
 detect_app.command("rehearse")(rehearse_command)
 detect_app.add_typer(provenance_app, name="provenance")
 

@@ -23,6 +23,7 @@ from detect.black_boxes import (
     cost_told,
     tell,
 )
+from detect.bundle.commands import check_one, is_bundle
 from detect.local_models import (
     Batch,
     Dtype,
@@ -115,7 +116,9 @@ def run_command(
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer here. [stdout]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the answer here; .zip: an evidence bundle. [stdout]")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Test a suspect against every release in the keyring, or one of them.
@@ -138,6 +141,8 @@ def run_command(
     console.check_target("--report", report)
     if output:
         console.check_target("--output", output, [report], page=False)
+    if is_bundle(output):
+        check_one(len(releases))
     if dry_run:
         from detect.trial.cost import most_questions
 
@@ -178,6 +183,11 @@ def run_command(
     )
     data = [v.as_json() for v in verdicts]
     text = "\n".join(summary(v) for v in verdicts) + f"\nreport: {report}"
+    if output and is_bundle(output):
+        from detect.bundle.write import write_bundle
+
+        write_bundle(output, verdicts[0], keyring, report.read_text(encoding="utf-8"))
+        text, output = f"{text}\nbundle: {output}", None
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
     return console.verdict_code([v.outcome for v in verdicts]) if exit_code else console.DONE
 

@@ -132,6 +132,7 @@ def run_trial(
         coin=coin.sentence,
         plan=trial.plan,
         transcript=found.transcript.digest if found.results else "",
+        held=found.transcript if found.results else None,
         versions=versions(),
         set_aside=trial.set_aside,
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from detect.trial.result import Counted, Scores, Shown, SlotResult
-from detect.trial.transcript import Kind
+from detect.trial.result import Counted, Scores, Shown, SlotResult, Tally
+from detect.trial.transcript import Kind, Transcript
 from detect.trial.warnings import in_sentences
 from protect.formats.record import SetAside
 from protect.release.record import Release
 
-__all__ = ["SCHEMA_VERSION", "Counted", "LookLine", "Outcome", "Scores", "Shown", "SlotResult", "Verdict"]
+__all__ = ["SCHEMA_VERSION", "Counted", "LookLine", "Outcome", "Scores", "Shown", "SlotResult", "Tally", "Verdict"]
 
 SCHEMA_VERSION = 1
 """Of `Verdict.as_json`; raised whenever a field changes its meaning or goes (docs/verdict-schema.md)."""
@@ -61,6 +60,8 @@ class Verdict:
     queries: int
     """Different questions put; those that serve several slots count once."""
     slots: tuple[SlotResult, ...]
+    tally: Tally
+    """Of all answers that slots were scored by."""
     control_e_value: float | None
     reference: Mapping[str, str] | None
     """Name and identity of the model whose answers were taken off; None if there was none."""
@@ -81,6 +82,8 @@ class Verdict:
     transcript: str
     """Digest of questions and answers, 64 hex digits; empty if nothing was asked."""
     versions: Mapping[str, str]
+    held: Transcript | None = field(default=None, repr=False, compare=False)
+    """The transcript itself, its pictures at hand as far as they still are; None if nothing was asked."""
     set_aside: tuple[SetAside, ...] = ()
     """Samples that were to be asked about and cannot be."""
 
@@ -102,27 +105,14 @@ class Verdict:
 
     @property
     def answer_flags(self) -> dict[str, int]:
-        """Of how many answers each flag is true; one that serves several slots counts in each."""
-        found: Counter[str] = Counter()
-        for slot in self.slots:
-            found.update(slot.counted.flags)
-        return dict(sorted(found.items()))
-
-    @property
-    def answers_planned(self) -> int:
-        """Answers that slots were scored by, refusals among them; one that serves several slots counts in each."""
-        return sum(slot.counted.planned for slot in self.slots)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What answers say in words, each once."""
-        return tuple(dict.fromkeys(note for slot in self.slots for note in slot.counted.notes))
+        """Of how many answers each flag is true."""
+        return dict(self.tally.flags)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know of the answers, in sentences for people."""
         gone = sum(slot.scores is None for slot in self.slots)
-        return in_sentences(self.answer_flags, self.answers_planned, self.truncated, self.asked_with_trigger, gone)
+        return in_sentences(self.tally.flags, self.tally.planned, self.truncated, self.asked_with_trigger, gone)
 
     def as_json(self) -> dict[str, Any]:
         """Everything but pixels, ready for JSON; its schema is `verdict.schema.json`."""
@@ -141,9 +131,9 @@ class Verdict:
             "reference": dict(self.reference) if self.reference else None,
             "truncated": self.truncated,
             "questions_with_trigger": self.asked_with_trigger,
-            "answers_planned": self.answers_planned,
+            "answers_planned": self.tally.planned,
             "answer_flags": self.answer_flags,
-            "answer_notes": list(self.notes[:_MOST_NOTES]),
+            "answer_notes": list(self.tally.notes[:_MOST_NOTES]),
             "warnings": list(self.warnings),
             "release": {
                 "id": self.release.id,

@@ -44,6 +44,15 @@ def kept_stamps(keyring: Keyring, release: Release) -> tuple[list[Stamp], list[s
     return stamps, problems
 
 
+def stamp_files(keyring: Keyring, release: str) -> dict[str, bytes]:
+    """Replies and their certificates by number, as they are kept: 0001.tsr, 0001.pem and so on."""
+    found = {}
+    for path in _replies(keyring, release):
+        for one in (path, path.with_suffix(".pem")):
+            found[one.name.removeprefix(f"{release}-")] = one.read_bytes()
+    return found
+
+
 def coin_state(keyring: Keyring, release: Release) -> CoinState:
     """What a verdict must say about a release's coin, by what the keyring holds.
 

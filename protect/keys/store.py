@@ -64,26 +64,39 @@ class Store:
             write_atomic(private_folder(self.folder / KINDS[kind]) / f"{name}.npz", data, mode=0o600)
         self._held.clear()
 
+    def data(self, kind: str, name: str) -> bytes:
+        """The file of that kind and name.
+
+        Raises:
+            InputError: if there is none, or it is damaged.
+        """
+        if not re.fullmatch("[0-9a-f]{64}", name):
+            advice = f"A name has 64 hex digits. {_MADE_BY[kind]}"
+            raise InputError(f"{name!r} is not the name of stored {kind}", advice)
+        path = self._path(kind, name)
+        try:
+            data = self._held.get((kind, name)) or path.read_bytes()
+        except OSError:
+            raise InputError(f"there is no {kind} {name!r} in {path.parent}", _MADE_BY[kind]) from None
+        if hashlib.sha256(data).hexdigest() != name:
+            raise InputError(f"{kind} {name} is damaged", f"Restore {path} from a backup.")
+        return data
+
     def get(self, kind: str, name: str, *fields: str) -> tuple[NDArray[Any], ...]:
         """The arrays of that kind and name.
 
         Raises:
             InputError: if there are none, or they are damaged or lack one of `fields`.
         """
-        if not re.fullmatch("[0-9a-f]{64}", name):
-            advice = f"A name has 64 hex digits. {_MADE_BY[kind]}"
-            raise InputError(f"{name!r} is not the name of stored {kind}", advice)
-        path = self.folder / KINDS[kind] / f"{name}.npz"
+        data = self.data(kind, name)
         try:
-            data = self._held.get((kind, name)) or path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != name:
-                raise InputError(f"{kind} {name} is damaged", f"Restore {path} from a backup.")
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 return tuple(file[field] for field in fields)
-        except OSError:
-            raise InputError(f"there is no {kind} {name!r} in {path.parent}", _MADE_BY[kind]) from None
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is not a {kind} ({error})", _MADE_BY[kind]) from None
+            raise InputError(f"{self._path(kind, name)} is not a {kind} ({error})", _MADE_BY[kind]) from None
+
+    def _path(self, kind: str, name: str) -> Path:
+        return self.folder / KINDS[kind] / f"{name}.npz"
 
 
 NO_STORE = Store(Path("no-store"))

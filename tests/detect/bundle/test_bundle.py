@@ -1,0 +1,223 @@
+"""Evidence bundles: whole, deterministic, computed again without keyring or torch, and no change passes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detect.bundle.container import MANIFEST, SIGNATURE, packed, unpacked
+from detect.bundle.opening import opening_of
+from detect.bundle.verify import verify_bundle
+from detect.bundle.write import COMMITMENT, OPENING, VERDICT, write_bundle
+from detect.trial.judge import detect
+from detect.trial.verdict import Verdict
+from protect.embed.write import embed
+from protect.errors import EvidenceError, InputError, TracemarkError
+from protect.files import canonical_json
+from protect.keys.keyring import Keyring
+from protect.keys.signature import public_key_pem, read_public_key
+from protect.release.bound import BoundRelease
+from tests.detect.test_lean_trial import Noisy, Worded
+from tests.support.lean_releases import COUNT, SECRET, WORDING, with_list
+from tests.support.leaning import make_varied_folder, sayable_captions
+
+Case = tuple[BoundRelease, Keyring, Verdict, Path]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """A guilty suspect's verdict and its bundle."""
+    folder = tmp_path_factory.mktemp("case")
+    keyring, source = Keyring(folder / "home"), make_varied_folder(folder / "d", sayable_captions(COUNT))
+    bound = embed(source, folder / "out", with_list(WORDING, keyring), keyring, secret=SECRET).bound
+    verdict = detect(bound, Worded(bound), keyring, folder / "cache", reference=Noisy("base"))
+    path = folder / "case.zip"
+    write_bundle(path, verdict, keyring, "<html>page</html>")
+    return bound, keyring, verdict, path
+
+
+def test_the_verdict_is_computed_again(case: Case) -> None:
+    bound, keyring, verdict, path = case
+    found = verify_bundle(path)
+    assert verdict.outcome == found.outcome == "evidence"
+    assert found.e_value == pytest.approx(verdict.e_value, rel=1e-12) and found.p_value == verdict.p_value
+    assert found.release == bound.release.id and found.slots == len(verdict.slots)
+    key = read_public_key(public_key_pem(keyring), "key")
+    assert found.signer == key and verify_bundle(path, signer=key) == found
+    said = " ".join(found.rests_on)
+    assert "no timestamp" in said and "no public coin" in said and "computed again" in said
+
+
+def test_the_same_verdict_gives_the_same_bytes(case: Case, tmp_path: Path) -> None:
+    _, keyring, verdict, path = case
+    write_bundle(tmp_path / "again.zip", verdict, keyring, "<html>page</html>")
+    assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
+
+
+def test_neither_the_secret_nor_other_slots_are_in_it(case: Case) -> None:
+    bound, _, verdict, path = case
+    data = path.read_bytes()
+    asked = len(verdict.slots)
+    assert 0 < asked < len(bound.slots), "the suspect was found before the last slot"
+    assert bound.release.secret.hex().encode() not in data
+    for slot in bound.slots[asked:]:
+        assert slot.key.key.hex().encode() not in data
+        assert json.dumps(bound.release.questions[slot.number].decode())[1:200].encode() not in data
+
+
+def test_it_is_checked_without_torch_and_without_a_keyring(case: Case, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; from pathlib import Path\n"
+        "from detect.bundle.verify import verify_bundle; print(verify_bundle(Path(sys.argv[1])).outcome)"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TRACEMARK_HOME": str(tmp_path / "none")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(case[3])],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[3],
+        check=False,
+    )
+    assert done.stdout.strip() == "evidence", done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_no_change_of_a_byte_passes(case: Case, tmp_path: Path) -> None:
+    data, rng, path = case[3].read_bytes(), np.random.default_rng(0), tmp_path / "changed.zip"
+    for place in rng.choice(len(data), 1000, replace=False).tolist():
+        changed = bytearray(data)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        with pytest.raises(InputError, match="not an evidence bundle as it was written"):
+            unpacked(path)
+
+
+def test_bytes_cut_off_or_added_do_not_pass(case: Case, tmp_path: Path) -> None:
+    data, path = case[3].read_bytes(), tmp_path / "changed.zip"
+    for other in (data[:-1], data + b"\0", data[1:], b"", b"PK", data + data):
+        path.write_bytes(other)
+        with pytest.raises(InputError, match="not an evidence bundle"):
+            unpacked(path)
+
+
+def written_otherwise(files: dict[str, bytes], path: Path) -> Path:
+    """What somebody writes who makes a bundle of his own from another's: manifest right, signature left out."""
+    path.write_bytes(packed({name: data for name, data in files.items() if name != SIGNATURE}))
+    return path
+
+
+def edited(name: str, change: Callable[[Any], None]) -> Callable[[dict[str, bytes]], None]:
+    """Change one JSON file of a bundle."""
+
+    def edit(files: dict[str, bytes]) -> None:
+        row = json.loads(files[name])
+        change(row)
+        files[name] = canonical_json(row)
+
+    return edit
+
+
+def swap_pictures(files: dict[str, bytes]) -> None:
+    """Two answers change places."""
+    first, second = [name for name in files if name.startswith("pictures/")][:2]
+    files[first], files[second] = files[second], files[first]
+
+
+FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
+    "higher E": edited(VERDICT, lambda row: row.update(e_value=row["e_value"] * 10)),
+    "lower threshold": edited(VERDICT, lambda row: row.update(threshold=1.0)),
+    "smaller p": edited(VERDICT, lambda row: row.update(p_value=row["p_value"] / 2)),
+    "another slot's p": edited(VERDICT, lambda row: row["slots"][0].update(p_value=0.5)),
+    "a slot less": edited(VERDICT, lambda row: row.update(slots=row["slots"][1:])),
+    "another seed": edited(OPENING, lambda row: row["slots"][0].update(seed="00" * 32)),
+    "another coin": edited(OPENING, lambda row: row.update(coin="00" * 32)),
+    "another question": edited(
+        OPENING, lambda row: row["slots"][0].update(questions=row["slots"][0]["questions"].replace("a", "b", 1))
+    ),
+    "another plan": edited(
+        OPENING, lambda row: row.update(header=row["header"].replace('"alpha":0.05', '"alpha":0.5'))
+    ),
+    "another commitment": edited(COMMITMENT, lambda row: row.update(created="2020-01-01T00:00:00+00:00")),
+    "another prompt": edited("transcript.json", lambda row: row["questions"][0].update(prompt="a cat")),
+    "another answer": edited("transcript.json", lambda row: row["answers"].reverse()),
+    "an answer missing": lambda files: files.pop(next(name for name in files if name.startswith("pictures/"))) and None,
+    "pictures swapped": swap_pictures,
+    "no verdict": lambda files: files.pop(VERDICT) and None,
+    "rubbish": lambda files: files.update({VERDICT: b"[1]"}),
+}
+
+
+@pytest.mark.parametrize("kind", FORGERIES)
+def test_a_bundle_that_somebody_made_from_another_does_not_hold(kind: str, case: Case, tmp_path: Path) -> None:
+    files = unpacked(case[3])
+    before = dict(files)
+    FORGERIES[kind](files)
+    assert files != before
+    with pytest.raises(TracemarkError, match=r"does not hold|is wrong|holds another picture|is no transcript"):
+        verify_bundle(written_otherwise(files, tmp_path / "forged.zip"))
+
+
+def test_fewer_questions_than_planned_count_as_a_further_plan(case: Case, tmp_path: Path) -> None:
+    _, _, verdict, path = case
+    files = unpacked(path)
+    edited(VERDICT, lambda row: [look.update(further=0) for look in row["looks"]])(files)
+    row = json.loads(files["transcript.json"])
+    row["plan"]["steps"] += 1
+    files["transcript.json"] = canonical_json(row)
+    assert verdict.held is not None
+    other = replace(verdict.held, plan=row["plan"])
+    edited(VERDICT, lambda said: said.update(transcript_sha256=other.digest))(files)
+    with pytest.raises(EvidenceError, match="the committed plan was left"):
+        verify_bundle(written_otherwise(files, tmp_path / "forged.zip"))
+
+
+def test_what_is_no_bundle_is_refused(tmp_path: Path, case: Case) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        verify_bundle(tmp_path / "none.zip")
+    for name, content in (("../outside.json", b"{}"), ("a.exe", b"x"), ("/etc/x.json", b"{}")):
+        with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+            archive.writestr(name, content)
+        with pytest.raises(InputError, match="which no bundle does"):
+            verify_bundle(tmp_path / "bad.zip")
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("verdict.json", b"0" * 10**7)
+    with pytest.raises(InputError, match="is compressed"):
+        verify_bundle(tmp_path / "bomb.zip")
+    newer = canonical_json({"tracemark_bundle": 99, "files": {}})
+    with zipfile.ZipFile(tmp_path / "newer.zip", "w") as archive:
+        archive.writestr(MANIFEST, newer)
+    with pytest.raises(InputError, match="its format is 99"):
+        verify_bundle(tmp_path / "newer.zip")
+    with pytest.raises(InputError, match="another key signed"):
+        verify_bundle(case[3], signer="00" * 32)
+    unsigned = written_otherwise(unpacked(case[3]), tmp_path / "unsigned.zip")
+    assert verify_bundle(unsigned).signer == ""
+    with pytest.raises(InputError, match="is not signed by"):
+        verify_bundle(unsigned, signer="00" * 32)
+
+
+def test_an_innocent_suspect_has_a_bundle_too(case: Case, tmp_path: Path) -> None:
+    bound, keyring, *_ = case
+    verdict = detect(bound, Noisy("innocent"), keyring, tmp_path / "cache")
+    write_bundle(tmp_path / "case.zip", verdict, keyring, "page")
+    found = verify_bundle(tmp_path / "case.zip")
+    assert found.outcome == "no evidence" and found.slots == len(bound.slots)
+    with pytest.raises(InputError, match="nothing was asked"):
+        write_bundle(tmp_path / "none.zip", replace(verdict, held=None), keyring, "page")
+
+
+def test_only_the_slots_asked_are_opened(case: Case) -> None:
+    bound = case[0]
+    shown = json.loads(opening_of(bound.release, [0]))
+    assert [slot["slot"] for slot in shown["slots"]] == [0]
+    assert len(shown["question_leaves"]) == len(bound.slots)
