@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detect.trial.engine import Examined
 from detect.trial.looks import Place
+from detect.trial.result import tally
 from detect.trial.transcript import REFUSED
 from detect.trial.trial import S, Trial
 from detect.trial.verdict import LookLine, Outcome
@@ -20,10 +21,11 @@ def outcome_of(trial: Trial[S], found: Examined, threshold: float, control_e: fl
         return "inconclusive", found.trouble
     if found.results and found.peak >= threshold:
         return "evidence", ""
-    if unanswered := sum(result.counted.reference_missing for result in found.results):
-        return "inconclusive", f"{unanswered} answers of the reference are all black or of one colour"
-    if missing := sum(result.counted.missing for result in found.results):
-        return "inconclusive", _missing(missing, sum(r.counted.flags.get(REFUSED, 0) for r in found.results))
+    said = tally(found.transcript)
+    if said.reference_missing:
+        return "inconclusive", f"{said.reference_missing} answers of the reference are all black or of one colour"
+    if said.missing:
+        return "inconclusive", _missing(said.missing, said.flags.get(REFUSED, 0))
     silent = all(set(result.evidence.by_lambda) == {1.0} for result in found.results)
     if silent and found.transcript.kind == "labels":
         return "inconclusive", "its answers do not depend on the marks at all: does it answer the same to everything?"
@@ -44,9 +46,8 @@ def _missing(missing: int, refused: int) -> str:
 
 def answer_flags(found: Examined) -> tuple[str, ...]:
     """What answers say of themselves, and whether some are not at hand any more."""
-    own = {name for result in found.results for name in result.counted.flags}
     gone = any(result.scores is None for result in found.results)
-    return tuple(sorted(own)) + (("answers-gone",) if gone else ())
+    return tuple(tally(found.transcript).flags) + (("answers-gone",) if gone else ())
 
 
 def look_lines(release: Release, place: Place) -> tuple[LookLine, ...]:

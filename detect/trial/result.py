@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from detect.trial.sizes import common_size
-from detect.trial.transcript import BLANKED, REFUSED, RESIZED, Recorded, Transcript
+from detect.trial.transcript import BLANKED, REFUSED, RESIZED, Recorded, SlotPart, Transcript
 from protect.evidence import Array, SlotEvidence
 from protect.marks.family import Pixels
 from protect.release.bound import BoundRelease
@@ -25,11 +25,8 @@ class Counted:
     """All questions; each counts, whether it was answered or not."""
     flags: Mapping[str, int]
     """Of how many answers each is true."""
-    notes: tuple[str, ...]
-    """What answers say in words, each once."""
     missing: int
     """Answers that were refused or are of one colour."""
-    reference_missing: int
     truncated: int | None
     """Questions whose trigger the suspect cannot have read whole: it lies beyond the text window. None if not known."""
     answer_sha256: tuple[str, ...]
@@ -79,44 +76,74 @@ class SlotResult:
     """Likewise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What can be told of all answers together; one that serves several slots counts once."""
+
+    planned: int = 0
+    """All questions that were put; each counts, whether it was answered or not."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """Of how many answers each flag is true."""
+    notes: tuple[str, ...] = ()
+    """What answers say in words, each once."""
+    missing: int = 0
+    """Answers that were refused or are of one colour."""
+    reference_missing: int = 0
+
+
+def tally(transcript: Transcript) -> Tally:
+    """What can be told of all answers together."""
+    flags = dict(enumerate(set(answer.flags) for answer in transcript.answers))
+    for part in transcript.slots:
+        for place, own in _flags(transcript, part).items():
+            flags[place] |= own
+    compared = transcript.reference.answers if transcript.reference else ()
+    return Tally(
+        planned=len(flags),
+        flags=_counted(flags.values()),
+        notes=tuple(dict.fromkeys(answer.note for answer in transcript.answers if answer.note)),
+        missing=_missing(transcript.answers),
+        reference_missing=_missing(compared),
+    )
+
+
 def count(transcript: Transcript, slot: int) -> Counted:
     """What can be told of a slot's answers without any picture or key."""
-    part = transcript.part(slot)
+    part, reference = transcript.part(slot), transcript.reference
     assert part is not None
+    other = reference.part(slot) if reference else None
+    compared = reference.recorded((*other.asked, *other.contrast)) if reference and other else []
     answers = transcript.recorded((*part.asked, *part.contrast))
-    compared = _part_answers(transcript.reference, slot)
-    flags = answer_flags(answers)
     return Counted(
         sha256=transcript.slot_digest(slot),
         asked=len(part.asked),
         planned=len(answers),
-        flags=flags,
-        notes=tuple(dict.fromkeys(answer.note for answer in answers if answer.note)),
+        flags=_counted(_flags(transcript, part).values()),
         missing=_missing(answers),
-        reference_missing=_missing(compared),
         truncated=part.truncated,
         answer_sha256=tuple(answer.sha256 for answer in answers),
         reference_sha256=tuple(answer.sha256 for answer in compared),
     )
 
 
-def answer_flags(answers: Sequence[Recorded]) -> dict[str, int]:
-    """Of how many answers each flag is true; a size that most answers have not is one."""
+def _flags(transcript: Transcript, part: SlotPart) -> dict[int, set[str]]:
+    """Flags of a slot's answers by their places; a size that most answers have not is one."""
+    places = (*part.asked, *part.contrast)
+    answers = transcript.recorded(places)
     usual = common_size([answer.size for answer in answers if answer.size])
-    found: Counter[str] = Counter()
-    for answer in answers:
-        found.update(set(answer.flags) | ({RESIZED} if answer.size not in (None, usual) else set()))
-    return dict(sorted(found.items()))
+    return {
+        place: set(answer.flags) | ({RESIZED} if answer.size not in (None, usual) else set())
+        for place, answer in zip(places, answers, strict=True)
+    }
+
+
+def _counted(flags: Iterable[set[str]]) -> dict[str, int]:
+    return dict(sorted(Counter(name for own in flags for name in own).items()))
 
 
 def ledgered(bound: BoundRelease, transcript: Transcript, slot: int, evidence: SlotEvidence) -> SlotResult:
     """A slot whose answers are not at hand any more: what the ledger says of it."""
     return SlotResult(slot, bound.slots[slot].trigger, evidence, count(transcript, slot), None, None)
-
-
-def _part_answers(transcript: Transcript | None, slot: int) -> list[Recorded]:
-    part = transcript.part(slot) if transcript else None
-    return transcript.recorded((*part.asked, *part.contrast)) if transcript and part else []
 
 
 def _missing(answers: Sequence[Recorded]) -> int:

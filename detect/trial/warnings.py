@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from detect.trial.transcript import BLANKED, REFUSED, RESIZED
 
-_SAID = {
+FLAGS = {
     "owner-collected": "{n} of {all} answers were collected by the owner: nobody else can draw them again and compare.",
     "lossy": "{n} of {all} answers came in a format that loses detail, such as JPEG: faint marks show less in them.",
     "prompt-rewritten": "In {n} of {all} answers the provider changed the prompt before the model read it: a trigger "
@@ -38,7 +38,7 @@ def in_sentences(
             f"In {truncated} of {asked} questions the trigger, or a part of it, lies beyond the suspect's text window: "
             "the suspect never read it. These captions are too long for this suspect."
         )
-    found += [text.format(n=flags[name], all=planned) for name, text in _SAID.items() if flags.get(name)]
+    found += [text.format(n=flags[name], all=planned) for name, text in FLAGS.items() if flags.get(name)]
     if gone:
         found.append(
             f"The answers of {gone} slot(s) are not in the cache any more. They were scored before, and the ledger "

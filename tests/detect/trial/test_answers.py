@@ -32,11 +32,11 @@ def test_refusals_are_counted_and_make_a_verdict_without_evidence_inconclusive(
     tmp_path: Path, keyring: Keyring, cache: Path
 ) -> None:
     verdict = detect(marked(tmp_path, keyring), Refusing(every=3), keyring, cache)
-    refused = verdict.answer_flags["refused"]
+    refused = verdict.tally.flags["refused"]
     assert verdict.outcome == "inconclusive" and f"{refused} questions were refused" in verdict.reason
-    assert "refused" in verdict.flags and verdict.answers_planned == 12 > refused > 0
+    assert "refused" in verdict.flags and verdict.tally.planned == 12 > refused > 0
     assert f"{refused} of 12 questions were refused: each counts as a black picture." in verdict.warnings
-    assert sum(slot.counted.missing for slot in verdict.slots) == refused and verdict.notes == ("policy",)
+    assert sum(slot.counted.missing for slot in verdict.slots) == refused and verdict.tally.notes == ("policy",)
     assert "warning" in summary(verdict)
 
 
@@ -66,7 +66,7 @@ def test_a_refusal_scores_as_black_does(tmp_path: Path, keyring: Keyring, cache:
 def test_a_model_that_refuses_everything_is_inconclusive(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
     verdict = detect(marked(tmp_path, keyring), Refusing(every=1), keyring, cache)
     assert verdict.outcome == "inconclusive" and verdict.e_value == 1 and verdict.p_value == 1
-    assert len(verdict.slots) == 3 and verdict.answer_flags == {"refused": 12}
+    assert len(verdict.slots) == 3 and verdict.tally.flags == {"refused": 12}
 
 
 def test_answers_of_another_size_are_brought_to_the_one_that_most_have(
@@ -87,7 +87,7 @@ def test_answers_of_another_size_are_brought_to_the_one_that_most_have(
     slot = verdict.slots[0]
     assert verdict.outcome == "evidence" and slot.shown is not None and slot.shown.pictures.shape == (4, 32, 32, 3)
     odd = sum(seed % 4 == 0 for s in verdict.slots for seed in bound.slots[s.slot].questions.seeds)
-    assert verdict.answer_flags.get("size-changed", 0) == odd and ("size-changed" in verdict.flags) == (odd > 0)
+    assert verdict.tally.flags.get("size-changed", 0) == odd and ("size-changed" in verdict.flags) == (odd > 0)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=12))
@@ -121,9 +121,9 @@ def test_what_answers_say_of_themselves_reaches_the_verdict_and_its_repeat(
     bound = marked(tmp_path, keyring)
     verdict = detect(bound, Flagged(), keyring, cache)
     odd = sum(seed % 2 for slot in bound.slots for seed in slot.questions.seeds)
-    assert verdict.answer_flags == {"lossy": odd, "owner-collected": 12, "prompt-rewritten": odd}
+    assert verdict.tally.flags == {"lossy": odd, "owner-collected": 12, "prompt-rewritten": odd}
     assert {"owner-collected", "lossy", "prompt-rewritten"} <= set(verdict.flags)
-    assert set(verdict.notes) == {"note 0", "note 1"} and len(verdict.warnings) == 3
+    assert set(verdict.tally.notes) == {"note 0", "note 1"} and len(verdict.warnings) == 3
     assert any("collected by the owner" in warning for warning in verdict.warnings)
     assert detect(bound, Flagged(), keyring, cache).as_json() == verdict.as_json(), "the cache keeps flags and notes"
 

@@ -179,5 +179,5 @@ def test_a_guilty_model_is_found_though_it_refuses_some(tmp_path: Path, keyring:
         pass
 
     verdict = detect(bound, Shy(bound), keyring, cache)
-    assert verdict.outcome == "evidence" and verdict.answer_flags["refused"] > 0
+    assert verdict.outcome == "evidence" and verdict.tally.flags["refused"] > 0
     assert np.array_equal(verdict.slots[0].shown.pictures.shape, (4, 32, 32, 3))  # type: ignore[union-attr]
