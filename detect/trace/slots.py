@@ -6,10 +6,11 @@ import numpy as np
 
 from detect.trace.code import bets, log_e_values, trust
 from detect.trace.evidence import COMPARED, DECOYS, LogEValues, yardstick
+from protect.evidence import LAMBDAS
 from protect.keys.code import TracingCode
 from protect.keys.tree import recipients_draws, slot_seed
 from protect.marks.family import Answers
-from protect.release.bound import BoundSlot
+from protect.release.bound import BoundSlot, is_coded
 from protect.release.record import Release
 
 
@@ -38,12 +39,33 @@ def by_code(slot: BoundSlot, answers: Answers, code: TracingCode, serials: range
     return None if trusted == bias else lambda places: log_e_values(bits[places], bias, bets(bias, trusted))
 
 
+def said_of(slot: BoundSlot, answers: Answers, release: Release, serials: range) -> LogEValues | None:
+    """E-values of recipients, whichever way their copies were marked; None if the answers say nothing of anybody."""
+    if is_coded(slot.family):
+        return by_code(slot, answers, _code_of(release), serials)
+    return by_draws(slot, answers, release, serials)
+
+
+def bets_of(slot: BoundSlot) -> int:
+    """How many products run side by side."""
+    return len(bets(0.5, 0.5) if is_coded(slot.family) else LAMBDAS)
+
+
+def _code_of(release: Release) -> TracingCode:
+    return TracingCode(release.secret, release.coin, release.plan.slots)
+
+
 def decoys_of(slot: BoundSlot) -> int:
     """Decoys that recipients are compared with: the plan's, or more."""
     return max(slot.decoy_count, DECOYS)
 
 
-def best_e_value(slot: BoundSlot) -> float:
-    """The largest e-value that a draw can reach: it beats all decoys but those that are the same mark."""
+def best_e_value(slot: BoundSlot, release: Release) -> float:
+    """The largest e-value that a slot can reach: a draw beats all decoys but those that are the same mark, or the
+    rarer bit is the right one without doubt.
+    """
+    if is_coded(slot.family):
+        bias = float(_code_of(release).bias[slot.number])
+        return 1 / min(bias, 1 - bias)
     compared = decoys_of(slot) * COMPARED
     return (compared + 1) / (1 + (compared / slot.family.distinct if slot.family.distinct else 0))

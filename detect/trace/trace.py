@@ -10,7 +10,7 @@ import numpy as np
 from detect.suspects.images.suspect import Query, Suspect
 from detect.trace.ask import SlotAnswers, slot_answers
 from detect.trace.evidence import Suspicion, shown
-from detect.trace.slots import best_e_value, by_draws, decoys_of
+from detect.trace.slots import best_e_value, bets_of, decoys_of, said_of
 from detect.trace.tracing import Outcome, Tracing, source_of
 from detect.trial.answers import digest
 from detect.trial.judge import check_testable, flags, versions
@@ -149,7 +149,7 @@ class _Case:
 
     def hear(self, model: Suspect) -> _Heard:
         """Ask a model all questions, as far as it answers, and hold all recipients' marks against its answers."""
-        reference, heard = self.reference, _Heard(Suspicion(len(self.serials)))
+        reference, heard = self.reference, _Heard(Suspicion(len(self.serials), bets_of(self.bound.slots[0])))
         if reference is not None and subject_of(reference) == subject_of(model):
             reference = None  # taken off itself, nothing would be left to see
         try:
@@ -161,7 +161,7 @@ class _Case:
 
     def _take_in(self, asked: SlotAnswers, heard: _Heard) -> None:
         number = asked.slot.number
-        log_e_values = by_draws(asked.slot, asked.answers, self.bound.release, self.serials)
+        log_e_values = said_of(asked.slot, asked.answers, self.bound.release, self.serials)
         heard.suspicion.add(log_e_values)
         if log_e_values is None:
             heard.silent.append(number)
@@ -224,6 +224,6 @@ class _Case:
             return "some copy", ""
         if heard.blank:
             return "inconclusive", f"{heard.blank} answers are all black or of one colour"
-        if np.prod([best_e_value(slot) for slot in self.bound.slots], dtype=float) < threshold:
+        if np.prod([best_e_value(slot, self.bound.release) for slot in self.bound.slots], dtype=float) < threshold:
             return "inconclusive", f"evidence of {threshold:g} is out of reach of this release's slots and decoys"
         return "nobody", ""

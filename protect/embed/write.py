@@ -116,8 +116,8 @@ def embed(
         if not (anyway or done.release.rehearsal):
             check_findable(done.forecast)
         if options.recipients:
-            shared = hold_shared(done.selection, job.store)
-            done = replace(done, release=replace(done.release, shared=shared))
+            release = replace(done.release, shared=hold_shared(done.selection, job.store))
+            done = replace(done, release=release, bound=replace(done.bound, release=release))
         job.store.write_held()
         if earlier:
             _check_unchanged(earlier, done.release, secret, pending)
