@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 import cli
+from detect.asking.sheet import sheet_rows
 from detect.suspects.images.services import Limits, ServiceSuspect, Settings, load_service
 from detect.suspects.images.suspect import Query, Sampler
 from detect.trial import probe
 from detect.trial.judge import detect
+from detect.trial.questions import query_plan
 from detect.trial.verdict import Verdict
 from protect.keys.keyring import Keyring
 from protect.release.bound import BoundRelease
@@ -249,6 +251,36 @@ def test_questions_asked_by_another_program_give_the_same_verdict(
         assert collected["e_value"] == asked["e_value"] and collected["p_value"] == asked["p_value"]
     assert collected["e_value"] == pytest.approx(asked["e_value"], rel=0.2)
     assert (tmp_path / "tracemark-report.html").is_file()
+
+
+def test_odd_answers_are_told_and_answers_collected_anew_are_a_further_look(
+    bound: BoundRelease, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = sheet_rows(bound, query_plan(bound.release))
+    painter, folder = Guilty(bound), tmp_path / "answers"
+    folder.mkdir()
+    for row in rows:
+        picture = painter.paint(Query(row.prompt, row.seed))
+        (folder / f"{row.file}.png").write_bytes(encoded(picture))
+    asked = {prompt: place for place, prompt in enumerate(bound.slots[0].questions.prompts)}
+    own = sorted((row for row in rows if row.prompt in asked), key=lambda row: asked[row.prompt])
+    larger = np.asarray(Image.fromarray(painter.paint(Query(own[0].prompt, own[0].seed))).resize((48, 40)))
+    (folder / f"{own[0].file}.png").write_bytes(encoded(larger))
+    (folder / f"{own[1].file}.png").write_bytes(encoded(painter.paint(Query(own[1].prompt, own[1].seed)), "JPEG"))
+    (folder / f"{own[2].file}.png").unlink()
+    (folder / "refused.csv").write_text(f"file,reason\n{own[2].file},no\n")
+    (folder / "rewritten.csv").write_text(f"file,prompt\n{own[3].file},a picture of a box\n")
+    assert run("run", "--answers", "answers", "--name", "box", "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    once = {"size-changed": 1, "lossy": 1, "refused": 1, "prompt-rewritten": 1}
+    assert first["slots"][0]["answer_flags"] == {"owner-collected": 4, **once}
+    assert first["verdict"] == "evidence" and first["alpha"] == 1e-3
+    (folder / "rewritten.csv").unlink()
+    assert run("run", "--answers", "answers", "--name", "box", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["alpha"] == 5e-4 and again["plans_tried_on_this_suspect"] == 2
+    assert run("run", "--answers", "answers", "--name", "another", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["suspects_tested_with_this_release"] == 2
 
 
 def test_a_sheet_on_stdout_its_cost_and_fewer_questions(
