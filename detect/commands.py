@@ -217,7 +217,7 @@ def _check_given_to_all(releases: Sequence[Release]) -> None:
     if made := [release for release in releases if release.plan.recipients]:
         raise InputError(
             f"release {made[0].name} was made for recipients: its own marks are in nobody's copy",
-            f"Use: detect trace --release {made[0].id}",
+            f"Use: detect trace {made[0].id}",
         )
 
 

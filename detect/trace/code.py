@@ -20,11 +20,7 @@ from scipy.special import expit, logit
 
 from protect.keys.code import Bits
 from protect.marks.family import Array
-
-COALITIONS = (1.0, 2.0, 3.0, 5.0, 8.0)
-"""Numbers of sources that are bet on, one product for each."""
-_SURE = 1e-3
-"""Trust in either mark that is always left."""
+from protect.release.tracing import COALITIONS, UNSURE
 
 
 def trust(scores: Array, decoys: Array, bias: float) -> float:
@@ -42,7 +38,7 @@ def trust(scores: Array, decoys: Array, bias: float) -> float:
     if spread == 0 or np.ptp(decoys) == 0:
         return bias
     lead = float(scores[1] - scores[0]) / spread
-    return float(np.clip(expit(logit(bias) + lead), _SURE, 1 - _SURE))
+    return float(np.clip(expit(logit(bias) + lead), UNSURE, 1 - UNSURE))
 
 
 def bets(bias: float, trusted: float) -> Array:

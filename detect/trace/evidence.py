@@ -116,8 +116,10 @@ class Suspicion:
         self._log_products = np.zeros((strengths, recipients))
         self.peaks = np.zeros(recipients)
         """Logarithm of the largest running E_u so far, shape (N,); 0 at first, where E is 1."""
+        self.mean = 0.0
+        """Logarithm of the mean of all E_u."""
         self.some = 0.0
-        """Logarithm of the largest running mean of all E_u so far: evidence that some copy was used."""
+        """Logarithm of its largest value so far: evidence that some copy was used."""
 
     def add(self, slot: LogEValues | None) -> None:
         """Take in a slot; None for one that says nothing of anybody, whose e-values are 1."""
@@ -130,7 +132,8 @@ class Suspicion:
             running = log_mean(self._log_products[:, block])
             self.peaks[block] = np.maximum(self.peaks[block], running)
             means.append(np.logaddexp.reduce(running))
-        self.some = max(self.some, float(np.logaddexp.reduce(means) - np.log(recipients)))
+        self.mean = float(np.logaddexp.reduce(means) - np.log(recipients))
+        self.some = max(self.some, self.mean)
 
 
 def log_mean(logs: Array) -> Array:

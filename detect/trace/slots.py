@@ -12,17 +12,26 @@ from protect.keys.tree import recipients_draws, slot_seed
 from protect.marks.family import Answers
 from protect.release.bound import BoundSlot, is_coded
 from protect.release.record import Release
+from protect.release.tracing import COALITIONS
 
 
-def by_draws(slot: BoundSlot, answers: Answers, release: Release, serials: range) -> LogEValues | None:
-    """E-values of recipients whose copies carry draws of their own; None if the answers say nothing of anybody.
+def log_e_values_of(slot: BoundSlot, answers: Answers, release: Release, serials: range) -> LogEValues | None:
+    """E-values of recipients; None if the answers say nothing of anybody.
 
     Args:
-        slot: with the law of its marks.
+        slot: of the release, not of a recipient: its decoys are in nobody's copy.
         answers: to its questions.
         release: whose copies they are.
         serials: of the recipients.
     """
+    if is_coded(slot.family):
+        code = TracingCode(release.secret, release.coin, release.plan.slots)
+        return by_code(slot, answers, code, serials)
+    return by_draws(slot, answers, release, serials)
+
+
+def by_draws(slot: BoundSlot, answers: Answers, release: Release, serials: range) -> LogEValues | None:
+    """E-values of recipients whose copies carry draws of their own (see `log_e_values_of`)."""
     decoys = slot.key.decoys(decoys_of(slot))
     own = recipients_draws(slot_seed(release.secret, slot.number), release.coin, serials, "mark")
     scores = slot.family.score(answers, np.concatenate([decoys, own]))
@@ -31,7 +40,7 @@ def by_draws(slot: BoundSlot, answers: Answers, release: Release, serials: range
 
 
 def by_code(slot: BoundSlot, answers: Answers, code: TracingCode, serials: range) -> LogEValues | None:
-    """E-values of recipients whose copies carry the bits of a code; None if the answers say nothing of anybody."""
+    """E-values of recipients whose copies carry the bits of a code (see `log_e_values_of`)."""
     decoys = slot.key.decoys(decoys_of(slot))
     scores = slot.family.score(answers, np.concatenate([code.marks(slot.number), decoys]))
     bias, bits = float(code.bias[slot.number]), code.bits(slot.number, serials)
@@ -39,20 +48,9 @@ def by_code(slot: BoundSlot, answers: Answers, code: TracingCode, serials: range
     return None if trusted == bias else lambda places: log_e_values(bits[places], bias, bets(bias, trusted))
 
 
-def said_of(slot: BoundSlot, answers: Answers, release: Release, serials: range) -> LogEValues | None:
-    """E-values of recipients, whichever way their copies were marked; None if the answers say nothing of anybody."""
-    if is_coded(slot.family):
-        return by_code(slot, answers, _code_of(release), serials)
-    return by_draws(slot, answers, release, serials)
-
-
-def bets_of(slot: BoundSlot) -> int:
-    """How many products run side by side."""
-    return len(bets(0.5, 0.5) if is_coded(slot.family) else LAMBDAS)
-
-
-def _code_of(release: Release) -> TracingCode:
-    return TracingCode(release.secret, release.coin, release.plan.slots)
+def strengths_of(slot: BoundSlot) -> int:
+    """How many products of e-values run side by side."""
+    return len(COALITIONS if is_coded(slot.family) else LAMBDAS)
 
 
 def decoys_of(slot: BoundSlot) -> int:
@@ -60,12 +58,9 @@ def decoys_of(slot: BoundSlot) -> int:
     return max(slot.decoy_count, DECOYS)
 
 
-def best_e_value(slot: BoundSlot, release: Release) -> float:
-    """The largest e-value that a slot can reach: a draw beats all decoys but those that are the same mark, or the
-    rarer bit is the right one without doubt.
-    """
+def best_e_value(slot: BoundSlot) -> float:
+    """The largest e-value that can be hoped for: of a mark that beats all decoys but those that are the same mark."""
     if is_coded(slot.family):
-        bias = float(_code_of(release).bias[slot.number])
-        return 1 / min(bias, 1 - bias)
+        return 2.0
     compared = decoys_of(slot) * COMPARED
     return (compared + 1) / (1 + (compared / slot.family.distinct if slot.family.distinct else 0))

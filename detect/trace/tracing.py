@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from detect.trace.evidence import family_wise_p, shown
-from detect.trial.questions import QueryPlan
 from protect.release.record import Release
 
 Outcome = Literal["named", "at least two sources", "some copy", "nobody", "inconclusive"]
@@ -56,9 +55,15 @@ class Tracing:
     suspects_tested: int
     plans_tried: int
     commitments: int
-    plan: QueryPlan
-    output_sha256: tuple[tuple[str, ...], ...]
-    """Of each slot's answers, fixed before scoring."""
+    commitments_before: int
+    """Commitments that the keyring made before this one."""
+    plan: Mapping[str, Any]
+    transcript: str
+    """Digest of all questions and answers; empty if there are none."""
+    answers_sha256: tuple[str, ...]
+    """Of each slot's questions and answers, fixed before scoring."""
+    coin: str
+    """What is to be said of the public coin, in a sentence."""
     versions: Mapping[str, str]
 
     def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
@@ -87,16 +92,19 @@ class Tracing:
                 "commitment": self.release.commitment,
                 "created": self.release.created,
                 "coin": self.release.public()["coin"],
+                "coin_in_words": self.coin,
                 "slots": self.release.plan.slots,
             },
             "suspect": {"name": self.suspect, **self.identity},
             "suspects_tested_with_this_release": self.suspects_tested,
             "plans_tried_on_this_suspect": self.plans_tried,
             "commitments_held": self.commitments,
-            "plan": self.plan.as_dict(),
+            "commitments_before": self.commitments_before,
+            "plan": dict(self.plan),
+            "transcript": self.transcript,
             "versions": self.versions,
             "flags": list(self.flags),
-            "output_sha256": [list(hashes) for hashes in self.output_sha256],
+            "answers_sha256": list(self.answers_sha256),
         }
 
 

@@ -28,7 +28,7 @@ UNSURE = 1e-3
 """Trust in either mark of a slot that is always left, however clear the answers are."""
 MOST_BITS = 4096
 """Slots of a tracing code that are tried."""
-TRIED = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40)
+TRIED: tuple[int, ...] = (*range(1, 13), 14, 16, 18, 20, 24, 28, 32, 40)
 """Numbers of slots."""
 _TRIALS = 200
 _SEED = 1

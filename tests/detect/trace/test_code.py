@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from detect.trace.code import COALITIONS, bets, log_e_values, trust
+from detect.trace.code import bets, log_e_values, trust
 from detect.trace.evidence import Suspicion
 from protect.keys.code import CUTOFF, TracingCode, arcsine_bias
 from protect.keys.tree import secret_from_seed
+from protect.release.tracing import COALITIONS
 
 Array = NDArray[np.float64]
 Bits = NDArray[np.uint8]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from detect.trial.judge import detect
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.keys.keyring import Keyring
-from protect.keys.tree import KeyTree
-from protect.marks.lean import Lean
+from protect.keys.tree import secret_from_seed
 from protect.release.bound import BoundRelease
-from tests.support.lean_releases import COUNT, SECRET, WORDING, site_of, with_list
+from protect.release.plan import Options
+from tests.support.datasets import make_folder, recaption, varied_captions
+from tests.support.leakers import Leaker, Painter
+from tests.support.lean_releases import COUNT, SECRET, WORDING, with_list
 from tests.support.leaning import make_varied_folder, sayable_captions
 from tests.support.suspects import Broken, FakeSuspect
 
@@ -30,35 +32,8 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[BoundRelease, Keyr
     """A release with `wording`, whose recipients are numbers."""
     folder = tmp_path_factory.mktemp("marked")
     keyring, source = Keyring(folder / "home"), make_varied_folder(folder / "d", sayable_captions(COUNT))
-    return embed(source, folder / "out", with_list(WORDING, keyring), keyring, secret=SECRET).bound, keyring
-
-
-class Leaker(FakeSuspect):
-    """Its answers lean along the marks of some recipients as its words say."""
-
-    def __init__(self, bound: BoundRelease, serials: Sequence[int], size: float = 3.0) -> None:
-        super().__init__(f"leaker of {list(serials)} by {size:g}")
-        self.bound = bound
-        self.shifts = {
-            slot.number: size * np.mean([_direction(bound, serial, slot.number) for serial in serials], axis=0)
-            for slot in bound.slots
-        }
-
-    def paint(self, query: Query) -> NDArray[np.uint8]:
-        noise = np.random.default_rng(query.seed).normal(128, 12, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
-        for slot in self.bound.slots:
-            side = site_of(slot).state(query.prompt)
-            if side is not None:
-                assert isinstance(slot.family, Lean)
-                noise += slot.family.fitted_looks.shift((side - 0.5) * self.shifts[slot.number], 32, 32)
-        return np.asarray(np.clip(np.rint(noise), 0, 255), dtype=np.uint8)
-
-
-def _direction(bound: BoundRelease, serial: int, slot: int) -> NDArray[np.float64]:
-    family = bound.slots[slot].family
-    assert isinstance(family, Lean)
-    release = bound.release
-    return family.direction(KeyTree(release.secret, release.coin, str(serial)).slot(slot).planted)
+    options = replace(with_list(WORDING, keyring), recipients=True)
+    return embed(source, folder / "out", options, keyring, secret=SECRET).bound, keyring
 
 
 def test_the_recipient_whose_copy_was_learned_is_named_among_a_thousand(
@@ -127,9 +102,8 @@ def test_missing_answers_name_nobody_and_acquit_nobody(marked: tuple[BoundReleas
     assert grey.outcome == "inconclusive" and "of one colour" in grey.reason
     assert grey.silent == (0, 1, 2, 3) and grey.some == 1.0
     broken = trace(bound, Broken("broken"), keyring, tmp_path, MANY)
-    assert broken.outcome == "inconclusive" and "NaN" in broken.reason and broken.plans_tried == 1
-    assert trace(bound, Leaker(bound, [3], 2.8), keyring, tmp_path, MANY).plans_tried == 1
-    assert trace(bound, Broken("broken"), keyring, tmp_path, range(1, 3)).plans_tried == 1, "the first was withdrawn"
+    assert broken.outcome == "inconclusive" and "NaN" in broken.reason and broken.plans_tried == 0
+    assert trace(bound, Broken("broken"), keyring, tmp_path, MANY).plans_tried == 0, "there was nothing to look at"
 
 
 @pytest.mark.parametrize("serials", [range(0), range(0, 5), range(1, 10_000_002)])
@@ -139,3 +113,58 @@ def test_recipients_that_cannot_be_tested_are_refused(
     bound, keyring = marked
     with pytest.raises(InputError, match="cannot be tested"):
         trace(bound, FakeSuspect("anyone"), keyring, tmp_path, serials)
+
+
+def test_a_release_of_which_all_have_the_same_copy_names_nobody(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path / "home")
+    source = recaption(make_folder(tmp_path / "d", 60), varied_captions(60))
+    options = Options(rate=0.2, slots=1, queries=4, decoys=99, alpha=0.05)
+    bound = embed(source, tmp_path / "out", options, keyring, secret=secret_from_seed(0, "test")).bound
+    with pytest.raises(InputError, match="all have the same copy"):
+        trace(bound, FakeSuspect("anyone"), keyring, tmp_path, MANY)
+
+
+def test_answers_that_were_lost_and_drawn_anew_are_a_further_look(
+    marked: tuple[BoundRelease, Keyring], tmp_path: Path
+) -> None:
+    bound, keyring = marked
+    first = trace(bound, Restless("restless"), keyring, tmp_path / "cache", MANY)
+    same = trace(bound, Restless("restless"), keyring, tmp_path / "cache", MANY)
+    assert first.plans_tried == same.plans_tried == 1 and first.some == same.some
+    other = trace(bound, Restless("restless", turn=1), keyring, tmp_path / "another cache", MANY)
+    assert other.plans_tried == 2 and other.alpha == first.alpha / 2
+    assert set(other.answers_sha256).isdisjoint(first.answers_sha256)
+
+
+class Restless(FakeSuspect):
+    """Answers otherwise every time."""
+
+    repeatable = False
+
+    def __init__(self, name: str, turn: int = 0) -> None:
+        super().__init__(name)
+        self.turn = turn
+
+    def paint(self, query: Query) -> NDArray[np.uint8]:
+        return super().paint(Query(query.prompt, query.seed + self.turn))
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> tuple[BoundRelease, Keyring]:
+    """A painted release with the bits of a tracing code."""
+    folder = tmp_path_factory.mktemp("painted")
+    keyring = Keyring(folder / "home")
+    source = recaption(make_folder(folder / "d", 60), varied_captions(60))
+    options = Options(
+        rate=0.9, family="template", alignment="twa", slots=27, queries=2, decoys=99, alpha=0.05, recipients=True
+    )
+    return embed(source, folder / "out", options, keyring, secret=secret_from_seed(5, "code")).bound, keyring
+
+
+def test_painted_copies_are_told_apart_by_their_bits(painted: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
+    bound, keyring = painted
+    few = range(1, 11)
+    found = trace(bound, Painter(bound, keyring, [4]), keyring, tmp_path, few)
+    assert (found.outcome, [source.serial for source in found.sources]) == ("named", [4])
+    assert trace(bound, Painter(bound, keyring, [40]), keyring, tmp_path, few).outcome == "nobody"
+    assert trace(bound, FakeSuspect("noise"), keyring, tmp_path, few).outcome == "nobody"

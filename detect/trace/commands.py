@@ -1,0 +1,253 @@
+"""The commands `detect trace` and `detect certify`. Torch is imported only once one of them really runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detect.black_boxes import (
+    AnswersFolder,
+    BlackBoxOptions,
+    PictureSize,
+    RateLimit,
+    ServiceModel,
+    ServiceOption,
+    SuspectName,
+    Timeout,
+    WorkflowFile,
+    cost_told,
+    tell,
+)
+from detect.commands import use_all_cores
+from detect.local_models import (
+    Batch,
+    Dtype,
+    LoadingOptions,
+    Models,
+    OffloadTo,
+    PipelineOnly,
+    Scales,
+    remarks,
+    split_models,
+)
+from detect.suspects.images.settings import Offload, Precision
+from detect.suspects.images.suspect import Suspect
+from protect import console
+from protect.errors import SuspectError
+from protect.files import default_cache
+from protect.keys.keyring import Keyring
+from protect.recipients.commands import Json, ReleaseName
+from protect.recipients.ledger import open_ledger
+from protect.recipients.overlay import check_for_recipients
+from protect.release.record import Release
+
+if TYPE_CHECKING:
+    from detect.trial.questions import Departures
+    from protect.release.bound import BoundRelease
+
+Base = Annotated[Path | None, typer.Option(help="Diffusers folder that an adapter goes onto.")]
+Control = Annotated[
+    Path | None, typer.Option(help="Model that cannot have seen any copy; a LoRA goes onto --base too.")
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="Model such as the suspect was made from: what words do to it is taken off. [a LoRA's base]"),
+]
+Queries = Annotated[int | None, typer.Option(help="Fewer test pictures per slot than planned.")]
+Steps = Annotated[int | None, typer.Option(help="Other sampling steps than planned.")]
+Guidance = Annotated[float | None, typer.Option(help="Other guidance than planned.")]
+Device = Annotated[str, typer.Option(help="Where models run, as torch names it.")]
+Pickle = Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer here. [stdout]")]
+
+
+def trace_command(
+    release: ReleaseName,
+    model: Models = None,
+    answers: AnswersFolder = None,
+    name: SuspectName = "",
+    base: Base = None,
+    scale: Scales = None,
+    control: Control = None,
+    reference: Reference = None,
+    queries: Queries = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    service: ServiceOption = None,
+    service_model: ServiceModel = "",
+    workflow: WorkflowFile = None,
+    size: PictureSize = "",
+    rate_limit: RateLimit = None,
+    timeout: Timeout = None,
+    device: Device = "cpu",
+    dtype: Dtype = Precision.auto,
+    offload: OffloadTo = Offload.none,
+    batch: Batch = None,
+    pipeline_only: PipelineOnly = False,
+    allow_pickle: Pickle = False,
+    exit_code: ExitCode = False,
+    dry_run: DryRun = False,
+    output: Output = None,
+    as_json: Json = False,
+) -> int:
+    """Whose copy of RELEASE did a model learn from? Asks once, and tests all who were ever given one.
+
+    Names one recipient, or several, or nobody. Others under test than before are a further look at half the level.
+    """
+    box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
+    loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
+    from detect.trial.questions import Departures
+
+    departures, models = Departures(queries, steps, guidance), model or []
+    asked = _Asked(release, None, models, base, control, reference, box, loading, departures, output, as_json)
+    return asked.answer(dry_run=dry_run, exit_code=exit_code)
+
+
+def certify_command(
+    release: ReleaseName,
+    recipient: Annotated[str, typer.Option(help="Whose copy it was trained on: number or name.")],
+    model: Models = None,
+    answers: AnswersFolder = None,
+    name: SuspectName = "",
+    base: Base = None,
+    scale: Scales = None,
+    control: Control = None,
+    reference: Reference = None,
+    queries: Queries = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    service: ServiceOption = None,
+    service_model: ServiceModel = "",
+    workflow: WorkflowFile = None,
+    size: PictureSize = "",
+    rate_limit: RateLimit = None,
+    timeout: Timeout = None,
+    device: Device = "cpu",
+    dtype: Dtype = Precision.auto,
+    offload: OffloadTo = Offload.none,
+    batch: Batch = None,
+    pipeline_only: PipelineOnly = False,
+    allow_pickle: Pickle = False,
+    exit_code: ExitCode = False,
+    dry_run: DryRun = False,
+    output: Output = None,
+    as_json: Json = False,
+) -> int:
+    """Did a model learn from the copy of RELEASE that was given to --recipient? For licensees who say so.
+
+    Name the recipient before the model is asked anything. After `detect trace` it is a further look at half the level.
+    """
+    box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
+    loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
+    from detect.trial.questions import Departures
+
+    departures, models = Departures(queries, steps, guidance), model or []
+    asked = _Asked(release, recipient, models, base, control, reference, box, loading, departures, output, as_json)
+    return asked.answer(dry_run=dry_run, exit_code=exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What both commands are told."""
+
+    release: str
+    recipient: str | None
+    """The only one under test; None for all."""
+    models: Sequence[str]
+    base: Path | None
+    control: Path | None
+    reference: Path | None
+    box: BlackBoxOptions
+    loading: LoadingOptions
+    departures: Departures
+    output: Path | None
+    as_json: bool
+
+    def answer(self, *, dry_run: bool, exit_code: bool) -> int:
+        """Ask, and say whose copy it was, or whether it was that recipient's."""
+        from detect.trace.trace import check_traceable
+        from protect.release.bound import bind
+
+        keyring = Keyring.default()
+        release = keyring.load(self.release)
+        check_for_recipients(release)
+        with open_ledger(keyring) as ledger:
+            serials = range(1, ledger.issued(release.id) + 1)
+            if self.recipient is not None:
+                serial = ledger.one(release.id, self.recipient).serial
+                serials = range(serial, serial + 1)
+        first, paths = split_models(self.models, any(map(self.box.is_address, self.models)))
+        self.box.check(first, self.base)
+        black_box, _ = self.box.open(first, [release], self.departures, keyring.store)
+        for path in filter(None, (*paths, self.base, self.control, self.reference)):
+            if not path.exists():
+                raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
+        if self.output:
+            console.check_target("--output", self.output, page=False)
+        bound = bind(release, keyring.store)
+        check_traceable(bound, serials)
+        if dry_run:
+            return self._say_cost(bound, serials)
+        suspect = black_box or self._loaded(paths, release)
+        return self._say(suspect, bound, keyring, serials, exit_code=exit_code)
+
+    def _loaded(self, paths: Sequence[Path], release: Release) -> Suspect:
+        from detect.trial.questions import query_plan
+
+        use_all_cores()
+        suspect = self.loading.load(paths, self.base)
+        for note in remarks(suspect, [query_plan(release, self.departures).sampler]):
+            tell(f"{suspect.name}: {note}")
+        return suspect
+
+    def _say_cost(self, bound: BoundRelease, serials: range) -> int:
+        from detect.trial.questions import query_plan, slot_queries
+
+        count, alpha = query_plan(bound.release, self.departures).queries, bound.release.plan.alpha
+        row: dict[str, str | int | float] = {
+            "release": bound.release.id,
+            "name": bound.release.name,
+            "recipients": len(serials),
+            "most_pictures": len({query for slot in bound.slots for query in slot_queries(slot, count)}),
+            "required_evidence": len(serials) / alpha,
+        }
+        text = (
+            f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures; a name among "
+            f"{len(serials):,} recipients needs E >= {len(serials) / alpha:,.0f}, more if it is not the first look"
+        )
+        console.answer(text, row, self.as_json)
+        return console.DONE
+
+    def _say(self, suspect: Suspect, bound: BoundRelease, keyring: Keyring, serials: range, *, exit_code: bool) -> int:
+        from detect.trace.trace import trace
+        from detect.trace.words import summary
+
+        control = self.loading.load_other(self.control, self.base) if self.control else None
+        compared = self.reference or self.base
+        uses = any(slot.family.uses_reference for slot in bound.slots)
+        with cost_told(suspect), console.progress() as progress:
+            found = trace(
+                bound,
+                suspect,
+                keyring,
+                default_cache(),
+                serials,
+                control=control,
+                reference=self.loading.load_other(compared, self.base) if compared and uses else None,
+                departures=self.departures,
+                progress=progress,
+            )
+        with open_ledger(keyring) as ledger:
+            told = {source.serial for source in found.sources} | ({serials.start} if self.recipient else set())
+            names = {serial: ledger.name(bound.release.id, serial) for serial in sorted(told)}
+        text = summary(found, names, certify=self.recipient is not None)
+        console.answer(text, found.as_json(names), self.as_json, self.output)
+        if not exit_code or found.outcome == "nobody":
+            return console.DONE
+        return console.INCONCLUSIVE if found.outcome == "inconclusive" else console.EVIDENCE
