@@ -53,7 +53,7 @@ def detect(
         keyring: holds the ledger.
         cache: folder for the suspect's answers.
         releases: all releases under test on this suspect now; with R of them each must reach R times more evidence,
-            and twice that after an earlier call that tested others, and so on (`looks.Ledger`).
+            and twice that after an earlier call that tested others, and so on (`levels.Ledger`).
         control: a model that cannot have seen the release; evidence there voids evidence here.
         reference: a model such as the suspect was made from, best a LoRA's base: families that compare words take off
             what the words do to it. Another reference, or none, is a further plan.
@@ -104,8 +104,22 @@ def run_trial(
     control_e = found.place.control_e_value or None
     if control is not None and found.results and found.peak >= threshold:
         control_e = max(found.place.control_e_value, _shown(trial, control, found, keyring, cache, progress))
+    said = flags(release, found.place, coin.flags, control=control is not None, reference=trial.reference is not None)
+    return _verdict(trial, suspect, keyring, found, control_e, said + answer_flags(found), coin.sentence)
+
+
+def _verdict(
+    trial: Trial[S],
+    suspect: S,
+    keyring: Keyring,
+    found: Examined,
+    control_e: float | None,
+    said: tuple[str, ...],
+    coin: str,
+) -> Verdict:
+    release, reference = trial.bound.release, trial.reference
+    threshold = found.place.look.threshold(release.plan.alpha)
     outcome, reason = outcome_of(trial, found, threshold, control_e)
-    reference = trial.reference
     return Verdict(
         outcome=outcome,
         reason=reason,
@@ -123,13 +137,12 @@ def run_trial(
         tally=tally(found.transcript),
         control_e_value=control_e,
         reference=dict(reference.identity) | {"name": reference.name} if reference else None,
-        flags=flags(release, found.place, coin.flags, control=control is not None, reference=reference is not None)
-        + answer_flags(found),
+        flags=said,
         suspects_tested=found.place.suspects_tested,
         looks=look_lines(release, found.place),
         commitments=commitments_held(keyring),
         commitments_before=commitments_before(keyring, release),
-        coin=coin.sentence,
+        coin=coin,
         plan=trial.plan,
         transcript=found.transcript.digest if found.results else "",
         held=found.transcript if found.results else None,

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from detect.trial.answers import digest
-from detect.trial.looks import ControlShown, Known, Ledger, Look, Place, ScoredSlot
+from detect.trial.levels import Ledger
+from detect.trial.looks import ControlShown, Known, Look, Place, ScoredSlot
 from detect.trial.transcript import Transcript, transcript_from
 from protect.errors import InputError, ReleaseError
 from protect.files import lock_file, pretty_json, private_folder, write_atomic

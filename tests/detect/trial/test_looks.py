@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detect.trial.looks import Ledger, Look
+from detect.trial.levels import Ledger
+from detect.trial.looks import Look
 from protect.evidence import SlotEvidence, running_evidence, slot_evidence
 
 RELEASES, SLOTS, ALPHA = ("a", "b", "c", "d"), 3, 0.2
