@@ -130,8 +130,8 @@ def check_code(options: Options, family: MarkFamily, slots: int) -> None:
     fewest = math.ceil(math.log2(2 / options.alpha))
     if options.recipients and not isinstance(family, ChoosingFamily) and slots < fewest:
         raise InputError(
-            f"{slots} slot(s) of family {family.name!r} are a tracing code of {slots} bit(s), which hardly names anybody "
-            f"at alpha {options.alpha:g}",
+            f"{slots} slot(s) of family {family.name!r} are a tracing code of {slots} bit(s): it hardly names "
+            f"anybody at alpha {options.alpha:g}",
             f"Use --slots {fewest} or more (protect plan --recipients N says how many), or --family lean.",
         )
 

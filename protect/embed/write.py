@@ -85,6 +85,8 @@ def embed(
             is left half-written under `output`'s name, and the same call goes on where it stopped.
     """
     options.check()
+    if link and options.recipients:
+        raise InputError("--link: for recipients no copy is written yet", "Give it to protect issue --materialise.")
     output = output.resolve()
     check_places(folder.resolve(), output, keyring.home.resolve())
     if name is not None and not name.isprintable():

@@ -35,8 +35,8 @@ def verify_command(
     """Read every carrier back from disk and check its bytes, captions and mark; say whose copy it is."""
     keyring = Keyring.default()
     opened = open_dataset(copy, reading(caption_column, leave_captions, None, None, ["all"]))
-    whose = release_and_recipient(opened, keyring, release, recipient)
     with console.progress() as progress:
+        whose = release_and_recipient(opened, keyring, release, recipient, progress)
         found = verify(whose.bound, opened, progress=progress, engine=engine_of(engine, workers))
     record = whose.bound.release
     data = {"release": record.id, "recipient": whose.serial, **asdict(found)}
@@ -65,7 +65,8 @@ def show_command(
 
     said = reading(caption_column, leave_captions, None, None, ["all"])
     keyring, opened = Keyring.default(), open_dataset(copy, said)
-    whose = release_and_recipient(opened, keyring, release, recipient)
+    with console.progress() as progress:
+        whose = release_and_recipient(opened, keyring, release, recipient, progress)
     bound, record = whose.bound, whose.bound.release
     page = report or keyring.folder("pages") / f"{'-'.join([record.id, *whose.number])}.html"
     console.check_target("--report", page)

@@ -18,6 +18,7 @@ from protect.keys.keyring import Keyring
 from protect.keys.tree import recipients_draws, slot_seed
 from protect.marks.directions import direction_scores
 from protect.marks.family import ChoosingFamily
+from protect.progress import Progress, no_progress
 from protect.recipients.coded import agreeing, nearest_bits, votes, with_pictures
 from protect.recipients.ledger import Ledger, open_ledger
 from protect.recipients.overlay import overlay
@@ -50,7 +51,11 @@ class Found:
 
 
 def release_and_recipient(
-    copy: Dataset, keyring: Keyring, release: str | None = None, recipient: str | None = None
+    copy: Dataset,
+    keyring: Keyring,
+    release: str | None = None,
+    recipient: str | None = None,
+    progress: Progress = no_progress,
 ) -> Found:
     """The release of a copy, and whose copy it is.
 
@@ -59,13 +64,14 @@ def release_and_recipient(
         keyring: holds the releases and the ledger.
         release: id or name; None to look for it.
         recipient: serial number or name, where the release is named too; None to look for it.
+        progress: told (stage, done, total).
 
     Raises:
         ReleaseError: if no release or recipient, or more than one, belongs to the copy.
         InputError: if that recipient does not exist.
     """
     if release and (named := keyring.load(release)).plan.recipients:
-        return _named(named, keyring, recipient) if recipient else _only(copy, keyring, [named])
+        return _named(named, keyring, recipient) if recipient else _only(copy, keyring, [named], progress)
     if recipient:
         raise ReleaseError("--recipient needs --release of one for recipients", "Name both, or neither.")
     try:
@@ -74,7 +80,7 @@ def release_and_recipient(
         masters = [held for held in keyring.survey()[0] if held.plan.recipients]
         if release or not masters:
             raise
-        return _only(copy, keyring, masters)
+        return _only(copy, keyring, masters, progress)
 
 
 def _named(release: Release, keyring: Keyring, recipient: str) -> Found:
@@ -90,8 +96,8 @@ def _bound(release: Release, keyring: Keyring, ledger: Ledger, serial: int) -> B
     return with_pictures(bound, serial, ledger) if made.coded else bound
 
 
-def _only(copy: Dataset, keyring: Keyring, masters: list[Release]) -> Found:
-    found = [one for one in (_nearest(copy, keyring, release) for release in masters) if one]
+def _only(copy: Dataset, keyring: Keyring, masters: list[Release], progress: Progress) -> Found:
+    found = [one for one in (_nearest(copy, keyring, release, progress) for release in masters) if one]
     if len(found) == 1:
         return found[0]
     names = ", ".join(f"{release.id} ({release.name})" for release in masters)
@@ -101,14 +107,14 @@ def _only(copy: Dataset, keyring: Keyring, masters: list[Release]) -> Found:
     )
 
 
-def _nearest(copy: Dataset, keyring: Keyring, release: Release) -> Found | None:
+def _nearest(copy: Dataset, keyring: Keyring, release: Release, progress: Progress) -> Found | None:
     """The recipient whose marks a copy follows best, if most of its carriers are as released."""
     coded = is_coded(committed_family(release.plan.parts[0], keyring.store, release.id))
     with open_ledger(keyring) as ledger:
         count = ledger.issued(release.id)
         shown = votes(copy, release, ledger) if coded else None
         if shown is None:
-            serial = nearest_recipient(copy, release, keyring, count)
+            serial = nearest_recipient(copy, release, keyring, count, progress)
         else:
             serial = nearest_bits(shown, release, count)
         if serial is None:
@@ -119,7 +125,9 @@ def _nearest(copy: Dataset, keyring: Keyring, release: Release) -> Found | None:
     return found if 2 * held > len(bound.carriers) else None
 
 
-def nearest_recipient(copy: Dataset, release: Release, keyring: Keyring, count: int) -> int | None:
+def nearest_recipient(
+    copy: Dataset, release: Release, keyring: Keyring, count: int, progress: Progress = no_progress
+) -> int | None:
     """The recipient, of so many, along whose marks a copy's words go furthest; None if it holds none of the samples.
 
     What a site's words do to the looks beside them is one direction for each slot; a recipient's marks are as many
@@ -137,6 +145,7 @@ def nearest_recipient(copy: Dataset, release: Release, keyring: Keyring, count: 
             total += direction_scores(pull[None], np.eye(len(pull)), marks)
         if total.max() > best:
             best, serial = total.max(), serials[int(total.argmax())]
+        progress("comparing recipients", serials[-1], count)
     return serial
 
 

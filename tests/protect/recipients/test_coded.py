@@ -141,6 +141,6 @@ def test_a_picture_that_would_tell_its_recipient_is_refused(
 
 def test_a_code_of_few_bits_is_refused(source: Path, tmp_path: Path) -> None:
     keyring = Keyring(tmp_path / "home")
-    with pytest.raises(InputError, match=r"tracing code of 5 bit\(s\), which hardly names anybody at alpha 0.05") as told:
+    with pytest.raises(InputError, match=r"tracing code of 5 bit\(s\): it hardly names anybody at alpha 0.05") as told:
         embed(source, tmp_path / "out", replace(CODED, slots=5), keyring, secret=SECRET)
     assert "--slots 6 or more" in told.value.advice and not keyring.releases()

@@ -128,6 +128,7 @@ def test_mistakes_get_two_lines(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "broken.csv").write_text("name,terms\nBo,x\n\n,x\n")
     assert refused(run("protect", "issue", "kites", "--to", "broken.csv"), "broken.csv, line 4: the name is empty")
     assert refused(run("protect", "embed", "d", *FOR_RECIPIENTS, "--both", "--output", "b"), "with other marks besides")
+    assert refused(run("protect", "embed", "d", *FOR_RECIPIENTS, "--link", "--output", "b"), "no copy is written")
     assert refused(run("detect", "run", "--model", "d", "--release", "kites"), "made for recipients", "detect trace")
     monkeypatch.setattr(database, "WAIT", 0.05)
     other = sqlite3.connect(tmp_path / "home" / "recipients" / "recipients.sqlite", isolation_level=None)
