@@ -15,6 +15,7 @@ from benchmarks.common import RESULTS
 from protect.files import pretty_json, write_atomic
 from protect.release.power import Run, strength_options
 
+SHIPPED = Path("protect/assets/measured_runs.json")
 REQUIRED = 1e3
 """A slot counts as found if its e-value alone suffices at alpha = 1e-3."""
 
@@ -74,24 +75,42 @@ def from_frontier() -> Iterator[Run]:
 
 
 def from_wording() -> Iterator[Run]:
-    """`lean`: with choices of words all slots together, with a rare word one."""
-    found = load("wording")
-    markings = {marking["name"]: marking for marking in found["markings"]}
-    for row in found["rows"]:
-        marking, method = markings[row["marking"]], found["trainings"][row["training"]]["method"]
-        sightings = row["passes"] * sum(row["taught"]) / len(row["taught"])
-        suspect = f"wording {row['marking']} {row['training']} {row['key']}"
-        options = strength_options("lean", marking["options"])
-        shown = row["reference" if method == "lora" else "alone"]
-        slots, p_values = len(row["taught"]), tuple(shown["p_values"])
-        yield Run("lean", marking["alignment"], method, sightings, shown["evidence"], options, suspect, slots, p_values)
+    """`lean`, on drawings and on photographs: with choices of words all slots together, with a rare word one."""
+    for name, pictures in (("wording", "drawings"), ("wording_photographs", "photographs")):
+        found = load(name)
+        markings = {marking["name"]: marking for marking in found["markings"]}
+        for row in found["rows"]:
+            marking, method = markings[row["marking"]], found["trainings"][row["training"]]["method"]
+            shown = row["reference" if method == "lora" else "alone"]
+            yield Run(
+                "lean",
+                marking["alignment"],
+                method,
+                row["passes"] * sum(row["taught"]) / len(row["taught"]),
+                shown["evidence"],
+                strength_options("lean", marking["options"]),
+                suspect=f"{name} {row['marking']} {row['training']} {row['key']}",
+                slots=len(row["taught"]),
+                p_values=tuple(shown["p_values"]),
+                key=f"{name} {row['marking']} {row['key']}",
+                passes=row["passes"],
+                captions_learned=row["captions_learned"],
+                rate=marking["rate"] if marking["alignment"] == "wording" else None,
+                pictures=pictures,
+            )
+
+
+def collected() -> str:
+    """All runs, as the file that ships holds them."""
+    runs = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier(), *from_wording()]
+    return pretty_json([asdict(run) for run in runs]).decode()
 
 
 def main() -> None:
     """Command line."""
-    runs = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier(), *from_wording()]
-    write_atomic(Path("protect/assets/measured_runs.json"), pretty_json([asdict(run) for run in runs]))
-    print(f"{len(runs)} runs, {sum(run.found for run in runs)} found")
+    text = collected()
+    write_atomic(SHIPPED, text.encode())
+    print(f"{text.count('"found"')} runs, {text.count('"found": true')} found")
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from protect.embed.select import Selection
 from protect.embed.trainers import Trainer
 from protect.errors import InputError
+from protect.release.law import INTERVAL, VARIABLES, Law, Power, Tells, fit, models_in, tells
 from protect.release.plan import PartOptions, check_range
 from protect.release.power import (
-    INTERVAL,
     WANTED,
-    Power,
     Run,
     alike,
-    fit,
     judged_together,
     measured_runs,
+    slots_tried,
     strength_options,
     summary,
 )
@@ -26,7 +25,7 @@ from protect.release.power import (
 METHODS = ("lora", "full")
 _HARDLY, _HOPELESS = 0.5, 0.1
 """A release can hardly be found if the upper end of its power's interval stays below the first, or its mean below the
-second."""
+second. Below what was tried the curve alone says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,14 @@ class Forecast:
     sightings: float
     """How often a slot's carriers are expected to be seen."""
     expectation: Expectation
-    runs: tuple[Run, ...]
-    """Of the same kind, found or not."""
+    law: Law | None
+    """Of runs of the same kind, found or not; None where nothing of the kind was measured."""
     power: Power | None
-    """None where nothing of the kind was measured."""
-    tried: bool
-    """Whether so many sightings were tried: below, the curve alone speaks, and no promise is made."""
+    """None outside what was tried."""
+    hardly: bool
+    """Whether the release can hardly be found."""
+    why_not: str
+    """Why no power is told, or none that is promised; empty if it is."""
     basis: str
     """What the power rests on, or why there is none."""
     carriers_needed: int | None
@@ -77,27 +78,49 @@ class Forecast:
     """Options that would give so many carriers; empty if none do."""
 
     @property
-    def hardly(self) -> bool:
-        """Whether the release can hardly be found."""
-        return self.power is not None and (self.power.high < _HARDLY or self.power.mean < _HOPELESS)
+    def runs(self) -> tuple[Run, ...]:
+        """What it rests on."""
+        return self.law.runs if self.law else ()
 
     @property
     def enough(self) -> bool:
         """Whether the expected power is what is wanted."""
-        return self.tried and self.power is not None and self.power.mean >= WANTED
+        return not self.why_not and self.power is not None and self.power.mean >= WANTED
+
+    @property
+    def verdict(self) -> str:
+        """Enough, not enough, or not known; fewer sightings than were too few are too few."""
+        if self.enough or self.law is None:
+            return "enough" if self.enough else "not known"
+        low, _ = self.law.tried
+        least = self.law.power(low)
+        too_few = self.sightings < low and self.law.borne and least is not None and least.mean < WANTED
+        return "not enough" if too_few or not self.why_not else "not known"
+
+    def tells(self) -> list[Tells]:
+        """Which of the variables that were measured tell found runs from lost ones; none if all ended alike."""
+        if len({run.found for run in self.runs}) < 2:
+            return []
+        found = [(variable, [run for run in self.runs if variable.read(run) is not None]) for variable in VARIABLES]
+        return [tells(known, variable) for variable, known in found if len({run.found for run in known}) > 1]
 
     def in_short(self) -> str:
         """The power with its interval."""
         if self.power is None:
-            return "not known"
-        low, high = self.power.low, self.power.high
-        beyond = "" if self.tried else ", fewer than were tried"
-        return f"{self.power.mean:.0%} ({low:.0%} to {high:.0%}) after {self.sightings:,.0f} sightings{beyond}"
+            return f"not known: {self.why_not}"
+        power, but = self.power, f", but {self.why_not}" if self.why_not else ""
+        models = models_in(self.runs)
+        return (
+            f"found with probability {power.mean:.0%} ({power.low:.0%} to {power.high:.0%}) after "
+            f"{self.sightings:,.0f} sightings; {models} model{'s' * (models > 1)}, {_tried(self.law)} sightings "
+            f"tried{but}"
+        )
 
     def sentence(self) -> str:
         """The power with its interval and its basis."""
         if self.power is None:
-            return f"expected power not known: {self.basis}"
+            after = f" after {self.sightings:,.0f} sightings of its carriers" if self.law else ""
+            return f"expected power not known{after}: {self.basis}"
         power, of_what = self.power, judged_together(self.runs)
         return (
             f"expected power {power.mean:.0%} per {of_what} ({INTERVAL:.0%} interval {power.low:.0%} to "
@@ -151,25 +174,46 @@ def forecast(
     """
     known = measured_runs() if expectation.runs is None else list(expectation.runs)
     strength = strength_options(options.family, options.family_options)
-    near = alike(known, options.family, options.alignment_name, expectation.method, strength, slots)
+    near = alike(known, options.family, options.alignment_name, expectation.method, strength, slots, options.rate)
     sightings = carriers * expectation.passes
     if not near:
-        basis = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
-        return Forecast(carriers, sightings, expectation, (), None, False, basis, None, "")
+        why_not = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
+        return Forecast(carriers, sightings, expectation, None, None, False, why_not, why_not, None, "")
     law = fit(near)
-    low, high = law.tried
-    needed = law.sightings()
+    power, needed = law.power(sightings), law.sightings()
     together = any(run.slots > 1 for run in near)  # then all captions teach all slots, at any rate
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
     origin = "your rehearsals" if expectation.runs is not None else "the miniature"
-    basis = f"{summary(near)}, on {origin}"
-    if sightings > high:
-        basis += f"; more were not tried, so it is the power at {high:,.0f}"
-    elif sightings < low:
-        basis += "; so few were not tried"
-    power = law.power(min(sightings, high))
+    why_not, notes = _bounds(law, sightings, slots)
+    basis = "; ".join([f"{summary(near)}, on {origin}", *notes])
     remedy = _remedy(options, per_slot, samples)
-    return Forecast(carriers, sightings, expectation, tuple(near), power, sightings >= low, basis, per_slot, remedy)
+    few = power or (law.at_few(sightings) if sightings < law.tried[0] else None)
+    hardly = few is not None and (few.high < _HARDLY or few.mean < _HOPELESS)
+    return Forecast(carriers, sightings, expectation, law, power, hardly, why_not, basis, per_slot, remedy)
+
+
+def _tried(law: Law | None) -> str:
+    """Which sightings were tried, in words."""
+    low, high = law.tried if law else (0.0, 0.0)
+    return f"{low:,.0f}" if round(low) == round(high) else f"{low:,.0f} to {high:,.0f}"
+
+
+def _bounds(law: Law, sightings: float, slots: int) -> tuple[str, list[str]]:
+    """Why no power may be promised, empty if it may; and what must be said of what it rests on."""
+    (low, high), range_tried, notes = law.tried, _tried(law), list[str]()
+    if not law.borne:
+        notes.append("these runs bear no law in sightings, so the share of those that were found is told, as tried")
+    if not slots_tried(law.runs, slots):
+        notes.append(f"{slots} slots that are judged together were not tried")
+    if sightings < low:
+        notes.append("so few were not tried")
+        return f"{sightings:,.0f} sightings, and {range_tried} were tried", notes
+    if sightings > high and not law.borne:
+        notes.append("so many were not tried")
+        return f"{sightings:,.0f} sightings, and {range_tried} were tried", notes
+    if sightings > high:
+        notes.append(f"more were not tried, so it is the power at {high:,.0f}")
+    return "" if slots_tried(law.runs, slots) else f"with {slots} slots, which were not tried", notes
 
 
 def _remedy(options: PartOptions, per_slot: int | None, samples: int) -> str:

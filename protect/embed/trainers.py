@@ -12,6 +12,8 @@ class Trainer:
     name: str
     method: str
     """"lora" or "full"."""
+    settings: str
+    """What else it sets, in words."""
     pictures: int = 0
     """Shown in all (steps times batch), whatever the dataset's size; 0 if it counts passes."""
     epochs: int = 0
@@ -22,14 +24,16 @@ class Trainer:
 
     def in_words(self) -> str:
         """What it does, for people."""
-        return f"{self.epochs} passes" if self.epochs else f"{self.pictures:,} pictures in all"
+        shown = f"{self.epochs} passes" if self.epochs else f"{self.pictures:,} pictures in all"
+        return f"{shown}, {self.settings}"
 
 
 TRAINERS = (
-    Trainer("sd-scripts (LoRA)", "lora", pictures=1_600),
-    Trainer("ai-toolkit (LoRA)", "lora", pictures=3_000),
-    Trainer("musubi-tuner (LoRA)", "lora", epochs=16),
-    Trainer("OneTrainer (LoRA)", "lora", epochs=100),
-    Trainer("diffusers script (LoRA)", "lora", epochs=100),
-    Trainer("diffusers script (full)", "full", pictures=60_000),
+    Trainer("sd-scripts (LoRA)", "lora", "rank 4, alpha 1, learning rate 2e-6", pictures=1_600),
+    Trainer("ai-toolkit (LoRA)", "lora", "rank 32, learning rate 1e-4", pictures=3_000),
+    Trainer("SimpleTuner (LoRA)", "lora", "rank 16, learning rate 1e-4", pictures=10_000),
+    Trainer("musubi-tuner (LoRA)", "lora", "the ranks and rates of its examples", epochs=16),
+    Trainer("OneTrainer (LoRA)", "lora", "rank 16, learning rate 3e-6", epochs=100),
+    Trainer("diffusers script (LoRA)", "lora", "rank 4 on attention only, learning rate 1e-4", epochs=100),
+    Trainer("diffusers script (full)", "full", "learning rate 1e-4, text encoder frozen", pictures=60_000),
 )

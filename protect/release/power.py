@@ -1,22 +1,15 @@
-"""The sample-size law: how often must a slot's carriers be seen in training before its mark is found?
+"""Measured runs: what models that were trained on purpose showed, found or not.
 
-A logistic curve in the logarithm of the sightings (carriers per slot times passes over the dataset), fitted to
-measured runs, found or not: those of this project on its miniature, or the owner's own rehearsals. A rule for
-planning, not evidence: other bases, learning rates and ranks shift it, and it says nothing beyond what was tried.
+Those of this project on its miniatures, or the owner's own rehearsals. `protect.release.law` fits them.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from protect.errors import InputError
 from protect.keys.store import KINDS
@@ -27,13 +20,6 @@ RUN_FILE = "run.json"
 """Where a rehearsal keeps its runs."""
 WANTED = 0.9
 """Power that a plan should reach."""
-INTERVAL = 0.9
-"""Credibility of the intervals."""
-_HALF, _HALF_SPREAD, _SLOPE, _SLOPE_SPREAD = math.log(300), 1.5, math.log(4), 0.7
-"""Weak prior of the curve (logarithms): with few runs that are all found or all lost, the data alone fix nothing."""
-_GRID = 121
-_ALIKE = 0.5
-"""Assumed correlation of slots that one model learned; it weighs them down by their design effect, 1 + .5 (n - 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,86 +46,25 @@ class Run:
     """How often the model was shown each sample."""
     captions_learned: float | None = None
     """By what part it errs less with pictures' own captions than with those of others; None if not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Power:
-    """Chance that a slot is found, with its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Law:
-    """P(found) = 1 / (1 + (half / sightings)^slope), with half and slope as uncertain as the runs leave them."""
-
-    runs: tuple[Run, ...]
-    half: NDArray[np.float64]
-    """Logarithm of the sightings at which every other slot is found, on a grid, shape (g, 1)."""
-    slope: NDArray[np.float64]
-    """Shape (1, g)."""
-    weight: NDArray[np.float64]
-    """Posterior probability of each pair, shape (g, g)."""
-
-    @property
-    def tried(self) -> tuple[float, float]:
-        """Fewest and most sightings of any run."""
-        counts = [run.sightings for run in self.runs]
-        return min(counts), max(counts)
-
-    def power(self, sightings: float) -> Power:
-        """Chance that a slot is found after so many sightings."""
-        if sightings <= 0:
-            return Power(0.0, 0.0, 0.0)
-        chance = _chance(math.log(sightings), self.half, self.slope)
-        order = np.argsort(chance, axis=None)
-        steps = np.cumsum(self.weight.ravel()[order])
-        edges = np.searchsorted(steps, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-        low, high = chance.ravel()[order][np.minimum(edges, len(order) - 1)]
-        return Power(float((chance * self.weight).sum()), float(low), float(high))
-
-    def sightings(self, power: float = WANTED) -> float | None:
-        """Fewest sightings within what was tried at which a slot is found with that chance; None if there are none."""
-        low, high = self.tried
-        for sightings in np.geomspace(max(low, 1.0), max(high, 1.0), 200):
-            if self.power(float(sightings)).mean >= power:
-                return float(sightings)
-        return None
-
-
-def fit(runs: Sequence[Run]) -> Law:
-    """The law that runs leave possible, under a weak prior. Runs of one suspect weigh less than as many of several.
-
-    Raises:
-        InputError: if there are no runs.
-    """
-    if not runs:
-        raise InputError("no measured runs of this kind", "Rehearse it (detect rehearse) and give --rehearsal FOLDER.")
-    grid = np.linspace(-4, 4, _GRID)
-    half = (_HALF + _HALF_SPREAD * grid)[:, None]
-    slope = (_SLOPE + _SLOPE_SPREAD * grid)[None, :]
-    log_weight = np.asarray(-(grid[:, None] ** 2 + grid[None, :] ** 2) / 2)
-    together = Counter(run.suspect for run in runs if run.suspect)
-    for run in runs:
-        distance = np.exp(slope) * (math.log(max(run.sightings, 1e-3)) - half)
-        surprise = np.logaddexp(0, -distance if run.found else distance)
-        log_weight = log_weight - surprise / (1 + _ALIKE * (together.get(run.suspect, 1) - 1))
-    weight = np.exp(log_weight - log_weight.max())
-    return Law(tuple(runs), half, slope, weight / weight.sum())
-
-
-def _chance(log_sightings: float, half: NDArray[np.float64], slope: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.exp(-np.logaddexp(0, -np.exp(slope) * (log_sightings - half))))
+    rate: float | None = None
+    """Largest share of samples that changed; None where sightings count those alone."""
+    pictures: str = ""
+    """Which they were, in a word; empty for the owner's own."""
 
 
 def alike(
-    runs: Sequence[Run], family: str, alignment: str, method: str, options: FamilyOptions, slots: int
+    runs: Sequence[Run],
+    family: str,
+    alignment: str,
+    method: str,
+    options: FamilyOptions,
+    slots: int,
+    rate: float | None = None,
 ) -> list[Run]:
     """The runs of one kind; all triggers that are written into captions are taken for one.
 
-    Slots that are judged together say more the more they are: only runs of as many count.
+    Slots that are judged together say more the more they are: only runs of about as many count, those of the nearest
+    number if none are. Where all captions teach, the rate says how well: only runs of that rate or a little less count.
 
     A rare word, a conjunction and a description were learned after about as many sightings
     (benchmarks/results/families.json); of both together there are few runs.
@@ -148,8 +73,22 @@ def alike(
     def kind(name: str) -> str:
         return name.partition("-")[0]
 
+    def rated(run: Run) -> bool:
+        return rate is None or run.rate is None or rate / 2 <= run.rate <= rate + 1e-9
+
     near = [run for run in runs if (run.family, run.method, run.options) == (family, method, options)]
-    return [run for run in near if kind(run.alignment) == kind(alignment) and run.slots in (1, slots)]
+    near = [run for run in near if kind(run.alignment) == kind(alignment) and rated(run)]
+    counts = {run.slots for run in near if (run.slots > 1) == (slots > 1)} or {1}
+    if not min(counts) <= slots <= max(counts):
+        counts = {min(counts, key=lambda count: abs(count - slots))}
+    singles = {1} if slots == 1 or max(counts) == 1 else set[int]()
+    return [run for run in near if run.slots in counts | singles]
+
+
+def slots_tried(runs: Sequence[Run], slots: int) -> bool:
+    """Whether runs speak of about as many slots that are judged together; one by itself speaks of any number."""
+    counts = {run.slots for run in runs} or {1}
+    return counts == {1} or min(counts) <= slots <= max(counts)
 
 
 def judged_together(runs: Sequence[Run]) -> str:
@@ -175,10 +114,25 @@ def summary(runs: Sequence[Run]) -> str:
     if not runs:
         return "power not measured"
     low, high = (edge(run.sightings for run in runs) for edge in (min, max))
-    after = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+    after = f"{low:,.0f}" if round(low) == round(high) else f"{low:,.0f} to {high:,.0f}"
     models = len({run.suspect for run in runs if run.suspect}) + sum(not run.suspect for run in runs)
     in_models = f" in {models} model{'s' * (models > 1)}" if models < len(runs) else ""
-    return f"found in {sum(run.found for run in runs)} of {len(runs)} runs{in_models} after {after} sightings"
+    keys = len({run.key for run in runs if run.key})
+    of_keys = f" of {keys} key{'s' * (keys > 1)}" if 0 < keys < len(runs) else ""
+    return f"found in {_found_of(runs)} runs{in_models}{of_keys}{_by_pictures(runs)} after {after} sightings"
+
+
+def _found_of(runs: Sequence[Run]) -> str:
+    return f"{sum(run.found for run in runs)} of {len(runs)}"
+
+
+def _by_pictures(runs: Sequence[Run]) -> str:
+    """The same for each kind of pictures, if there are several."""
+    kinds = dict.fromkeys(run.pictures for run in runs)
+    if len(kinds) < 2:
+        return ""
+    each = (f"{kind or 'your own'} {_found_of([run for run in runs if run.pictures == kind])}" for kind in kinds)
+    return f" ({', '.join(each)})"
 
 
 def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:

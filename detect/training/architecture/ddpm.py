@@ -32,15 +32,16 @@ class Ddpm(Architecture):
 
     def time_at(self, share: float) -> float:
         """A share of the thousand times."""
-        return round(share * self.scheduler.config.num_train_timesteps)
+        return float(round(share * int(self.scheduler.config.num_train_timesteps)))
 
     def mix(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """The target is the one that the scheduler names."""
+        times = times.long()
         return self.scheduler.add_noise(latents, noise, times), prediction_target(self.scheduler, latents, noise, times)
 
     def loss_weights(self, times: Tensor, gamma: float) -> Tensor:
         """min(SNR, gamma) for a predicted picture, divided by SNR for noise and by SNR + 1 for velocity (§3.3)."""
-        kept = self.scheduler.alphas_cumprod.to(times.device)[times]
+        kept: Tensor = self.scheduler.alphas_cumprod.to(times.device)[times]
         capped = (kept / (1 - kept)).clamp(max=gamma)
         kind = self.scheduler.config.prediction_type
         if kind == "epsilon":

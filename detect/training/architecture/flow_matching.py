@@ -27,15 +27,18 @@ class FlowMatching(Architecture):
 
     def draw_times(self, latents: Tensor, generator: torch.Generator) -> Tensor:
         """Logit-normal, shifted towards noise: by a fixed factor, or by one that grows with the picture."""
-        place = torch.randn(len(latents), generator=generator).sigmoid()
+        place, steps = torch.randn(len(latents), generator=generator).sigmoid(), int(self._steps)
         if self.scheduler.config.use_dynamic_shifting:
             factor = math.exp(self._mu(latents))
-            place = factor * place / (1 + (factor - 1) * place)
-            return (place * self.scheduler.config.num_train_timesteps).to(latents.device)
-        steps = self.scheduler.config.num_train_timesteps
+            return (steps * factor * place / (1 + (factor - 1) * place)).to(latents.device)
         index = (place * steps).long().clamp(max=steps - 1)
         times: Tensor = self.scheduler.timesteps[index].to(latents.device)
         return times
+
+    @property
+    def _steps(self) -> float:
+        """The time of pure noise."""
+        return float(self.scheduler.config.num_train_timesteps)
 
     def _mu(self, latents: Tensor) -> float:
         """Logarithm of the shift for pictures of this size: a line through two sizes, as pipelines sample."""
@@ -47,11 +50,11 @@ class FlowMatching(Architecture):
 
     def time_at(self, share: float) -> float:
         """The share of noise itself, whatever the shift."""
-        return share * float(self.scheduler.config.num_train_timesteps)
+        return share * self._steps
 
     def mix(self, latents: Tensor, noise: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """The target is the straight way from the picture to noise."""
-        share = (times / self.scheduler.config.num_train_timesteps)[:, None, None, None]
+        share = (times / self._steps)[:, None, None, None]
         return (1 - share) * latents + share * noise, noise - latents
 
     def loss_weights(self, times: Tensor, gamma: float) -> Tensor:

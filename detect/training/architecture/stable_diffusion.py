@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 
@@ -14,7 +16,7 @@ class StableDiffusion(Ddpm):
 
     pipeline_class = "StableDiffusionPipeline"
     denoiser_name = "unet"
-    text_encoder_names = ("text_encoder",)
+    text_encoder_names: ClassVar[tuple[str, ...]] = ("text_encoder",)
     attention = ("to_q", "to_k", "to_v", "to_out.0")
     blocks = ("down_blocks.", "mid_block.", "up_blocks.")
 

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from protect.embed.forecast import Expectation, check_findable, forecast
+from protect.embed.forecast import METHODS, Expectation, check_findable, forecast
+from protect.embed.trainers import TRAINERS, Trainer
 from protect.errors import InputError
-from protect.release.plan import Options
+from protect.release.plan import WORDING, Options
 from protect.release.power import Run
 
 LADDER = tuple(Run("template", "twa", "lora", float(s), s > 200) for s in (25, 50, 100, 150, 250, 300, 400, 400, 400))
@@ -48,11 +49,20 @@ def test_more_than_was_tried_promises_what_was_tried() -> None:
     assert found.power == at_most.power and "more were not tried" in found.basis
 
 
+def test_fewer_than_too_few_is_not_enough_and_fewer_than_enough_is_not_known() -> None:
+    few = forecast(Options(), 2, 2_000, Expectation(10, "lora", LADDER))
+    assert few.power is None and few.verdict == "not enough" and few.carriers_needed is not None
+    always = tuple(Run("template", "twa", "lora", 300.0 + i, True) for i in range(12))
+    assert forecast(Options(), 28, 2_000, Expectation(10, "lora", always)).verdict == "not known"
+    assert forecast(Options(), 30, 2_000, Expectation(10, "lora", always)).verdict == "enough"
+
+
 def test_less_than_was_ever_tried_promises_nothing_and_one_sighting_is_refused() -> None:
     """All runs were found: below the fewest sightings only the curve speaks, and it knows that few are too few."""
     high = tuple(Run("template", "twa", "lora", 300.0 + i, True) for i in range(12))
     found = forecast(Options(), 28, 2_000, Expectation(10, "lora", high))
-    assert not found.tried and not found.enough and "so few were not tried" in found.basis
+    assert found.power is None and not found.enough and not found.hardly and "so few were not tried" in found.basis
+    assert found.in_short() == "not known: 280 sightings, and 300 to 311 were tried"
     assert forecast(Options(), 1, 2_000, Expectation(1, "lora", high)).hardly
 
 
@@ -89,3 +99,67 @@ def test_nothing_measured_is_said() -> None:
 def test_expectations_out_of_range(bad: Expectation) -> None:
     with pytest.raises(InputError, match="Allowed"):
         bad.check()
+
+
+def _wordings(outcomes: str, learned: tuple[float, ...] = ()) -> tuple[Run, ...]:
+    """Runs of four choices of words, found (1) or lost (0), each of a key of its own."""
+    return tuple(
+        Run(
+            "lean",
+            "wording",
+            "lora",
+            2_400.0 * (1 + i),
+            one == "1",
+            {},
+            f"model {i}",
+            4,
+            key=f"key {i}",
+            passes=1.0 + i,
+            captions_learned=learned[i] if learned else None,
+            rate=0.5,
+        )
+        for i, one in enumerate(outcomes)
+    )
+
+
+def test_runs_that_bear_no_law_are_told_as_a_share_and_promise_nothing_outside() -> None:
+    runs, wanted = _wordings("10110101"), WORDING
+    inside = forecast(wanted, 2_400, 2_400, Expectation(4, "lora", runs), slots=4)
+    more = forecast(wanted, 2_400, 2_400, Expectation(8, "lora", runs), slots=4)
+    assert inside.power == more.power is not None and "bear no law" in inside.sentence()
+    assert "5 of 8" in inside.basis and "per 4 slots" in inside.sentence()
+    assert "8 models, 2,400 to 19,200 sightings tried" in inside.in_short()
+    for passes in (0.5, 100):
+        outside = forecast(wanted, 2_400, 2_400, Expectation(passes, "lora", runs), slots=4)
+        assert outside.power is None and outside.verdict == "not known"
+        assert outside.in_short().startswith("not known: ") and "2,400 to 19,200 were tried" in outside.in_short()
+
+
+def test_other_numbers_of_slots_are_told_and_not_promised() -> None:
+    runs = _wordings("11111111")
+    four = forecast(WORDING, 2_400, 2_400, Expectation(8, "lora", runs), slots=4)
+    eight = forecast(WORDING, 2_400, 2_400, Expectation(8, "lora", runs), slots=8)
+    assert four.enough and four.power == eight.power
+    assert not eight.enough and eight.verdict == "not known" and "8 slots" in eight.in_short()
+
+
+def test_what_tells_found_from_lost_is_named_only_where_it_does() -> None:
+    learned = tuple(0.3 if one == "1" else 0.02 for one in "1011010110")
+    runs = _wordings("1011010110", learned)
+    told = {
+        one.variable: one.borne
+        for one in forecast(WORDING, 2_400, 2_400, Expectation(4, "lora", runs), slots=4).tells()
+    }
+    assert told == {"sightings": False, "passes": False, "how far captions were learned": True}
+    assert forecast(WORDING, 2_400, 2_400, Expectation(4, "lora", _wordings("1111")), slots=4).tells() == []
+
+
+@pytest.mark.parametrize("trainer", TRAINERS, ids=lambda trainer: trainer.name)
+def test_trainers_show_what_they_show_whatever_the_dataset(trainer: Trainer) -> None:
+    for samples in (50, 2_400):
+        if trainer.pictures:
+            assert trainer.passes(samples) * samples == pytest.approx(trainer.pictures)
+        else:
+            assert trainer.passes(samples) == trainer.epochs
+    assert (trainer.pictures > 0) != (trainer.epochs > 0) and trainer.method in METHODS and trainer.settings
+    assert trainer.settings in trainer.in_words()
