@@ -100,7 +100,8 @@ def directly(release: Release, source: Path, keyring: Keyring, serial: int, outp
 def test_a_release_for_recipients_has_a_commitment_and_no_copy(master: tuple[Embedding, Keyring]) -> None:
     done, keyring = master
     release = release_in(keyring)
-    assert release == done.release == done.bound.release and release.complete and release.plan.recipients and not release.carriers
+    assert release == done.release == done.bound.release and release.complete
+    assert release.plan.recipients and not release.carriers
     assert from_json(to_json(release), Path("r.json")) == release
     assert {path.name for path in done.output.parent.iterdir()} == {"home", "list", "out.commitment.json"}
     assert json.loads(done.commitment_file.read_text()) == release.public()
