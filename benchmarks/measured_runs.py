@@ -110,7 +110,7 @@ def main() -> None:
     """Command line."""
     text = collected()
     write_atomic(SHIPPED, text.encode())
-    print(f"{text.count('"found"')} runs, {text.count('"found": true')} found")
+    print(text.count('"found"'), "runs,", text.count('"found": true'), "found")
 
 
 if __name__ == "__main__":
