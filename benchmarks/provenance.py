@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from benchmarks.common import RESULTS, Clock, keyring_in, marked_copy, pictures_of, run_stages, write_result
-from detect.provenance.panel import contrast, panel
+from detect.provenance.panel import contrasts_without, panel
 from detect.provenance.run import REFERENCE_ARCHITECTURES
 from detect.provenance.sets import LabelledSet, drawn
 from detect.provenance.tag_questions import open_original
@@ -212,9 +212,12 @@ def judge(work: Path) -> None:
 
     shadow = made[everyone[0]].answer(tests["own"].pictures)
     references = [
-        contrast(right(job, "own"), [right(job, c) for c in CONTROLS if c != job.kind.split()[1]])
-        for job in everyone
-        if job.kind.startswith("reference")
+        [
+            contrasts_without(right(job, "own"), [right(job, c) for c in CONTROLS])[place]
+            for job in everyone
+            if job.kind == f"reference {control}"
+        ]
+        for place, control in enumerate(CONTROLS)
     ]
     rows: list[dict[str, Any]] = []
     for job in everyone:
@@ -231,7 +234,7 @@ def judge(work: Path) -> None:
                 "batch": job.recipe.batch,
                 "seed": job.recipe.seed,
                 "accuracy_own": ours.accuracy,
-                "contrast": ours.contrast,
+                "contrast": ours.contrasts[ours.group],
                 "panel_p": ours.panel_p,
                 **{f"trainprove_{v}": {"accused": p.accused, "statistic": p.statistic} for v, p in papers.items()},
                 **{f"tags_{key}": tag_row(work, key, made[job]) for key in KEYS},
@@ -352,14 +355,17 @@ def better_or_worse(rows: list[dict[str, Any]], shadow: float) -> dict[str, Any]
     }
 
 
-def plot(rows: list[dict[str, Any]], references: list[float]) -> None:
+def plot(rows: list[dict[str, Any]], references: list[list[float]]) -> None:
     """Contrasts by kind: what the panel sees."""
     kinds = list(dict.fromkeys("tagged" if r["kind"].startswith("tagged") else r["kind"] for r in rows))
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
-    parts = [references, *([r["contrast"] for r in rows if r["kind"].startswith(kind)] for kind in kinds)]
+    parts = [
+        [c for group in references for c in group],
+        *([r["contrast"] for r in rows if r["kind"].startswith(kind)] for kind in kinds),
+    ]
     axes.boxplot(parts, orientation="horizontal", tick_labels=["references", *kinds], widths=0.6)
-    axes.axvline(float(np.quantile(references, 0.95)), color="#c2410c", linestyle="--", linewidth=1)
+    axes.axvline(float(np.quantile(parts[0], 0.95)), color="#c2410c", linestyle="--", linewidth=1)
     axes.set_xlabel("accuracy on the owner's generator less that on controls (line: 95 % of the references)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()

@@ -76,7 +76,7 @@ def run_command(
     architecture: Annotated[str, typer.Option(help="Of the shadow.")] = "resnet18",
     epochs: Annotated[int, typer.Option(help="Of shadow and references.")] = 30,
     side: Annotated[int, typer.Option(help="Input side of shadow and references.")] = 32,
-    references: Annotated[int, typer.Option(help="Reference classifiers; panel_p cannot be below 1/(n + 1).")] = 19,
+    references: Annotated[int, typer.Option(help="Reference classifiers for each control: n allow 1/(n + 1).")] = 19,
     variant: Annotated[VariantName, typer.Option(help="Of the paper's rule.")] = VariantName.accuracy,
     batch: Annotated[int, typer.Option(help="Pictures per batch of the paper's rule.")] = 128,
     alpha: Annotated[float, typer.Option(help="Level of panel_p.")] = 0.05,

@@ -87,11 +87,12 @@ def batch_plot(paper: PaperVerdict) -> str:
 
 
 def contrast_plot(ours: PanelVerdict) -> str:
-    """Contrasts of the references, and the suspect's."""
+    """Contrasts of the references of the likest group, and the suspect's beside them."""
     figure = Figure(figsize=(5.2, 2.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.hist(ours.references, bins=20, color=DECOY, label=f"{len(ours.references)} references")
-    axes.axvline(ours.contrast, color=PLANTED, linewidth=2.5, label="suspect")
+    group = ours.references[ours.group]
+    axes.hist(group, bins=20, color=DECOY, label=f"{len(group)} references")
+    axes.axvline(ours.contrasts[ours.group], color=PLANTED, linewidth=2.5, label="suspect")
     axes.set_xlabel("accuracy: generator's pictures less controls")
     axes.set_ylabel("classifiers")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

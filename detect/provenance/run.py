@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detect.provenance.panel import ASSUMPTION, PanelVerdict, contrast, panel, trouble
+from detect.provenance.panel import ASSUMPTION, PanelVerdict, contrasts_without, panel, trouble
 from detect.provenance.sets import LabelledSet
 from detect.provenance.settings import Settings
 from detect.provenance.source import Source
@@ -34,7 +34,8 @@ class Materials:
     """Pictures of the owner's generator to ask about."""
     controls: tuple[LabelledSet, ...]
     shadow: Answers
-    references: tuple[float, ...]
+    references: tuple[tuple[float, ...], ...]
+    """Contrasts, by the control that a reference learned from, which is left out."""
     settings: Settings = field(repr=False)
 
     @property
@@ -78,7 +79,8 @@ class ProvenanceVerdict:
             else f"TrainProVe's rule: {'guilty' if paper.accused else 'innocent'} "
             f"(G = {paper.statistic:.2f}, critical {paper.critical:.2f}; not rejecting is its word for guilty)",
             f"panel: {self.outcome}: panel_p = {ours.panel_p:.3g}, alpha {self.alpha:g} "
-            f"(contrast {ours.contrast:+.3f} among {len(ours.references)} references; not exact)",
+            f"(contrast {ours.contrasts[ours.group]:+.3f} among {len(ours.references[ours.group])} references of the "
+            "group that it is likest to; not exact)",
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -89,10 +91,11 @@ class ProvenanceVerdict:
             "alpha": self.alpha,
             "assumption": ASSUMPTION,
             "panel_p": None if self.panel is None else self.panel.panel_p,
-            "contrast": None if self.panel is None else self.panel.contrast,
+            "contrasts": None if self.panel is None else list(self.panel.contrasts),
+            "group_p": None if self.panel is None else list(self.panel.p_values),
             "accuracy": None if self.panel is None else self.panel.accuracy,
             "control_accuracy": None if self.panel is None else list(self.panel.control_accuracy),
-            "reference_contrasts": None if self.panel is None else list(self.panel.references),
+            "reference_contrasts": None if self.panel is None else [list(group) for group in self.panel.references],
             "trainprove": None
             if self.paper is None
             else {
@@ -117,7 +120,8 @@ def prepare(
 ) -> Materials:
     """Draw pictures and train the shadow and the references; all cached, so a killed run resumes.
 
-    A reference learns from one control; its contrast leaves this control out, as a suspect's own source is unknown.
+    Each control has references that learned from it; their contrasts leave this control out, and so does the suspect's
+    beside them.
 
     Args:
         generator: the owner's.
@@ -145,21 +149,20 @@ def prepare(
         for c in controls
     ]
     shadow = train_classifier(own_train, classes, settings.shadow, trained, device=device, progress=progress)
-    contrasts = []
-    for r in range(settings.references):
-        place = r % len(sets)
-        recipe = replace(
-            settings.shadow,
-            architecture=REFERENCE_ARCHITECTURES[r // len(sets) % len(REFERENCE_ARCHITECTURES)],
-            seed=r + 1,
-        )
-        progress("references", r, settings.references)
-        reference = train_classifier(sets[place][0], classes, recipe, trained, device=device)
-        others = [test for i, (_, test) in enumerate(sets) if i != place]
-        contrasts.append(contrast(_right(reference, own_test), [_right(reference, test) for test in others]))
-    progress("references", settings.references, settings.references)
-    tests = tuple(test for _, test in sets)
-    return Materials(classes, own_test, tests, shadow.answer(own_test.pictures), tuple(contrasts), settings)
+    tests, groups = tuple(test for _, test in sets), list[tuple[float, ...]]()
+    total = settings.references * len(sets)
+    for place, (lesson, _) in enumerate(sets):
+        group = []
+        for r in range(settings.references):
+            progress("references", place * settings.references + r, total)
+            architecture = REFERENCE_ARCHITECTURES[r % len(REFERENCE_ARCHITECTURES)]
+            recipe = replace(settings.shadow, architecture=architecture, seed=r * len(sets) + place + 1)
+            reference = train_classifier(lesson, classes, recipe, trained, device=device)
+            right = [_right(reference, test) for test in tests]
+            group.append(contrasts_without(_right(reference, own_test), right)[place])
+        groups.append(tuple(group))
+    progress("references", total, total)
+    return Materials(classes, own_test, tests, shadow.answer(own_test.pictures), tuple(groups), settings)
 
 
 def _right(classifier: Classifier, pictures: LabelledSet) -> NDArray[np.bool_]:

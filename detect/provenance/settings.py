@@ -24,6 +24,7 @@ class Settings:
     sampler: Sampler = field(default_factory=Sampler)
     shadow: Recipe = field(default_factory=Recipe)
     references: int = 19
+    """For each control."""
     variant: Variant = "accuracy"
     batch: int = BATCH
     alpha: float = 0.05
@@ -56,4 +57,4 @@ class Settings:
     def cost(self, controls: int, classes: int) -> dict[str, int]:
         """Pictures to draw at most, and classifiers to train."""
         each = (self.train_per_class + self.test_per_class) * classes
-        return {"pictures": each * (1 + controls), "classifiers": 1 + self.references}
+        return {"pictures": each * (1 + controls), "classifiers": 1 + self.references * controls}

@@ -92,7 +92,7 @@ def test_bad_settings_are_refused() -> None:
             wrong.check(2, 3)
     with pytest.raises(InputError, match="two or more --control"):
         SETTINGS.check(1, 3)
-    assert SETTINGS.cost(3, 10) == {"pictures": 2560, "classifiers": 10}
+    assert SETTINGS.cost(3, 10) == {"pictures": 2560, "classifiers": 28}
 
 
 class Painter(Suspect):
