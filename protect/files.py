@@ -101,14 +101,27 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> bytes:
     """The one byte string of a JSON value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def pretty_json(value: Any) -> bytes:
     """JSON for people and diffs, ending in a newline."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_file(path: str) -> bytes:
+    """A file's bytes. Path objects take more time and memory, where there is one for each sample.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def sha256_file(path: Path) -> str:

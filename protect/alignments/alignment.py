@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protect.errors import InputError
+from protect.execution.engine import Engine, Threads
 from protect.formats.record import Record, SetAside, normalised
 from protect.keys.tree import KeyTree, SlotKey
 from protect.marks.family import MarkFamily
@@ -70,6 +71,8 @@ class Request:
     leanings: Callable[[int], NDArray[np.float64]] | None = None
     """For families that choose: how far each sample leans towards a slot's mark, in the order of `records`, shape
     (count,); not a number where its picture cannot be used. None for families that paint."""
+    engine: Engine = field(default_factory=Threads)
+    """What goes through many captions."""
 
     def slot(self, number: int) -> SlotKey:
         """Key of a slot of this part."""
@@ -207,10 +210,14 @@ def drawn_captions(key: SlotKey, request: Request, fits: Callable[[Record], bool
     Raises:
         InputError: if no sample fits.
     """
-    fitting = (record for record in request.records() if fits(record))
-    drawn = heapq.nsmallest(
-        request.queries, fitting, key=lambda record: (key.integer("question", normalised(record.key)), record.key)
-    )
+    wanted = request.queries
+    while True:
+        ranked = ((key.integer("question", normalised(record.key)), record.key, record) for record in request.records())
+        nearest = heapq.nsmallest(wanted, ranked, key=lambda row: row[:2])
+        drawn = [record.caption for _, _, record in nearest if fits(record)][: request.queries]
+        if len(drawn) == request.queries or len(nearest) < wanted:
+            break
+        wanted *= 4
     if not drawn:
         raise InputError("no caption fits what is to be asked", "Use another --alignment.")
-    return [record.caption for record in drawn]
+    return drawn

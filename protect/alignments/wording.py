@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +22,7 @@ from protect.alignments.dealing import count_slots
 from protect.alignments.sites.draw import all_sites, draw_sites
 from protect.alignments.sites.site import Site
 from protect.errors import InputError
+from protect.execution.engine import Engine, Threads, batches
 from protect.formats.record import Record, normalised
 from protect.keys.store import NO_STORE, Store
 from protect.marks.family import ChoosingFamily, MarkFamily
@@ -28,6 +30,8 @@ from protect.release.record import Questions
 
 _NONE = -1
 """Stands for a caption that a site does not fit."""
+_BATCH, _SECONDS = 2_000, 4e-5
+"""Captions that a worker reads in one go; that each takes."""
 
 
 class Wording(Alignment):
@@ -66,12 +70,19 @@ class Wording(Alignment):
         wanted, rng = count_slots(request.allowed, request), request.slot(0).rng("sites")
         fewer = request.slots is None
         sites = draw_sites(tuple(self.sites.values()), request.records(), wanted, rng, fewer=fewer)
-        return self.deal([site.name for site in sites], self.states(request.records(), sites), request)
+        return self.deal(
+            [site.name for site in sites],
+            self.states(request.records(), sites, request.engine.worthwhile(request.count * _SECONDS)),
+            request,
+        )
 
-    def states(self, records: Iterable[Record], sites: Sequence[Site]) -> NDArray[np.int8]:
+    def states(
+        self, records: Iterable[Record], sites: Sequence[Site], engine: Engine | None = None
+    ) -> NDArray[np.int8]:
         """Side of each sample's first caption at each site: 0, 1, or -1 where it does not fit; shape (n, sites)."""
-        rows = [_states(record, sites) for record in records]
-        return np.array(rows, dtype=np.int8).reshape(len(rows), len(sites))
+        captions = batches((record.caption for record in records), _BATCH)
+        found = list((engine or Threads()).map(_States(tuple(sites)), captions))
+        return np.concatenate([np.empty((0, len(sites)), dtype=np.int8), *found])
 
     def deal(self, triggers: Sequence[str], states: NDArray[np.int8], request: Request) -> Drawn:
         """Which samples' captions change to which side of sites that were drawn already.
@@ -120,9 +131,15 @@ class Wording(Alignment):
         return family.serving(questions.design, questions.column) if isinstance(family, ChoosingFamily) else family
 
 
-def _states(record: Record, sites: Sequence[Site]) -> list[int]:
-    found = (site.state(record.caption) for site in sites)
-    return [_NONE if state is None else state for state in found]
+@dataclass(frozen=True, slots=True)
+class _States:
+    sites: tuple[Site, ...]
+
+    def __call__(self, captions: Sequence[str]) -> NDArray[np.int8]:
+        rows = [
+            [_NONE if (state := site.state(caption)) is None else state for site in self.sites] for caption in captions
+        ]
+        return np.array(rows, dtype=np.int8).reshape(len(rows), len(self.sites))
 
 
 def _changes(

@@ -7,16 +7,18 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 
 from protect.embed.render import whole
 from protect.errors import InputError
-from protect.files import PARTIAL, boot_id, lock_file, pretty_json, private_folder, write_atomic
+from protect.files import PARTIAL, boot_id, lock_file, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
-from protect.release.record import Carrier, Release, carrier_from, from_json, known_fields, to_json
+from protect.release.record import Carrier, Release, carrier_from, from_json, to_json
+
+_CARRIER = tuple(field.name for field in fields(Carrier))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,13 @@ class Pending:
         """
         row = {
             "boot": boot_id(),
-            "carriers": [asdict(c) for c in done.carriers],
-            "set_aside": [asdict(s) for s in done.set_aside],
+            "carriers": [[getattr(carrier, name) for name in _CARRIER] for carrier in done.carriers],
+            "set_aside": [[aside.key, aside.reason] for aside in done.set_aside],
         }
         marker = self._marker(shard)
         partial = marker.with_suffix(PARTIAL)
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.write(pretty_json(row))
+            stream.write(json.dumps(row, ensure_ascii=False).encode())
         partial.replace(marker)
 
     def not_done(self, shard: str) -> None:
@@ -128,8 +130,8 @@ class Pending:
             if row["boot"] != boot_id():
                 return None
             return ShardDone(
-                tuple(map(carrier_from, row["carriers"])),
-                tuple(known_fields(SetAside, s) for s in row["set_aside"]),
+                tuple(carrier_from(dict(zip(_CARRIER, values, strict=True))) for values in row["carriers"]),
+                tuple(SetAside(key, reason) for key, reason in row["set_aside"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -29,6 +29,7 @@ from protect.execution.engine import Engine, Threads, batches
 from protect.formats.dataset_format import Dataset
 from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, SetAside, normalised
+from protect.formats.remembered import Remembered
 from protect.formats.survey import Survey, may_change, survey
 from protect.keys.coin import check_value
 from protect.keys.store import Store
@@ -117,10 +118,11 @@ def select(
     check_for_recipients(options, store)
     found = survey(dataset, progress)
     check_survey(found, dataset)
-    glances = _glances(dataset, options, store, found.changeable, budget, progress, engine)
+    records = Remembered(lambda: _changeable(dataset))
+    glances = _glances(dataset, records, options, store, found.changeable, budget, progress, engine)
     parts: list[SelectedPart] = []
     for part in options.parts:
-        parts.append(_select_part(part, parts, dataset, found, keys, store, glances, budget, progress, engine))
+        parts.append(_select_part(part, parts, dataset, records, found, keys, store, glances, budget, progress, engine))
     check_code(options, parts[0].family, len(parts[0].drawn.slots))
     fixed = [part.drawn.decoys for part in parts if part.drawn.decoys is not None]
     decoys = fixed[0] if fixed else options.decoys
@@ -132,6 +134,7 @@ def select(
 
 def _glances(
     dataset: Dataset,
+    records: Remembered,
     options: Options,
     store: Store,
     count: int,
@@ -145,7 +148,7 @@ def _glances(
     leave = dataset.options.leave_captions
     families = (make_family(part.family, part.family_options, store) for part in options.parts)
     pushing = tuple(family for family in families if isinstance(family, ChoosingFamily) and family.changes_pictures)
-    return take_glances(_changeable(dataset), count, _Refusal(leave, pushing), budget, progress, engine)
+    return take_glances(records(), count, _Refusal(leave, pushing), budget, progress, engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ def _select_part(
     part: PartOptions,
     earlier: Sequence[SelectedPart],
     dataset: Dataset,
+    records: Remembered,
     found: Survey,
     keys: KeyTree,
     store: Store,
@@ -183,7 +187,7 @@ def _select_part(
     first = sum(len(before.drawn.slots) for before in earlier)
     painted = _painted(earlier) if not isinstance(family, ChoosingFamily) else frozenset()
     request = Request(
-        records=lambda: (r for r in _changeable(dataset) if normalised(r.key) not in painted),
+        records=(lambda: (r for r in records() if normalised(r.key) not in painted)) if painted else records,
         count=found.changeable - len(painted),
         rate=part.rate,
         slots=part.slots,
@@ -193,6 +197,7 @@ def _select_part(
         leave=dataset.options.leave_captions,
         first=first,
         queries=part.queries or family.queries,
+        engine=engine,
     )
     if isinstance(family, ChoosingFamily) and glances is not None:
         leanings = leanings_of(family, glances, request.records, lambda slot: keys.slot(first + slot))

@@ -72,7 +72,8 @@ def _folder(path: Path, options: ReadOptions) -> Dataset:
     tables = [name for name in names if is_table(name)]
     twins = [name for name, _ in twin_names(names)]
     matching = [found for found in _loaded(FORMATS) if found.matches(root, names)]
-    matching += [found for found in _loaded(SHARDED) if found.matches(root, names.without((*tables, *twins)))]
+    others = names.without((*tables, *twins))
+    matching += [found for found in _loaded(SHARDED) if found.matches(root, others)]
     if len(matching) > 1:
         # Only one would get the triggers, and comparing the two would list all carriers.
         raise InputError(

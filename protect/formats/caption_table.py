@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from protect.errors import InputError
-from protect.files import copy_file, copy_mode_and_times
+from protect.files import copy_file, copy_mode_and_times, read_file
 from protect.formats.columns import CaptionColumns, Json
 from protect.formats.dataset_format import Edits, ReadOptions, Shard
 from protect.formats.fingerprints import renewed
@@ -79,8 +79,10 @@ class CaptionTable(ABC):
 
 def file_name_column(row: Mapping[str, Json]) -> str | None:
     """The column that names a row's picture: `file_name`, else the first `*_file_name`; None if there is none."""
-    named = [name for name in (*_FILE_NAMES, *row) if name.endswith("file_name") and isinstance(row.get(name), str)]
-    return next((name for name in named if name in _FILE_NAMES or name.endswith("_file_name")), None)
+    for name in _FILE_NAMES:
+        if isinstance(row.get(name), str):
+            return name
+    return next((name for name in row if name.endswith("_file_name") and isinstance(row[name], str)), None)
 
 
 class TableShard(Shard):
@@ -134,18 +136,19 @@ class TableShard(Shard):
         key = self.names[position]
         if key in self.names.links:
             return SetAside(key, f"the same file as {self.names.links[key]}"), raw
-        if any(map(_SURROGATE.search, captions.values())):
+        if not all(map(str.isascii, captions.values())) and any(map(_SURROGATE.search, captions.values())):
             return SetAside(key, "caption is not valid Unicode"), raw
         if not captions:
             return SetAside(key, "empty caption" if raw else "no caption"), raw
-        read = partial(Path.read_bytes, self.root / key)
+        read = partial(read_file, f"{self.root}/{key}")
         return Record(key, captions, read, self._split(row, key), where), raw
 
     def _split(self, row: Row, key: str) -> str:
         said = row.values.get("split")
         if isinstance(said, str) and said.strip():
             return canonical(said)
-        return named_split(*key.split("/")[:-1], *self.table.name.split("/")) or split_of(key)
+        folder, slash, _ = key.rpartition("/")
+        return named_split(*folder.split("/") if slash else (), *self.table.name.split("/")) or split_of(key)
 
 
 def _file_name(row: Row, where: str) -> str:

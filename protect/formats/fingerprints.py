@@ -46,7 +46,8 @@ def _fingerprints(value: Json, field: str = "") -> Iterator[tuple[str, str | int
             yield field, value
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _fingerprints(inner, f"{field}.{name}" if field else name)
+            if not isinstance(inner, str) or len(inner) in _KINDS:  # most values are neither hash nor number
+                yield from _fingerprints(inner, f"{field}.{name}" if field else name)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from _fingerprints(inner, f"{field}[{i}]")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
+from protect.files import read_file
 from protect.formats.dataset_format import Dataset, Edits, ReadOptions, Shard
 from protect.formats.placing import place_bytes, place_copy
 from protect.formats.record import LeftOut, Record, SetAside
@@ -58,7 +59,7 @@ class FileRun(Shard):
 
     def reader(self, path: str) -> partial[bytes]:
         """Reads a file as stored."""
-        return partial(Path.read_bytes, self.root / path)
+        return partial(read_file, f"{self.root}/{path}")
 
     def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
         """Copy what does not change, write what does."""

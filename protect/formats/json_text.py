@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from protect.formats.columns import Json
 
 _UNIT = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u.{4}|\\.|.", re.DOTALL)
+_STRING = re.compile(r'\s*:\s*(?P<value>"[^"]*")')
 _TOKEN = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<mark>[\[\]{},:])|(?P<plain>[^\s\[\]{},:"]+)')
 
 
@@ -23,7 +24,7 @@ def parsed(text: str) -> Json:
         ValueError: if it is no JSON, or a name stands twice in an object.
         RecursionError: if it is nested too deep.
     """
-    value: Json = json.loads(text, object_pairs_hook=_object)
+    value: Json = _DECODER.decode(text)
     return value
 
 
@@ -32,6 +33,9 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(named) != len(pairs):
         raise TwiceError("a name stands twice in an object")
     return named
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def spans(text: str) -> Iterator[tuple[str, int, int]]:
@@ -75,7 +79,9 @@ def spliced(text: str, changes: Mapping[str, str | int]) -> str:
     Raises:
         ValueError: if a field is not there exactly once.
     """
-    found = [(start, end, name) for name, start, end in spans(text) if name in changes]
+    found = _flat(text, changes)
+    if found is None:
+        found = [(start, end, name) for name, start, end in spans(text) if name in changes]
     if sorted(name for _, _, name in found) != sorted(changes):
         raise ValueError(f"not each of {sorted(changes)} is there once")
     pieces, last = [], 0
@@ -85,10 +91,30 @@ def spliced(text: str, changes: Mapping[str, str | int]) -> str:
     return "".join([*pieces, text[last:]])
 
 
+def _flat(text: str, names: Iterable[str]) -> list[tuple[int, int, str]] | None:
+    """The same places in a text without braces, brackets or backslashes inside: most lines of a table, in less time.
+
+    There every second quotation mark ends a string, so that a name is one if an odd number of strings stand before it.
+    """
+    if "\\" in text or text.count("{") != 1 or "[" in text:
+        return None
+    found = []
+    for name in names:
+        place = text.find(f'"{name}"')
+        colon = place + len(name) + 2
+        string = _STRING.match(text, colon)
+        if place < 0 or string is None or text.count('"', 0, place) % 2 or text.find(f'"{name}"', colon) >= 0:
+            return None
+        found.append((*string.span("value"), name))
+    return sorted(found)
+
+
 def _literal(old: str, new: str | int, ascii_only: bool) -> str:
     """The new value written as the old one was: what both have in common at both ends keeps its spelling."""
     if not isinstance(new, str) or not old.startswith('"'):
         return json.dumps(new)
+    if "\\" not in old:  # every character stands for itself, and is written so again
+        return json.dumps(new, ensure_ascii=ascii_only)
     units = _UNIT.findall(old[1:-1])
     text = json.loads(old)
     if len(units) != len(text):  # half a surrogate pair: spelt anew

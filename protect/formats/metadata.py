@@ -22,7 +22,7 @@ _TABLE = re.compile(r"metadata([-_. ].*)?\.(jsonl|csv|parquet)")
 
 def is_table(name: str) -> bool:
     """Whether a file is a table of captions by its name: `metadata.jsonl`, `metadata_train.csv`, `metadata.parquet`."""
-    return bool(_TABLE.fullmatch(posixpath.basename(name)))
+    return "metadata" in name and bool(_TABLE.fullmatch(posixpath.basename(name)))
 
 
 def table_of(root: Path, name: str) -> CaptionTable | None:

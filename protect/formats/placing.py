@@ -13,6 +13,7 @@ from protect.errors import InputError
 from protect.files import PARTIAL, copy_mode_and_times
 
 _PIECE = 1 << 20
+_UPWARDS = frozenset({"", ".", ".."})
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def placed(target: Path, name: str) -> Iterator[Path]:
 def _inside(target: Path, name: str) -> str:
     """Where a file of the copy will be; its folder is there. Path objects would cost as much as copying it."""
     folder, _, file = name.rpartition("/")
-    if name.startswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):
+    if name.startswith("/") or not _UPWARDS.isdisjoint(name.split("/")):
         raise InputError(f"{name!r} leads out of the dataset", "Rename it.")
     return f"{_folder_inside(target, folder)}/{file}"
 

@@ -20,6 +20,7 @@ from protect.formats.walk import Names, names_of, stem
 
 _LOOKED_AT = 200
 """JSON files that are looked at before a folder is read."""
+_ENDINGS = frozenset((*TEXTS, JSON))
 
 
 class SidecarRun(FileRun):
@@ -93,6 +94,8 @@ class Sidecar(DatasetFormat):
     def matches(self, root: Path, files: Sequence[str]) -> bool:
         """Whether a picture has a text of the same stem, or a JSON file with a caption."""
         jsons: list[str] = []
+        if not any(map(_holds_captions, files)):
+            return False
         for group in _groups(files):
             if group.texts:
                 return True
@@ -125,6 +128,10 @@ class Sidecar(DatasetFormat):
         )
         dataset.columns = columns
         return dataset
+
+
+def _holds_captions(name: str) -> bool:
+    return name[name.rfind(".") :].lower() in _ENDINGS
 
 
 def twin_names(files: Sequence[str]) -> Iterator[tuple[str, str]]:

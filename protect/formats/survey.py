@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,14 +49,23 @@ class Survey:
 
 def may_change(record: Record, options: ReadOptions) -> bool:
     """Whether a sample's split and key are among those that the owner lets change."""
-    splits = {canonical(split) for split in options.splits}
-    if "all" not in splits and record.split not in splits:
+    splits = _splits(options)
+    if splits and record.split not in splits:
         return False
     return key_may_change(record.key, options)
 
 
+@lru_cache(64)
+def _splits(options: ReadOptions) -> frozenset[str]:
+    """The splits whose samples may be changed; empty for all."""
+    splits = frozenset(canonical(split) for split in options.splits)
+    return frozenset() if "all" in splits else splits
+
+
 def key_may_change(key: str, options: ReadOptions) -> bool:
     """Whether a sample's key is among those that the owner lets change, whatever its split."""
+    if not (options.only or options.exclude):
+        return True
     key = normalised(key)
     if options.only and not any(fnmatchcase(key, normalised(glob)) for glob in options.only):
         return False
@@ -83,8 +93,10 @@ def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
             changeable += may_change(found, dataset.options)
             digest.add(found)
             hashes.append(_hash(found.key))
-            fields.update(dict.fromkeys(found.captions))
-            unused -= {said for said in unused if _fits(said, found)}
+            if not found.captions.keys() <= fields.keys():
+                fields.update(dict.fromkeys(found.captions))
+            if unused:
+                unused -= {said for said in unused if _fits(said, found)}
             longest = max(longest, *found.captions.values(), key=len)
         else:
             set_aside += 1

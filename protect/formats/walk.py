@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
@@ -116,15 +117,13 @@ class Names(Sequence[str]):
         """What else lies in the folder, and will be missing in the copy."""
         self.links: Mapping[str, str] = {}
         """Files that have two names, because one is a link: each with the other."""
-        text, ends, hashes = bytearray(), array("Q"), array("I")
+        text, ends = bytearray(), array("Q")
         for name in names:
             text += name.encode()
             ends.append(len(text))
-            hashes.append(_hash(normalised(name)))
         self._text, self._ends = bytes(text), ends
-        order = np.argsort(np.asarray(hashes), kind="stable")
-        self._order = array("Q", order.astype(np.uint64).tobytes())
-        self._hashes = array("I", np.asarray(hashes)[order].tobytes())
+        self._last = 0
+        """Where a name was found last: tables list files mostly in their order."""
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -145,17 +144,33 @@ class Names(Sequence[str]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
-        return self._text[self._ends[index - 1] if index else 0 : self._ends[index]].decode()
+        return self._bytes(index).decode()
+
+    def _bytes(self, index: int) -> bytes:
+        return self._text[self._ends[index - 1] if index else 0 : self._ends[index]]
+
+    @cached_property
+    def _by_hash(self) -> tuple[array[int], array[int]]:
+        """Hashes of all normalised names in ascending order, and the positions of the names."""
+        hashes = np.fromiter((_hash(normalised(name)) for name in self), np.uint32, len(self))
+        order = np.argsort(hashes, kind="stable")
+        return array("I", hashes[order].tobytes()), array("Q", order.astype(np.uint64).tobytes())
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and any(self[i] == name for i in self._alike(normalised(name)))
 
     def find(self, name: str) -> int | None:
         """Position of a name, in this spelling if there is one, else in another that is the same when normalised."""
+        spelt_so = name.encode("utf-8", "surrogatepass")
+        for i in (self._last, self._last + 1):
+            if i < len(self._ends) and self._bytes(i) == spelt_so:
+                self._last = i
+                return i
         wanted, found = normalised(name), None
         for i in self._alike(wanted):
             spelt = self[i]
             if spelt == name:
+                self._last = i
                 return i
             if found is None and normalised(spelt) == wanted:
                 found = i
@@ -163,11 +178,12 @@ class Names(Sequence[str]):
 
     def _alike(self, wanted: str) -> Iterator[int]:
         """Positions of the names with the hash of a normalised one, in their order."""
+        hashes, order = self._by_hash
         value = _hash(wanted)
-        for place in range(bisect_left(self._hashes, value), len(self._hashes)):
-            if self._hashes[place] != value:
+        for place in range(bisect_left(hashes, value), len(hashes)):
+            if hashes[place] != value:
                 return
-            yield self._order[place]
+            yield order[place]
 
     def without(self, names: Iterable[str], left_out: Sequence[LeftOut] = ()) -> Names:
         """The same but for some names.

@@ -128,6 +128,9 @@ class Carrier:
     """The score of its first slot's mark on the file as read back; 0 if the picture was left alone."""
 
 
+_CARRIER = tuple(field.name for field in fields(Carrier))
+
+
 @dataclass(frozen=True)
 class Release:
     """The secret record: whoever holds it can test, and can spoil, the release.
@@ -265,26 +268,30 @@ def known_fields(kind: type[T], row: Mapping[str, Any]) -> T:
 
 def carrier_from(row: Mapping[str, Any]) -> Carrier:
     """A carrier from its JSON."""
-    slots = {name: tuple(row[name]) for name in ("slots", "opposite")}
-    return known_fields(Carrier, {**row, **slots})
+    slots, opposite = tuple(row["slots"]), tuple(row["opposite"])
+    return Carrier(row["key"], slots, opposite, row["sha256"], row["captions"], row["psnr"], row["score"])
 
 
 def to_json(release: Release) -> bytes:
-    """The record as stored."""
-    return pretty_json(
-        {
-            "format": FORMAT,
-            "id": release.id,
-            "name": release.name,
-            "secret": release.secret.hex(),
-            "header": release.header.decode(),
-            "coin": release.coin,
-            "questions_digest": release.questions_digest if release.questions else None,
-            "questions": [text.decode() for text in release.questions],
-            "carriers": [asdict(carrier) for carrier in release.carriers],
-            "shared": release.shared,
-        }
-    )
+    """The record as stored. There may be many carriers: each takes a line."""
+    rest = {
+        "format": FORMAT,
+        "id": release.id,
+        "name": release.name,
+        "secret": release.secret.hex(),
+        "header": release.header.decode(),
+        "coin": release.coin,
+        "questions_digest": release.questions_digest if release.questions else None,
+        "questions": [text.decode() for text in release.questions],
+        "shared": release.shared,
+    }
+    lines = (json.dumps(_row(carrier), ensure_ascii=False, allow_nan=False) for carrier in release.carriers)
+    carriers = ",\n".join(lines).encode()
+    return pretty_json(rest).removesuffix(b"\n}\n") + b',\n  "carriers": [\n' + carriers + b"\n  ]\n}\n"
+
+
+def _row(carrier: Carrier) -> dict[str, Any]:
+    return {name: getattr(carrier, name) for name in _CARRIER}
 
 
 def from_json(data: bytes, source: Path) -> Release:

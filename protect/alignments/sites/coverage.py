@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from protect.alignments.sites.reading import Reading
+from protect.alignments.sites.reading import Reading, read
 from protect.alignments.sites.site import Site, words_before
 
 
@@ -59,10 +59,8 @@ def cover(captions: Iterable[str], sites: Sequence[Site]) -> Coverage:
     total = 0
     for caption in captions:
         total += 1
-        reading = Reading(caption)
-        for i in index.candidates(reading):
-            # In simple captions whatever is found can be turned back: finders see to it, and tests hold them to it.
-            found = sites[i].finder(reading) if reading.simple else sites[i].found(caption)
+        for i in index.candidates(read(caption)):
+            found = sites[i].found(caption)
             if found is None:
                 continue
             fits[i] += 1

@@ -15,11 +15,10 @@ from protect.alignments.sites.independence import compatible, independent
 from protect.alignments.sites.site import Site
 from protect.alignments.sites.tags import tag_sites
 from protect.errors import InputError
-from protect.files import canonical_json
 from protect.formats.record import Record, normalised
 from protect.keys.store import Store
 
-_COUNTED = 20_000
+_COUNTED = 5_000
 """Captions from which coverage is told."""
 _COMPARED = 300
 """Those of them on which sites are compared with each other."""
@@ -96,12 +95,13 @@ def _captions_of_sample(records: Iterable[Record]) -> list[str]:
     Keys and captions are committed to, and their order is not: taken from the front, they could be reordered until the
     sites suit. Samples with equal captions count each.
     """
-    ranked = ((_rank(record), record.caption) for record in records)
+    ranked = ((_rank(normalised(record.key), record.caption), record.caption) for record in records)
     return [caption for _, caption in heapq.nsmallest(_COUNTED, ranked)]
 
 
-def _rank(record: Record) -> bytes:
-    return hashlib.blake2b(canonical_json([normalised(record.key), record.caption]), digest_size=16).digest()
+def _rank(key: str, caption: str) -> bytes:
+    named = f"{len(key)} {key} {caption}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(named, digest_size=16).digest()
 
 
 def _together(sites: Sequence[Site], wanted: int, captions: Sequence[str]) -> tuple[Site, ...]:

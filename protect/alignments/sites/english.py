@@ -21,6 +21,8 @@ _ONE = frozenset({"a", "an"})
 
 PHOTOGRAPHIC = ("lead: none|a photo of",)
 """Names of sites that are true only where all pictures are photographs."""
+_UNCERTAIN = frozenset({"mark: serial comma none|,", "noun: TV|television"})
+"""Names of sites that find in simple captions what cannot always be turned back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,9 @@ def english_sites(photographs: bool = False) -> tuple[Site, ...]:
         photographs: whether all pictures are photographs, so that captions may say so.
     """
     openings = [
-        Site(name, InEnglish(finder), words)
+        Site(name, InEnglish(finder), words, name not in _UNCERTAIN)
         for name, finder, words in _OPENINGS
         if photographs or name not in PHOTOGRAPHIC
     ]
     swaps = (RELATIONS | NOUN_SITES).items()
-    return (*openings, *(Site(name, InEnglish(swap), swap.words()) for name, swap in swaps))
+    return (*openings, *(Site(name, InEnglish(swap), swap.words(), name not in _UNCERTAIN) for name, swap in swaps))

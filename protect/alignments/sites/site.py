@@ -54,11 +54,15 @@ class Site:
     words: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """In lower case: a caption without any of them has no place for this site. Empty: every caption may have one."""
 
+    certain: bool = field(default=False, compare=False, repr=False)
+    """Whether all that its finder finds in simple captions (`Reading.simple`) can be turned back."""
+
     def found(self, caption: str) -> Found | None:
         """Where the site fits, if it does so and can be turned back."""
-        found = self.finder(read(caption))
-        if found is None:
-            return None
+        reading = read(caption)
+        found = self.finder(reading)
+        if found is None or (self.certain and reading.simple):
+            return found
         other = found.applied(caption)
         back = self.finder(read(other))
         if back is None or back.side == found.side or back.applied(other) != caption:

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from protect.alignments.sites import PHOTOGRAPHIC, Site, compatible, cover, english_sites, independent, tag_sites
+from protect.alignments.sites.reading import Reading
 
 SITES = (*english_sites(photographs=True), *tag_sites())
 BY_NAME = {site.name: site for site in SITES}
@@ -57,6 +58,30 @@ def _check_laws(site: Site, caption: str) -> None:
 def test_the_laws_hold_for_every_text(caption: str) -> None:
     for site in SITES:
         _check_laws(site, caption)
+
+
+_SIMPLE_WORDS = [word for word in _WORDS if word.isalpha() and word.isascii() and word.islower()]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.sampled_from(_SIMPLE_WORDS), min_size=1, max_size=12),
+    st.lists(st.sampled_from([" ", " ", " ", ", "]), min_size=12, max_size=12),
+    st.booleans(),
+    st.sampled_from(["", "."]),
+)
+def test_certain_sites_find_in_simple_captions_what_can_be_turned_back(
+    words: list[str], gaps: list[str], capital: bool, end: str
+) -> None:
+    caption = "".join(word + gap for word, gap in zip(words, [*gaps[: len(words) - 1], end], strict=True))
+    caption = caption[0].upper() + caption[1:] if capital else caption
+    assert Reading(caption).simple
+    for site in (site for site in SITES if site.certain):
+        found = site.finder(Reading(caption))
+        if found is not None:
+            back = site.finder(Reading(found.applied(caption)))
+            assert back is not None and back.side != found.side
+            assert back.applied(found.applied(caption)) == caption
 
 
 TURNED = [

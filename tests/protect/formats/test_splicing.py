@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from protect.formats import open_dataset
 from protect.formats.csv_text import CsvTable
-from protect.formats.json_text import parsed, spans, spliced
+from protect.formats.json_text import _flat, parsed, spans, spliced
 from protect.formats.jsonl import JsonLines
 from tests.support.datasets import Marking, copied, make_folder
 
@@ -37,6 +37,25 @@ def test_any_string_of_any_json_can_be_replaced(value: object, ascii_only: bool,
         changed = spliced(text, {name: new})
         assert json.loads(changed[start : end + len(changed) - len(text)]) == new
         assert changed[:start] == text[:start] and changed[end + len(changed) - len(text) :] == text[end:]
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "a:", "text"]), TEXT | st.integers()), st.booleans(), TEXT)
+def test_values_of_flat_objects_are_found_where_all_values_are(
+    row: dict[str, str | int], ascii_only: bool, new: str
+) -> None:
+    text = json.dumps(row, ensure_ascii=ascii_only)
+    for name in (name for name, value in row.items() if isinstance(value, str)):
+        assert json.loads(spliced(text, {name: new})) == row | {name: new}
+        quick = _flat(text, [name])
+        assert quick is None or [(start, end) for found, start, end in spans(text) if found == name] == [quick[0][:2]]
+
+
+def test_the_quick_way_is_taken_for_most_lines() -> None:
+    text = '{"file_name": "a.jpg", "text": "a dog, {sitting}", "text2": "x"}'
+    assert _flat('{"file_name": "a.jpg", "text": "a dog", "text2": "x"}', ["text"]) == [(31, 38, "text")]
+    assert _flat(text, ["text"]) is None and spliced(text, {"text": "b"}).startswith(
+        '{"file_name": "a.jpg", "text": "b"'
+    )
 
 
 @given(JSON)
