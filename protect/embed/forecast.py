@@ -138,6 +138,7 @@ def forecasts(selection: Selection, expectation: Expectation) -> tuple[Forecast,
             samples,
             expectation,
             slots=len(part.drawn.slots),
+            on_average=sum(draw.taught for draw in part.drawn.slots) / len(part.drawn.slots),
         )
         for part in selection.parts
     )
@@ -161,7 +162,13 @@ def best(found: Sequence[Forecast]) -> Forecast:
 
 
 def forecast(
-    options: PartOptions, carriers: int, samples: int, expectation: Expectation, *, slots: int = 1
+    options: PartOptions,
+    carriers: int,
+    samples: int,
+    expectation: Expectation,
+    *,
+    slots: int = 1,
+    on_average: float | None = None,
 ) -> Forecast:
     """The expected power of a release.
 
@@ -171,17 +178,18 @@ def forecast(
         samples: that may be changed.
         expectation: how a thief is expected to train.
         slots: of this part; they may be judged together.
+        on_average: carriers of its slots, on average, which count where they are; None if all have as many.
     """
     known = measured_runs() if expectation.runs is None else list(expectation.runs)
     strength = strength_options(options.family, options.family_options)
     near = alike(known, options.family, options.alignment_name, expectation.method, strength, slots, options.rate)
-    sightings = carriers * expectation.passes
+    together = any(run.slots > 1 for run in near)  # then all captions teach all slots, at any rate
+    sightings = (on_average if together and on_average else carriers) * expectation.passes
     if not near:
         why_not = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
         return Forecast(carriers, sightings, expectation, None, None, False, why_not, why_not, None, "")
     law = fit(near)
     power, needed = law.power(sightings), law.sightings()
-    together = any(run.slots > 1 for run in near)  # then all captions teach all slots, at any rate
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
     origin = "your rehearsals" if expectation.runs is not None else "the miniature"
     why_not, notes = _bounds(law, sightings, slots)
