@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROMISED = {
-    "protect.embed.write.embed": ["source", "output", "options", "keyring"],
+    "protect.embed.write.embed": ["folder", "output", "options", "keyring"],
     "protect.release.plan.usual_part": ["rate", "family", "alignment"],
     "protect.keys.keyring.Keyring": ["home"],
     "detect.suspects.images.load_suspect": ["models", "base", "device"],
