@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from protect.errors import InputError, ReleaseError
 from protect.keys.coin import CoinState, Committed, judge_coin
 from protect.keys.signature import Signature, signature_from
-from protect.keys.timestamp import Stamp, check_reply
+from protect.keys.timestamp import Stamp, Untrusted, check_reply
 from protect.keys.tree import NO_COIN
 from protect.release.record import FORMAT, Coin, known_fields
 
@@ -123,17 +123,29 @@ class Checked:
     def in_words(self) -> list[str]:
         """Lines for people."""
         committed = self.published.committed
-        unchecked = (
-            f"; {self.unchecked} timestamp(s) not checked: give --authority-certificate" if self.unchecked else ""
-        )
+        unchecked = f"  {self.unchecked} timestamp(s) not checked: give their --authority-certificate"
         return [
             f"commitment {committed.commitment}",
             f"  says that it was made on {committed.created:%Y-%m-%d %H:%M:%S} UTC",
             *(f"  existed on {stamp.in_words()}" for stamp in self.stamps),
-            *([] if self.stamps else [f"  nothing here proves its date{unchecked}"]),
+            *([] if self.stamps else ["  nothing that was checked proves its date"]),
+            *([unchecked] if self.unchecked else []),
             f"  signed with the key {self.signer}" if self.signer else "  not signed",
             f"  {', '.join(self.coin.flags)}: {self.coin.sentence}",
         ]
+
+
+def _trusted_stamps(published: Published, replies: Sequence[Path], roots: Sequence[Certificate]) -> list[Stamp]:
+    """Those that lead to a trusted certificate, at least one; others are another authority's."""
+    stamps, strange = list[Stamp](), list[Untrusted]()
+    for path in replies:
+        try:
+            stamps.append(check_reply(read_bytes(path, "a timestamp"), published.data, roots))
+        except Untrusted as error:
+            strange.append(error)
+    if not stamps:
+        raise strange[0]
+    return stamps
 
 
 def check_published(published: Published, roots: Sequence[Certificate], signer: str | None = None) -> Checked:
@@ -145,13 +157,11 @@ def check_published(published: Published, roots: Sequence[Certificate], signer: 
         signer: the public key that must have signed it; any or none if None.
 
     Raises:
-        InputError: if a timestamp or the signature does not fit.
+        InputError: if a timestamp or the signature does not fit, or no timestamp leads to one of the roots.
         ReleaseError: if the coin is not the value of its round.
     """
     replies = published.replies()
-    stamps = [
-        check_reply(read_bytes(path, "a timestamp"), published.data, roots) for path in (replies if roots else [])
-    ]
+    stamps = _trusted_stamps(published, replies, roots) if roots and replies else []
     signature = published.signature()
     if signature is not None:
         signature.check("commitment", published.data)

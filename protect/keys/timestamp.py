@@ -22,6 +22,10 @@ _SHA256 = "2.16.840.1.101.3.4.2.1"
 _GRANTED = 0
 
 
+class Untrusted(InputError):
+    """A timestamp that leads to none of the certificates that the checker trusts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What a reply says that was checked."""
@@ -108,8 +112,8 @@ def check_reply(
         policy: dotted number that the reply must name; any if None.
 
     Raises:
-        InputError: if it is no reply, a refusal, of other bytes, an answer to another request, under another policy, or
-            no authority with one of the roots signed it.
+        InputError: if it is no reply, a refusal, of other bytes, an answer to another request, or under another policy.
+        Untrusted: if it leads to none of the roots.
     """
     try:
         parsed, readable = _parse(reply)
@@ -183,7 +187,7 @@ def _trusted(parsed: Any, roots: Sequence[Certificate], data: bytes) -> Certific
         else:
             return root
     names = ", ".join(root.subject.rfc4514_string() for root in roots) or "none"
-    raise InputError(
+    raise Untrusted(
         f"no authority that is trusted signed this timestamp; trusted: {names} ({str(why)[:120]})",
         "Give the root certificate of the authority: --authority-certificate FILE.",
     )

@@ -198,6 +198,20 @@ def test_somebody_elses_commitment_can_be_dated_and_nothing_is_kept(
     assert dated.reply.exists() and not (stranger.home / "timestamps").exists()
 
 
+def test_a_timestamp_of_an_authority_that_the_checker_does_not_know_is_left_and_counted(
+    source: Path, keyring: Keyring, authority: authorities.Authority, other_authority: authorities.Authority
+) -> None:
+    _, place = _commit(source, keyring, Coin("a lottery", "1"))
+    for one in (authority, other_authority):
+        with serve(one) as served:
+            date_commitment(read_published(place), Authority.of(served.address, one.root), keyring)
+    for trusted, count in (((authority,), 1), ((other_authority,), 1), ((authority, other_authority), 2), ((), 0)):
+        roots = [root for one in trusted for root in Authority.of("http://x/", one.root).roots()]
+        found = check_published(read_published(place), roots)
+        assert (len(found.stamps), found.unchecked) == (count, 2 - count)
+        assert ("not checked: give" in "\n".join(found.in_words())) == (count < 2)
+
+
 def test_damaged_timestamps_are_told_and_prove_nothing(
     source: Path, keyring: Keyring, authority: authorities.Authority
 ) -> None:
@@ -211,6 +225,7 @@ def test_damaged_timestamps_are_told_and_prove_nothing(
     state = coin_state(keyring, known)
     assert state.flags == (NOT_CHECKED,) and kept.name in state.sentence
     reply = place.with_name("out.commitment.tsr")
+    check_published(read_published(place), Authority.of("http://x/", authority.root).roots())
     reply.write_bytes(b"rubbish")
     with pytest.raises(InputError, match="no reply of a timestamp authority"):
         check_published(read_published(place), Authority.of("http://x/", authority.root).roots())

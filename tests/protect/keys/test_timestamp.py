@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,3 +165,11 @@ def test_bytes_that_are_not_der(text: str) -> None:
 def test_what_is_wrapped_is_read_back(size: int) -> None:
     (found,) = elements(wrapped(SEQUENCE, bytes(size)))
     assert (found.tag, len(found.content)) == (SEQUENCE, size)
+
+
+def test_without_the_package_the_line_to_install_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rfc3161_client", None)
+    for call in (lambda: request_for(DATA), lambda: check_reply(b"", DATA, ())):
+        with pytest.raises(InputError, match=r"rfc3161-client") as refusal:
+            call()
+        assert "tracemark[timestamp]" in refusal.value.advice
