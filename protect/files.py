@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from protect.errors import InputError
 
+_PIECE = 1 << 20
 PARTIAL = ".partial"
 """Ending of what is not finished."""
 
@@ -148,6 +149,12 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
             pass
     shutil.copyfile(source, target)
     copy_mode_and_times(source.stat(), target)
+
+
+def append_file(source: Path, target: BinaryIO) -> None:
+    """Write all bytes of a file to the end of another, which is open for writing."""
+    with source.open("rb") as part:
+        shutil.copyfileobj(part, target, _PIECE)
 
 
 def copy_mode_and_times(status: os.stat_result, target: Path) -> None:

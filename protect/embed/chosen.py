@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from protect.alignments.alignment import Alignment, Draw
-from protect.formats.record import Record, normalised
+from protect.formats.record import Record, key_hash, normalised
 from protect.marks.family import ChoosingFamily
 from protect.release.bound import BoundRelease, BoundSlot
 
@@ -63,19 +62,15 @@ class Chosen:
 
     def without(self, keys: Iterable[str]) -> Chosen:
         """The same but for some samples."""
-        gone = {_hash(key) for key in keys}
+        gone = {key_hash(key) for key in keys}
         kept = [i for i, value in enumerate(self.hashes) if value not in gone]
         hashes, numbers = (array(old.typecode, (old[i] for i in kept)) for old in (self.hashes, self.numbers))
         return Chosen(hashes, numbers, self.turns, self.painting, self.captions)
 
     def _place(self, key: str) -> int | None:
-        value = _hash(key)
+        value = key_hash(key)
         place = bisect_left(self.hashes, value)
         return place if place < len(self.hashes) and self.hashes[place] == value else None
-
-
-def _hash(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(normalised(key).encode(), digest_size=8).digest(), "little")
 
 
 def chosen_of(turns: Mapping[str, Turn], bound: BoundRelease, captions: Mapping[str, str]) -> Chosen:
@@ -87,7 +82,7 @@ def chosen_of(turns: Mapping[str, Turn], bound: BoundRelease, captions: Mapping[
         captions: see `Chosen.captions`.
     """
     known: dict[Turn, int] = {}
-    rows = sorted((_hash(key), known.setdefault(turn, len(known))) for key, turn in turns.items())
+    rows = sorted((key_hash(key), known.setdefault(turn, len(known))) for key, turn in turns.items())
     painting = tuple(any(paints(bound.slots[slot]) for slot in (*there, *back)) for there, back in known)
     return Chosen(array("Q", (h for h, _ in rows)), array("I", (n for _, n in rows)), tuple(known), painting, captions)
 

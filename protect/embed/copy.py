@@ -17,7 +17,7 @@ from protect.errors import InputError, TracemarkError
 from protect.execution.budget import MemoryBudget
 from protect.execution.engine import Engine
 from protect.formats import open_dataset
-from protect.formats.dataset_format import Dataset, ReadOptions, Shard
+from protect.formats.dataset_format import CHANGED, Dataset, ReadOptions, Shard
 from protect.formats.record import SetAside, normalised
 from protect.progress import Progress
 from protect.release.bound import BoundRelease
@@ -45,6 +45,8 @@ class _Writer:
     def __call__(self, number: int) -> ShardDone:
         """Write a shard with its carriers; one that fails twice is copied without any."""
         shard, reason = self.shards[number], ""
+        if shard.changed():
+            return self.as_it_is(number, CHANGED)
         for _ in range(2):
             planting = Planting(self.bound, self.chosen, self.reading, self.budget)
             try:
@@ -108,6 +110,7 @@ class Copying:
         carriers = all_carriers(finished)
         if lost := {normalised(c.key) for c in carriers if not _is_whole(c, chosen)}:
             _take_back(lost, writer, finished, self.pending)
+        self.dataset.finish(place)
         release = replace(bound.release, carriers=tuple(c for c in carriers if _is_whole(c, chosen)))
         _check_planted(release, chosen, failed)
         bound = replace(bound, release=release)
@@ -123,7 +126,7 @@ class Copying:
 def _write_all(writer: _Writer, copy: Copying) -> list[ShardDone]:
     """Write all shards that no earlier run has written."""
     pending = copy.pending
-    finished = [pending.done(shard.name) for shard in writer.shards]
+    finished = [pending.done(shard.name) if shard.is_there(writer.target) else None for shard in writer.shards]
     waiting = [number for number, result in enumerate(finished) if result is None]
     seconds = _TO_PAINT * writer.chosen.painted + _TO_WRITE * len(writer.chosen) + _TO_COPY * copy.dataset.size
     engine, count = copy.engine.worthwhile(seconds), len(finished)

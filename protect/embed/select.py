@@ -116,7 +116,7 @@ def select(
         check_kind(dataset, family_class(part.family), alignment)
     check_together(alignments)
     check_for_recipients(options, store)
-    found = survey(dataset, progress)
+    found = survey(dataset, progress, engine)
     check_survey(found, dataset)
     records = Remembered(lambda: _changeable(dataset))
     glances = _glances(dataset, records, options, store, found.changeable, budget, progress, engine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from protect.embed.score import mark_score
@@ -64,21 +64,30 @@ def verify(
         InputError: if the copy holds none of the carriers.
     """
     carriers, memory = bound.release.carriers, budget or MemoryBudget()
-    found = carrier_records(bound.release, copy)
-    if not found:
+    place = {normalised(carrier.key): i for i, carrier in enumerate(carriers)}
+    missing = dict.fromkeys(place)
+
+    def pairs() -> Iterator[tuple[Carrier, Record | None]]:
+        for record in copy.records():
+            if (key := normalised(record.key)) in missing:
+                del missing[key]
+                yield carriers[place[key]], record
+        if len(missing) < len(carriers):
+            yield from ((carriers[place[key]], None) for key in missing)
+
+    painted = sum(bool(carrier.sha256) for carrier in carriers)
+    worker = (engine or Threads()).worthwhile(painted * (_TO_SCORE if rescore else _TO_HASH))
+    findings, done = list[Finding](), 0
+    for problems in worker.map(_Check(bound.slots, memory, rescore), batches(pairs(), _BATCH)):
+        findings += [Finding(key, problem) for key, problem in problems if problem]
+        done += len(problems)
+        progress("verifying", done, len(carriers))
+    if not done:
         raise InputError(
             f"{copy.root} holds none of the {len(carriers)} carriers of release {bound.release.id}",
             "Give the protected copy that belongs to this release.",
         )
-
-    painted = sum(bool(carrier.sha256) for carrier in carriers)
-    worker = (engine or Threads()).worthwhile(painted * (_TO_SCORE if rescore else _TO_HASH))
-    pairs = ((carrier, found.get(normalised(carrier.key))) for carrier in carriers)
-    findings, done = list[Finding](), 0
-    for problems in worker.map(_Check(bound.slots, memory, rescore), batches(pairs, _BATCH)):
-        findings += [Finding(key, problem) for key, problem in problems if problem]
-        done += len(problems)
-        progress("verifying", done, len(carriers))
+    findings.sort(key=lambda finding: place[normalised(finding.key)])
     return Verification(len(carriers), len(carriers) - len(findings), tuple(findings))
 
 

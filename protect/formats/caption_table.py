@@ -12,17 +12,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from protect.errors import InputError
-from protect.files import copy_file, copy_mode_and_times, read_file
+from protect.files import append_file, copy_file, copy_mode_and_times, read_file
 from protect.formats.columns import CaptionColumns, Json
-from protect.formats.dataset_format import Edits, ReadOptions, Shard
+from protect.formats.dataset_format import CHANGED, Edits, ReadOptions, Shard
 from protect.formats.fingerprints import renewed
 from protect.formats.folder import FolderDataset, is_picture
 from protect.formats.placing import placed
-from protect.formats.record import Record, SetAside
+from protect.formats.record import Record, SetAside, key_hash
 from protect.formats.splits import canonical, named_split, split_of
 from protect.formats.walk import Names
 
+_UNLISTED = "no caption"
+_TO_SCAN = 2e-7
+"""Seconds for each byte of a table."""
 LOOKED_AT = 200
 """Rows that are looked at before a table is taken for one of captions."""
 _FILE_NAMES = ("file_name", "image_file_name")
@@ -49,8 +55,20 @@ class CaptionTable(ABC):
     counted = "line"
     """What a row's number counts."""
 
+    part: str = ""
+    """Where this is a part of a table, what its file in an unfinished copy is called."""
+
     def __init__(self, root: Path, name: str) -> None:
-        self.path, self.name = root / name, name
+        self._root, self.path, self.name = root, root / name, name
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.path.stat().st_size
+
+    def parts(self) -> Sequence[CaptionTable]:
+        """The table in parts that follow each other, if it is long and can be cut."""
+        return (self,)
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
@@ -90,9 +108,13 @@ class TableShard(Shard):
 
     def __init__(self, root: Path, names: Names, table: CaptionTable, columns: CaptionColumns, number: int) -> None:
         self.root, self.names, self.table, self.columns = root, names, table, columns
-        status = table.path.stat()
-        digest = hashlib.blake2b(f"{table.name}\0{status.st_size}\0{status.st_mtime_ns}".encode(), digest_size=6)
-        self.name, self.size = f"captions-{number:05}-{digest.hexdigest()}", status.st_size
+        self.name, self.size = f"captions-{number:05}-{self._state()}", table.size
+        self.scanning = _TO_SCAN * self.size
+
+    def _state(self) -> str:
+        status = self.table.path.stat()
+        known = f"{self.table.part or self.table.name}\0{status.st_size}\0{status.st_mtime_ns}"
+        return hashlib.blake2b(known.encode(), digest_size=6).hexdigest()
 
     def scan(self) -> Iterator[Record | SetAside]:
         """A record for every row."""
@@ -100,13 +122,27 @@ class TableShard(Shard):
             yield self._record(row)[0]
 
     def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
-        """Write the table anew if any row changes."""
+        """Write the table anew if any row changes; a part of it goes to a file of its own."""
+        if self.changed():
+            raise InputError(f"{self.table.path} {CHANGED}", "Let nothing write to the dataset, and repeat.")
+        if self.table.part:
+            with placed(target, self.table.part) as unfinished:
+                self.table.rewrite(unfinished, partial(self._changes, edits))
+            return
         with placed(target, self.table.name) as unfinished:
             if self.table.rewrite(unfinished, partial(self._changes, edits)):
                 copy_mode_and_times(self.table.path.stat(), unfinished)
             else:
                 unfinished.unlink(missing_ok=True)
                 copy_file(self.table.path.resolve(), unfinished, link=link)
+
+    def changed(self) -> bool:
+        """By size and time."""
+        return not self.name.endswith(self._state())
+
+    def is_there(self, target: Path) -> bool:
+        """A part is not, once the table was put together."""
+        return not self.table.part or (target / self.table.part).exists()
 
     def _changes(self, edits: Edits, row: Row) -> Mapping[str, str | int]:
         record, raw = self._record(row)
@@ -187,7 +223,8 @@ class TableDataset(FolderDataset):
                     f"{table.path}: no file_name column (has {listed})", 'Every row needs "file_name" and a caption.'
                 )
             columns.check(rows, table.name)
-        shards = [TableShard(root, pictures, table, columns, i) for i, table in enumerate(tables)]
+        parts = [part for table in tables for part in table.parts()]
+        shards = [TableShard(root, pictures, part, columns, i) for i, part in enumerate(parts)]
         dataset = cls(name, root, pictures, options, tables=shards)
         dataset.columns = columns
         return dataset
@@ -202,4 +239,26 @@ class TableDataset(FolderDataset):
             yield found
         for name, was in zip(self.names, listed, strict=True):
             if not was and is_picture(name):
-                yield SetAside(name, "no caption")
+                yield SetAside(name, _UNLISTED)
+
+    def unlisted(self, keys: NDArray[np.uint64]) -> Iterator[SetAside]:
+        """Pictures without a row."""
+        pictures = list(filter(is_picture, self.names))
+        hashes = np.fromiter(map(key_hash, pictures), np.uint64, len(pictures))
+        listed = np.isin(hashes, keys, assume_unique=False)
+        return (SetAside(name, _UNLISTED) for name, was in zip(pictures, listed.tolist(), strict=True) if not was)
+
+    def finish(self, target: Path) -> None:
+        """Put the parts of tables together."""
+        parts: dict[str, list[CaptionTable]] = {}
+        for shard in self._tables:
+            if isinstance(shard, TableShard) and shard.table.part:
+                parts.setdefault(shard.table.name, []).append(shard.table)
+        for name, tables in parts.items():
+            with placed(target, name) as unfinished:
+                with unfinished.open("wb") as whole:
+                    for table in tables:
+                        append_file(target / table.part, whole)
+                copy_mode_and_times(tables[0].path.stat(), unfinished)
+            for table in tables:
+                (target / table.part).unlink()

@@ -21,6 +21,7 @@ class ClassRun(FileRun):
 
     def __init__(self, outer: int, root: Path, names: Names, run: range, name: str, size: int) -> None:
         super().__init__(root, names, run, name, size)
+        self.scanning = 5e-6 * len(run)
         self._outer = outer
 
     def scan(self) -> Iterator[Record | SetAside]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from protect.formats.record import TRAIN, LeftOut, Record, SetAside
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ AS_IT_IS = ReadOptions()
 """Nothing said."""
 
 
+CHANGED = "changed since it was read"
+"""What is said of a shard that did."""
+
+
 class Edits(Protocol):
     """What changes in a copy. Asked once for every sample of a shard, from any thread."""
 
@@ -53,6 +60,8 @@ class Shard(ABC):
     """Unique in the dataset and the same in every run: done-markers are called by it."""
     size: int
     """Bytes to be copied."""
+    scanning: float = 0.0
+    """Seconds that a scan takes, roughly; 0 if it yields nothing."""
 
     @abstractmethod
     def scan(self) -> Iterator[Record | SetAside]:
@@ -81,6 +90,14 @@ class Shard(ABC):
             OSError: if it cannot be written, or read.
         """
 
+    def changed(self) -> bool:
+        """Whether its files are not those any more that were there when the dataset was opened."""
+        return False
+
+    def is_there(self, target: Path) -> bool:
+        """Whether what `write` wrote is still there, where `Dataset.finish` may have taken it away."""
+        return True
+
 
 class Dataset(ABC):
     """An opened dataset. Opening reads names and headers, not captions or pictures."""
@@ -108,6 +125,18 @@ class Dataset(ABC):
         """All records of all shards; may be called again and gives the same."""
         for shard in self.shards:
             yield from shard.scan()
+
+    def unlisted(self, keys: NDArray[np.uint64]) -> Iterator[SetAside]:
+        """What `scan` yields besides what its shards do.
+
+        Args:
+            keys: hashes (`key_hash`) of all that the shards yielded, in ascending order.
+        """
+        return iter(())
+
+    def finish(self, target: Path) -> None:
+        """Put together what several shards have written in part, once all are written."""
+        return None
 
     def records(self) -> Iterator[Record]:
         """The records alone."""

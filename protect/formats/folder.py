@@ -39,6 +39,13 @@ class FileRun(Shard):
         self.root, self.names, self.run = root, names, run
         self.name, self.size = name, size
 
+    def changed(self) -> bool:
+        """By the files' sizes and times."""
+        try:
+            return not self.name.endswith(_state(self.root, (self.names[i] for i in self.run)))
+        except OSError:
+            return True
+
     def groups(self) -> Iterator[list[str]]:
         """The files of the run, those of one stem together."""
         for _, group in itertools.groupby((self.names[i] for i in self.run), stem):
@@ -169,9 +176,21 @@ def runs(root: Path, names: Names, kind: RunKind, undivided: Container[str] = ()
         if i > start and (full or whole != last_whole):
             yield kind(root, names, range(start, i), f"files-{next(number):05}-{digest.hexdigest()}", size)
             start, size, digest = i, 0, hashlib.blake2b(digest_size=6)
-        status = os.stat(f"{root}/{path}")  # noqa: PTH116 - once for every file: a path object takes longer
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-        size += status.st_size
+        size += _take_in(root, path, digest)
         last, last_whole = current, whole
     if len(names) > start:
         yield kind(root, names, range(start, len(names)), f"files-{next(number):05}-{digest.hexdigest()}", size)
+
+
+def _take_in(root: Path, path: str, digest: hashlib.blake2b) -> int:
+    """Take a file's name, size and time into a digest; its size."""
+    status = os.stat(f"{root}/{path}")  # noqa: PTH116 - once for every file: a path object takes longer
+    digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return status.st_size
+
+
+def _state(root: Path, paths: Iterable[str]) -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    for path in paths:
+        _take_in(root, path, digest)
+    return digest.hexdigest()

@@ -29,6 +29,8 @@ from protect.formats.table_columns import TableColumns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_TO_SCAN = 5e-10
+"""Seconds for each byte."""
 LOOKED_AT = 200
 """Rows that are looked at before a dataset is read."""
 
@@ -97,6 +99,7 @@ class PicturesShard(Shard):
         self.name, self.size = name, file.path.stat().st_size
         self._file, self._prefix, self._split, self._columns = file, prefix, split, columns
         self._checked: tuple[tuple[int, int], bool | DamagedError] | None = None
+        self.scanning, self._opened = _TO_SCAN * self.size, self._state()
 
     def scan(self) -> Iterator[Record | SetAside]:
         """All rows in order; the file alone, with the reason, if its texts cannot be read."""
@@ -137,6 +140,14 @@ class PicturesShard(Shard):
         except (OSError, ValueError, arrow_module().lib.ArrowException) as error:
             raise OSError(f"{self.name}: group {group} of rows cannot be read: {first_line(error)}") from None
 
+    def changed(self) -> bool:
+        """By size and time."""
+        return self._state() != self._opened
+
+    def _state(self) -> tuple[int, int]:
+        status = self._file.path.stat()
+        return status.st_size, status.st_mtime_ns
+
     @property
     def file(self) -> TableFile:
         """The file."""
@@ -153,8 +164,7 @@ class PicturesShard(Shard):
 
     def _by_path(self) -> bool:
         """Whether rows are called by their paths; looked up once for each state of the file, with all texts."""
-        status = self._file.path.stat()
-        state = (status.st_size, status.st_mtime_ns)
+        state = self._state()
         if self._checked is None or self._checked[0] != state:
             try:
                 self._checked = (state, _paths_differ(self._file))

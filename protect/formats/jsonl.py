@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from protect.errors import InputError
 from protect.formats.caption_table import CaptionTable, Change, Row
 from protect.formats.json_text import parsed, spliced
 
+_PART = 1 << 20
+"""Bytes of a part, and what is left of its last line."""
+
 
 class JsonLines(CaptionTable):
-    """`metadata.jsonl`."""
+    """`metadata.jsonl`, or some lines of it that follow each other."""
+
+    def __init__(self, root: Path, name: str, start: int = 0, end: int | None = None, first: int = 1) -> None:
+        super().__init__(root, name)
+        self._start, self._end, self._first = start, end, first
+        folder, _, file = name.rpartition("/")
+        self.part = "" if end is None else f"{folder}{'/' * bool(folder)}.{start:012}.{file}"
+
+    @property
+    def size(self) -> int:
+        """Of these lines."""
+        return super().size if self._end is None else self._end - self._start
+
+    def parts(self) -> Sequence[CaptionTable]:
+        """About a mebibyte each; lines are told from the ends of lines alone."""
+        if self.size < 2 * _PART:
+            return (self,)
+        found, start, line = [], 0, 1
+        with self.path.open("rb") as file:
+            while block := file.read(_PART):
+                block += file.readline()
+                found.append(JsonLines(self._root, self.name, start, start + len(block), line))
+                start, line = start + len(block), line + block.count(b"\n")
+        return found
 
     def rows(self) -> Iterator[Row]:
         """Parse line by line; blank lines are none."""
@@ -34,7 +60,12 @@ class JsonLines(CaptionTable):
     def _lines(self) -> Iterator[tuple[bytes, str, Row | None]]:
         """Byte order mark, text and row of every line."""
         with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            file.seek(self._start)
+            left = self.size
+            for number, line in enumerate(file, self._first):
+                left -= len(line)
+                if left < 0:
+                    return
                 start = codecs.BOM_UTF8 if number == 1 and line.startswith(codecs.BOM_UTF8) else b""
                 try:
                     text = line[len(start) :].decode()

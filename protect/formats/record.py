@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -65,3 +66,8 @@ def normalised(key: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", key)
+
+
+def key_hash(key: str) -> int:
+    """64 bits that stand for a key, in any spelling."""
+    return int.from_bytes(hashlib.blake2b(normalised(key).encode(), digest_size=8).digest(), "little")

@@ -20,6 +20,8 @@ from protect.formats.walk import Names, names_of, stem
 
 _LOOKED_AT = 200
 """JSON files that are looked at before a folder is read."""
+_TO_SCAN = 2e-5
+"""Seconds for each file."""
 _ENDINGS = frozenset((*TEXTS, JSON))
 
 
@@ -37,6 +39,7 @@ class SidecarRun(FileRun):
         size: int,
     ) -> None:
         super().__init__(root, names, run, name, size)
+        self.scanning = _TO_SCAN * len(run)
         self._beside = CaptionFiles(root, columns)
         self._twin = twins.get(posixpath.dirname(names[run.start])) if run else None
 

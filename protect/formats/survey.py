@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
 import numpy as np
 
 from protect.errors import InputError
+from protect.execution.engine import Engine, Threads
 from protect.formats.columns import CaptionColumns, column_of
-from protect.formats.dataset_format import Dataset, ReadOptions
+from protect.formats.dataset_format import Dataset, ReadOptions, Shard
 from protect.formats.digest import DatasetDigest
-from protect.formats.record import TRAIN, Record, SetAside, normalised
+from protect.formats.record import TRAIN, Record, SetAside, key_hash, normalised
 from protect.formats.splits import canonical
 from protect.pixels.captions import EXAMPLES, is_embedded_name
 from protect.progress import Progress, no_progress
@@ -24,6 +24,7 @@ from protect.progress import Progress, no_progress
 LISTED = 1000
 """How many set aside samples are named."""
 _STEP = 1000
+_STAGE = "reading captions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,42 +73,126 @@ def key_may_change(key: str, options: ReadOptions) -> bool:
     return not any(fnmatchcase(key, normalised(glob)) for glob in options.exclude)
 
 
-def survey(dataset: Dataset, progress: Progress = no_progress) -> Survey:
+def survey(dataset: Dataset, progress: Progress = no_progress, engine: Engine | None = None) -> Survey:
     """Read a dataset once.
 
     Memory: 8 bytes a sample, and nothing else that grows.
+
+    Args:
+        dataset: the owner's.
+        progress: told (stage, done, total).
+        engine: what reads shards, if there is much to read.
 
     Raises:
         InputError: if two samples have one key, naming both places; if `--leave-captions` names no field of any sample,
             listing those that there are.
     """
-    splits: Counter[str] = Counter()
-    hashes, digest, aside = array("Q"), DatasetDigest(), list[SetAside]()
-    changeable = set_aside = 0
-    longest = ""
-    unused = _said(dataset.options)
-    fields: dict[str, None] = {}
+    engine = (engine or Threads(1)).worthwhile(sum(shard.scanning for shard in dataset.shards))
+    found = _read_here(dataset, progress) if isinstance(engine, Threads) else _read_there(dataset, progress, engine)
+    _refuse_doubles(dataset, found.hashes)
+    if found.hashes:
+        _refuse_unknown(dataset, found.fields)
+    left = tuple(f"{option} {value}" for option, value in sorted(found.unused))
+    return Survey(
+        samples=len(found.hashes),
+        splits=dict(found.splits),
+        changeable=found.changeable,
+        set_aside=found.set_aside,
+        first_set_aside=tuple(found.first_aside),
+        digest=found.digest.hexdigest(),
+        longest_caption=found.longest,
+        unused=left,
+    )
+
+
+def _read_here(dataset: Dataset, progress: Progress) -> _Count:
+    count = _Count.of(dataset.options)
     for done, found in enumerate(dataset.scan(), 1):
-        if isinstance(found, Record):
-            splits[found.split] += 1
-            changeable += may_change(found, dataset.options)
-            digest.add(found)
-            hashes.append(_hash(found.key))
-            if not found.captions.keys() <= fields.keys():
-                fields.update(dict.fromkeys(found.captions))
-            if unused:
-                unused -= {said for said in unused if _fits(said, found)}
-            longest = max(longest, *found.captions.values(), key=len)
-        else:
-            set_aside += 1
-            aside += [found] if len(aside) < LISTED else []
+        count.add(found, dataset.options)
         if done % _STEP == 0:
-            progress("reading captions", done, 0)
-    _refuse_doubles(dataset, hashes)
-    if hashes:
-        _refuse_unknown(dataset, fields)
-    left = tuple(f"{option} {value}" for option, value in sorted(unused))
-    return Survey(len(hashes), dict(splits), changeable, set_aside, tuple(aside), digest.hexdigest(), longest, left)
+            progress(_STAGE, done, 0)
+    return count
+
+
+def _read_there(dataset: Dataset, progress: Progress, engine: Engine) -> _Count:
+    """The same by workers, a shard each."""
+    whole = _Count.of(dataset.options)
+    keys = array("Q")
+    numbers = [number for number, shard in enumerate(dataset.shards) if shard.scanning]
+    for count, met in engine.map(_Reader(dataset, tuple(dataset.shards)), numbers):
+        whole.join(count)
+        keys += count.aside_hashes
+        if dataset.columns is not None:
+            dataset.columns.met |= met
+        progress(_STAGE, len(whole.hashes) + whole.set_aside, 0)
+    keys += whole.hashes
+    for aside in dataset.unlisted(np.sort(np.asarray(keys))):
+        whole.add(aside, dataset.options)
+    return whole
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    dataset: Dataset
+    shards: tuple[Shard, ...]
+
+    def __call__(self, number: int) -> tuple[_Count, set[str]]:
+        count, columns = _Count.of(self.dataset.options), self.dataset.columns
+        for found in self.shards[number].scan():
+            count.add(found, self.dataset.options, keep=True)
+        return count, columns.met if columns is not None else set()
+
+
+@dataclass(slots=True)
+class _Count:
+    """What is counted of some shards."""
+
+    unused: set[tuple[str, str]]
+    """Options and values that fit nothing yet."""
+    hashes: array[int] = field(default_factory=lambda: array("Q"))
+    """Of the records' keys."""
+    aside_hashes: array[int] = field(default_factory=lambda: array("Q"))
+    splits: Counter[str] = field(default_factory=Counter)
+    changeable: int = 0
+    set_aside: int = 0
+    first_aside: list[SetAside] = field(default_factory=list)
+    digest: DatasetDigest = field(default_factory=DatasetDigest)
+    longest: str = ""
+    fields: dict[str, None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, options: ReadOptions) -> _Count:
+        """Nothing yet."""
+        return cls(_said(options))
+
+    def add(self, found: Record | SetAside, options: ReadOptions, *, keep: bool = False) -> None:
+        """Take in a sample; keep the hash of one that is set aside, if so told."""
+        if isinstance(found, SetAside):
+            self.set_aside += 1
+            self.first_aside += [found] if len(self.first_aside) < LISTED else []
+            self.aside_hashes.extend([key_hash(found.key)] if keep else [])
+            return
+        self.splits[found.split] += 1
+        self.changeable += may_change(found, options)
+        self.digest.add(found)
+        self.hashes.append(key_hash(found.key))
+        if not found.captions.keys() <= self.fields.keys():
+            self.fields.update(dict.fromkeys(found.captions))
+        if self.unused:
+            self.unused -= {said for said in self.unused if _fits(said, found)}
+        self.longest = max(self.longest, *found.captions.values(), key=len)
+
+    def join(self, other: _Count) -> None:
+        """Take in what was counted of the shards that follow."""
+        self.unused &= other.unused
+        self.hashes += other.hashes
+        self.splits += other.splits
+        self.changeable += other.changeable
+        self.set_aside += other.set_aside
+        self.first_aside += other.first_aside[: LISTED - len(self.first_aside)]
+        self.digest = DatasetDigest(self.digest.lanes + other.digest.lanes)
+        self.longest = max(self.longest, other.longest, key=len)
+        self.fields.update(other.fields)
 
 
 def _said(options: ReadOptions) -> set[tuple[str, str]]:
@@ -136,10 +221,6 @@ def _refuse_unknown(dataset: Dataset, fields: Mapping[str, None]) -> None:
         )
 
 
-def _hash(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(normalised(key).encode(), digest_size=8).digest(), "little")
-
-
 def _refuse_doubles(dataset: Dataset, hashes: array[int]) -> None:
     numbers = np.sort(np.asarray(hashes))
     doubled = {int(number) for number in numbers[:-1][numbers[1:] == numbers[:-1]]}
@@ -161,4 +242,4 @@ def _spelt_out(record: Record) -> str:
 
 
 def _with_hash(dataset: Dataset, hashes: set[int]) -> Iterator[Record]:
-    return (record for record in dataset.records() if _hash(record.key) in hashes) if hashes else iter(())
+    return (record for record in dataset.records() if key_hash(record.key) in hashes) if hashes else iter(())

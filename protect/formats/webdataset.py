@@ -28,6 +28,8 @@ from protect.formats.tar_texts import MemberColumns, TextError, Texts, glance, t
 Row = dict[str, Json]
 LOOKED_AT = 200
 """Samples that are looked at before a dataset is read."""
+_TO_SCAN = 1e-9
+"""Seconds for each byte."""
 _APART = "other samples stand between its members: sort the archive by name, so that readers find them together"
 
 
@@ -45,6 +47,7 @@ class TarShard(Shard):
         self.name, self._file, self._prefix, self._columns = name, file, prefix, columns
         self._classes, self._twin = classes, twin
         self.size = file.path.stat().st_size + (twin.path.stat().st_size if twin else 0)
+        self.scanning, self._opened = _TO_SCAN * self.size, self._state()
         self._looked: tuple[tuple[int, int], Layout | TarError] | None = None
 
     def scan(self) -> Iterator[Record | SetAside]:
@@ -94,10 +97,17 @@ class TarShard(Shard):
                     copy_changed(stream, out, end, chain([first], changes))
             copy_mode_and_times(self._file.path.stat(), unfinished)
 
+    def changed(self) -> bool:
+        """By size and time."""
+        return self._state() != self._opened
+
+    def _state(self) -> tuple[int, int]:
+        status = self._file.path.stat()
+        return status.st_size, status.st_mtime_ns
+
     def _layout(self) -> Layout:
         """How its samples lie; looked up once for each state of the file."""
-        status = self._file.path.stat()
-        state = (status.st_size, status.st_mtime_ns)
+        state = self._state()
         if self._looked is None or self._looked[0] != state:
             try:
                 with self._file.open() as stream:

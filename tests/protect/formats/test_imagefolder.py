@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from protect.errors import InputError
-from protect.formats import open_dataset
+from protect.formats import jsonl, open_dataset
 from protect.formats.dataset_format import Dataset, ReadOptions
 from protect.formats.record import SetAside
 from protect.formats.survey import survey
@@ -295,3 +296,37 @@ def test_only_and_exclude_and_split_leave_the_copy_whole(tmp_path: Path) -> None
         found = survey(open_dataset(tmp_path / "d", options))
         assert (found.samples, found.changeable) == (8, changeable)
         assert found.splits == {"test": 4, "train": 4}
+
+
+def test_a_long_table_in_parts_is_read_and_written_as_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_folder(tmp_path / "d", 60)
+    lines = (source / "metadata.jsonl").read_bytes().splitlines(keepends=True)
+    (source / "metadata.jsonl").write_bytes(codecs.BOM_UTF8 + b"".join([*lines[:20], b"\n", *lines[20:]])[:-1])
+    whole = open_dataset(source)
+    keys = {record.key for i, record in enumerate(whole.records()) if i % 7 == 0}
+    copied(whole, tmp_path / "whole", Marking(keys))
+
+    monkeypatch.setattr(jsonl, "_PART", 500)
+    parts = open_dataset(source)
+    assert len(parts.shards) > len(whole.shards) + 5 and sum(s.size for s in parts.shards) == whole.size
+    assert [(r.key, r.where) for r in parts.records()] == [(r.key, r.where) for r in whole.records()]
+    copied(parts, tmp_path / "parts", Marking(keys))
+    assert not all(shard.is_there(tmp_path / "whole") for shard in parts.shards)
+    parts.finish(tmp_path / "parts")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert not all(shard.is_there(tmp_path / "parts") for shard in parts.shards)
+
+
+def test_a_table_that_changes_while_it_is_read_is_not_written(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "d", 10)
+    dataset = open_dataset(source)
+    table, run = dataset.shards
+    assert not table.changed() and not run.changed()
+    (source / "metadata.jsonl").write_bytes((source / "metadata.jsonl").read_bytes() + b"\n")
+    (source / "picture 003.png").unlink()
+    assert table.changed() and run.changed()
+    with pytest.raises(InputError, match="changed since it was read"):
+        copied(dataset, tmp_path / "copy", Marking(set()))
+    assert not list((tmp_path / "copy").iterdir())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from protect.errors import InputError
+from protect.execution.processes import Processes
 from protect.formats import open_dataset
 from protect.formats.dataset_format import Dataset, ReadOptions, Shard
 from protect.formats.record import Record, SetAside
@@ -44,6 +45,28 @@ def test_what_a_dataset_holds(tmp_path: Path) -> None:
     assert (found.samples, found.set_aside, found.changeable) == (2500, 1500, 2500)
     assert len(found.first_set_aside) == LISTED and found.longest_caption == "box 1000"
     assert [done for _, done, _ in stages] == [1000, 2000, 3000, 4000]
+
+
+class _AlwaysProcesses(Processes):
+    """However little there is to read."""
+
+    worth = 0.0
+
+
+@pytest.mark.parametrize("form", ["table", "tars", "sidecars"])
+def test_shards_read_by_workers_are_counted_as_those_read_here(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "d"
+    if form == "tars":
+        make_tars(folder, 3, 20)
+        write_tar(folder / "00009.tar", [("x.jpg", b"no caption")])
+    else:
+        make_folder(folder, 30, "sidecar" if form == "sidecars" else "metadata.jsonl")
+        (folder / "stray.png").write_bytes((folder / "picture 003.png").read_bytes())
+    options = ReadOptions(only=("*[02468]*",), exclude=("*7*", "nothing"))
+    here, there = open_dataset(folder, options), open_dataset(folder, options)
+    found = survey(here)
+    assert survey(there, engine=_AlwaysProcesses(2)) == found and found.set_aside == 1 and found.unused
+    assert (here.columns and here.columns.met) == (there.columns and there.columns.met)
 
 
 def test_the_digest_is_free_of_order_and_of_nothing_else() -> None:
