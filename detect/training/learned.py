@@ -10,6 +10,7 @@ from torch import Tensor
 from detect.training.architecture import Architecture
 from detect.training.samples import Latents
 from protect.formats.record import Record
+from protect.progress import Progress, no_progress
 
 PICTURES, FEW, LARGE = 192, 48, 128
 """Pictures that are looked at; so few where their side is larger than the third, in pixels."""
@@ -19,7 +20,9 @@ _BATCH = 16
 
 
 @torch.inference_mode()
-def captions_learned(model: Architecture, samples: Sequence[Record], size: int, device: str) -> float:
+def captions_learned(
+    model: Architecture, samples: Sequence[Record], size: int, device: str, progress: Progress = no_progress
+) -> float:
     """By what part a model errs less with pictures' own captions than with those of other pictures.
 
     Errors are the squared ones that training lowers, at fixed times and with the same noise for all pictures. The
@@ -27,10 +30,11 @@ def captions_learned(model: Architecture, samples: Sequence[Record], size: int, 
     were learned, not how well that carries over.
 
     Args:
-        model: a trained model, float32 on `device`.
+        model: a trained model on `device`, in any precision.
         samples: what it was trained on.
         size: side of the pictures in pixels.
         device: as torch names it.
+        progress: called with (stage, done, total).
 
     Returns:
         1 - (mean error with own captions) / (mean error with others'); 0 for a model that ignores captions.
@@ -39,14 +43,17 @@ def captions_learned(model: Architecture, samples: Sequence[Record], size: int, 
         InputError: if no picture can be read.
     """
     count = PICTURES if size <= LARGE else FEW
-    latents = Latents(model.pipeline.vae, samples[:: max(1, len(samples) // count)][:count], size, device)
-    captions = [record.caption for record in latents.records]
-    others = captions[len(captions) // 2 :] + captions[: len(captions) // 2]
-    own, wrong = (_mean_error(model, latents, said) for said in (captions, others))
+    chosen = samples[:: max(1, len(samples) // count)][:count]
+    precision = next(model.denoiser.parameters()).dtype
+    with torch.autocast(torch.device(device).type, dtype=precision, enabled=precision != torch.float32):
+        latents = Latents(model.pipeline.vae, chosen, size, device)
+        captions = [record.caption for record in latents.records]
+        others = captions[len(captions) // 2 :] + captions[: len(captions) // 2]
+        own, wrong = (_mean_error(model, latents, said, progress) for said in (captions, others))
     return 1 - own / wrong
 
 
-def _mean_error(model: Architecture, latents: Latents, captions: Sequence[str]) -> float:
+def _mean_error(model: Architecture, latents: Latents, captions: Sequence[str], progress: Progress) -> float:
     """Mean squared error over pictures and times."""
     total = 0.0
     for start in range(0, len(captions), _BATCH):
@@ -57,6 +64,7 @@ def _mean_error(model: Architecture, latents: Latents, captions: Sequence[str]) 
         for share in SHARES:
             noise = torch.randn(clean.shape[1:], generator=generator).to(clean.device).expand_as(clean)
             total += float(_errors(model, clean, noise, share, embedded).sum()) / len(SHARES)
+        progress("how far captions were learned", start + len(said), len(captions))
     return total / len(captions)
 
 

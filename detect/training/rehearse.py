@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+import torch
+
 from detect.reports.words import EFFECTS
 from detect.suspects.images import load_suspect
 from detect.suspects.images.folder import native_size
@@ -231,7 +233,7 @@ def rehearse_made(
     verdict = detect(bound, opened, keyring, cache, reference=reference, progress=progress)
     del opened, reference  # their memory is wanted
     records, unread = training_records(prepared.copy, prepared.reading)
-    learned = _learned(suspect, base, records, size, device)
+    learned = _learned(suspect, base, records, size, device, progress)
     runs = measured(verdict, Taught(_name(release, suspect), "lora" if base else "full", passes, learned))
     keep(prepared.work / RUN_FILE, runs)
     return Rehearsal(release, suspect, verdict, learned, tuple(unread))
@@ -250,12 +252,13 @@ def _name(release: Release, suspect: Path) -> str:
 
 
 def _learned(
-    suspect: Path, base: Path | None, records: Sequence[Record], size: int | None, device: str
+    suspect: Path, base: Path | None, records: Sequence[Record], size: int | None, device: str, progress: Progress
 ) -> float | None:
     """How far a model learned the captions of what it was trained on; None for kinds that are not known here."""
-    opened = open_model([suspect], base)
+    half = torch.device(device).type != "cpu"
+    opened = open_model([suspect], base, dtype=torch.bfloat16 if half else torch.float32)
     if (model := known_architecture(opened.pipeline)) is None:
         return None
     opened.pipeline.to(device)
     side = size or native_size(opened.pipeline)
-    return None if side is None else captions_learned(model, records, side, device)
+    return None if side is None else captions_learned(model, records, side, device, progress)

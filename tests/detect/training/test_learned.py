@@ -78,3 +78,13 @@ def test_every_kind_of_model_can_be_measured_and_again_says_the_same(
     path, samples = made(tmp_path / "model"), pictures()
     first, second = (captions_learned(architecture_of(load_pipeline(path), path), samples, 16, "cpu") for _ in range(2))
     assert first == second and abs(first) < 0.2, "random weights have learned nothing"
+
+
+@pytest.mark.parametrize("made", [build, build_xl, build_transformer, build_flux], ids=["sd", "xl", "sd3", "flux"])
+def test_half_precision_measures_nearly_the_same(made: Callable[[Path], Path], tmp_path: Path) -> None:
+    path, samples = made(tmp_path / "model"), pictures()
+    exact, rough = (
+        captions_learned(architecture_of(pipeline, path), samples, 16, "cpu")
+        for pipeline in (load_pipeline(path), load_pipeline(path).to(torch.bfloat16))
+    )
+    assert rough == pytest.approx(exact, abs=0.01)
