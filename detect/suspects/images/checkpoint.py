@@ -19,13 +19,13 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from detect.suspects.images.accounting import Rows, check_filled, check_finite
+from detect.suspects.images.component import build_component, in_precision
 from detect.suspects.images.folder import check_parts, loading_options
 from detect.suspects.images.foreign import loading_error
 from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.weights import (
     NOT_LOADED,
     choose_files,
-    first_line,
     read_index,
     read_names,
     read_tensors,
@@ -33,7 +33,6 @@ from detect.suspects.images.weights import (
 )
 from protect.errors import SuspectError
 
-_WHOLE = "model.diffusion_model."
 _PARTS = {
     "vae": re.compile(r"first_stage_model\.|vae\."),
     "text": re.compile(r"cond_stage_model\.|conditioner\.embedders\.|text_encoders\.|text_encoder\w*\."),
@@ -126,12 +125,13 @@ def load_checkpoint(
     _check_switches(checkpoint, base)
     parts = {name: part for name, part in read_index(base).items() if isinstance(part, list) and part[0]}
     built = {
-        name: _build(path, base, name, parts[name], dict(tensors), dtype)
+        name: build_component(path, base, name, parts[name], tensors)
         for name in parts
         if _part_of(base, name) in checkpoint.parts
     }
+    built = {name: module for name, module in built.items() if module is not None}
     missing = _account(path, base, tensors, built)
-    built = {name: module for name, module in built.items() if name not in missing}
+    built = {name: in_precision(module, dtype) for name, module in built.items() if name not in missing}
     variant, files = choose_files(base, allow_pickle, leave_out=set(built))
     options = loading_options(base) | {"use_safetensors": not allow_pickle or None, "torch_dtype": dtype} | built
     if variant:
@@ -170,58 +170,6 @@ def _part_of(base: Path, name: str) -> str:
     return {"vae": "vae", "unet": "denoiser", "transformer": "denoiser"}.get(name, "")
 
 
-def _build(
-    path: Path, base: Path, name: str, part: Sequence[str], tensors: dict[str, Tensor], dtype: torch.dtype
-) -> Any:
-    """One component from the file, converted by diffusers; the base's own where the file has none of it."""
-    from diffusers import pipelines
-    from diffusers.loaders.single_file import load_single_file_sub_model
-
-    load: Any = load_single_file_sub_model  # untyped
-    try:
-        with silenced_libraries():
-            if plain := _without_converter(base, name, part, tensors, dtype):
-                return plain
-            return load(
-                library_name=part[0],
-                class_name=part[1],
-                name=name,
-                checkpoint=tensors,
-                pipelines=pipelines,
-                is_pipeline_module=hasattr(pipelines, part[0]),
-                cached_model_config_path=str(base),
-                local_files_only=True,
-                torch_dtype=dtype,
-            )
-    except Exception as error:
-        if isinstance(error, ImportError | MemoryError):
-            raise loading_error(path, error) from error
-        raise SuspectError(
-            f"{path} does not fit {base / name} ({first_line(error)})",
-            "Give a --base of the same family: it brings the configuration.",
-        ) from error
-
-
-def _without_converter(
-    base: Path, name: str, part: Sequence[str], tensors: dict[str, Tensor], dtype: torch.dtype
-) -> Any:
-    """A component whose weights have diffusers' own names already; None if they have not."""
-    import diffusers
-    from accelerate import init_empty_weights  # type: ignore[import-untyped]
-
-    kind = getattr(diffusers, part[1], None) if part[0] == "diffusers" else None
-    if kind is None:
-        return None
-    with init_empty_weights():
-        module = kind.from_config(kind.load_config(str(base), subfolder=name, local_files_only=True))
-    named = {key.removeprefix(_WHOLE): tensor for key, tensor in tensors.items()}
-    own = {key: named[key] for key in module.state_dict() if key in named}
-    if len(own) < len(module.state_dict()):
-        return None
-    module.load_state_dict(own, strict=True, assign=True)
-    return module.to(dtype).eval()
-
-
 def _account(path: Path, base: Path, tensors: Mapping[str, Tensor], built: Mapping[str, Any]) -> set[str]:
     """Trace every tensor of the file to the components, and back.
 
@@ -232,7 +180,8 @@ def _account(path: Path, base: Path, tensors: Mapping[str, Tensor], built: Mappi
         SuspectError: if a tensor is not used, or a component came from the file in part.
     """
     states = {name: module.state_dict() for name, module in built.items()}
-    missing = {name for name, state in states.items() if not _came_from(path, base / name, state, tensors)}
+    pools: dict[torch.dtype, Rows] = {}
+    missing = {name for name, state in states.items() if not _came_from(path, base / name, state, tensors, pools)}
     loaded = [tensor for name, state in states.items() if name not in missing for tensor in state.values()]
     rows, dtypes = Rows(loaded), {tensor.dtype for tensor in loaded if tensor.is_floating_point()}
     layers = [getattr(module.config, "num_hidden_layers", 0) for name, module in built.items() if "text" in name]
@@ -252,9 +201,22 @@ def _account(path: Path, base: Path, tensors: Mapping[str, Tensor], built: Mappi
     return missing
 
 
-def _came_from(path: Path, place: Path, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:
-    """Whether a component's weights are the file's: all of them, or none."""
-    pools: dict[torch.dtype, Rows] = {}
+def _came_from(
+    path: Path,
+    place: Path,
+    state: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    pools: dict[torch.dtype, Rows],
+) -> bool:
+    """Whether a component's weights are the file's: all of them, or none.
+
+    Args:
+        path: the file, for messages.
+        place: the component, for messages.
+        state: its weights.
+        tensors: the file's.
+        pools: rows of the file that no component has taken yet, by precision.
+    """
     lost = []
     for name, tensor in state.items():
         if tensor.is_meta:

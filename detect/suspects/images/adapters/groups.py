@@ -77,8 +77,9 @@ class Group:
 
 
 def is_adapter(names: list[str]) -> bool:
-    """Whether tensors of these names are an adapter's, of a kind that is known."""
-    return any(_understand(name) or _other_kind(name) for name in names if not name.endswith(".alpha"))
+    """Whether most tensors of these names are an adapter's, of a kind that is known."""
+    telling = [name for name in names if not name.endswith(".alpha")]
+    return 2 * sum(bool(_understand(name) or _other_kind(name)) for name in telling) > len(telling)
 
 
 def parse_groups(path: Path, tensors: Mapping[str, Tensor]) -> list[Group]:
