@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ def run_stages(
     train: Callable[[Path, int, int], None],
     judge: Callable[[Path], None],
     prepare: Callable[[Path], object],
+    further: Mapping[str, Callable[[Path], None]] | None = None,
 ) -> None:
     """The command line of a benchmark in stages; training in parts uses its share of the cores.
 
@@ -93,13 +94,18 @@ def run_stages(
         train: called with (work, part, parts).
         judge: called with (work,).
         prepare: called with (work,) before either.
+        further: other stages by name, called with (work,) and not prepared for.
     """
+    further = further or {}
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["train", "judge"])
+    parser.add_argument("stage", choices=["train", "judge", *further])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--part", default="0/1", help="share of this process, as I/N")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
+    if args.stage in further:
+        further[args.stage](args.work)
+        return
     with args.work.with_name(args.work.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # parts that start together must not prepare together
         prepare(args.work)

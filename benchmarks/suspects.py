@@ -3,6 +3,8 @@
     python -m benchmarks.suspects train --work W --part 0/2 &   # one process per core
     python -m benchmarks.suspects train --work W --part 1/2
     python -m benchmarks.suspects judge --work W                # tests every suspect, writes the result
+    python -m benchmarks.suspects kinds --work W                # opens 129 kinds of suspects, or refuses them
+    python -m benchmarks.suspects wall --work W                 # a suspect against bare sampling; memory
 
 2,200 of the 2,400 sample pictures are the owner's dataset; 200 are held out for the denoising loss. For each
 seed a key is drawn, the dataset is marked, and the miniature is tuned twice with the same training seed: on
@@ -20,7 +22,9 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 
+from benchmarks import suspect_kinds, suspect_wall
 from benchmarks.common import PAINTED as DEMO
+from benchmarks import suspect_kinds, suspect_wall
 from benchmarks.common import TUNING, Clock, interval, keyring_in, mean_interval, pictures_of, run_stages, write_result
 from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions
@@ -211,5 +215,17 @@ def judge(work: Path) -> None:
     write_result("suspects", data, clock())
 
 
+def kinds(work: Path) -> None:
+    """Write `results/suspect_kinds.json`."""
+    clock = Clock()
+    write_result("suspect_kinds", suspect_kinds.measure(work), clock())
+
+
+def wall(work: Path) -> None:
+    """Write `results/suspect_wall.json`."""
+    clock = Clock()
+    write_result("suspect_wall", suspect_wall.measure(work), clock())
+
+
 if __name__ == "__main__":
-    run_stages(__doc__, train, judge, prepare_releases)
+    run_stages(__doc__, train, judge, prepare_releases, {"kinds": kinds, "wall": wall})
