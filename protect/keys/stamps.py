@@ -25,7 +25,7 @@ def keep(keyring: Keyring, release: str, reply: bytes, certificates: bytes) -> N
         certificates: PEM or DER file of the roots that it was checked with.
     """
     folder = keyring.folder(FOLDER)
-    number = 1 + len(_replies(keyring, release))
+    number = 1 + max((int(path.stem.rpartition("-")[2]) for path in _replies(keyring, release)), default=0)
     write_atomic(folder / f"{release}-{number:04}.pem", certificates, mode=0o600)
     write_atomic(folder / f"{release}-{number:04}.tsr", reply, mode=0o600)
 
@@ -68,4 +68,4 @@ def coin_flags(keyring: Keyring, release: Release) -> Sequence[str]:
 
 
 def _replies(keyring: Keyring, release: str) -> list[Path]:
-    return sorted((keyring.home / FOLDER).glob(f"{release}-*.tsr"))
+    return sorted((keyring.home / FOLDER).glob(f"{release}-{4 * '[0-9]'}.tsr"))

@@ -21,7 +21,7 @@ from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST, 
 from protect.keys.history import commitments_before
 from protect.keys.keyring import Keyring
 from protect.keys.signature import sign
-from protect.keys.stamps import coin_flags, coin_state, kept_stamps
+from protect.keys.stamps import coin_flags, coin_state, keep, kept_stamps
 from protect.keys.timestamp import Stamp
 from protect.release.plan import Options
 from protect.release.record import Coin, Release
@@ -229,6 +229,15 @@ def test_damaged_timestamps_are_told_and_prove_nothing(
     reply.write_bytes(b"rubbish")
     with pytest.raises(InputError, match="no reply of a timestamp authority"):
         check_published(read_published(place), Authority.of("http://x/", authority.root).roots())
+
+
+def test_kept_timestamps_are_never_written_over(keyring: Keyring) -> None:
+    for number in range(3):
+        keep(keyring, "ab", b"%d" % number, b"root")
+    (keyring.home / "timestamps" / "ab-0001.tsr").unlink()
+    keep(keyring, "ab", b"3", b"root")
+    kept = sorted((keyring.home / "timestamps").glob("*.tsr"))
+    assert [path.read_bytes() for path in kept] == [b"1", b"2", b"3"] and kept[0].name == "ab-0002.tsr"
 
 
 def test_a_signature_beside_a_commitment(source: Path, keyring: Keyring, tmp_path: Path) -> None:
