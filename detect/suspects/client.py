@@ -136,8 +136,8 @@ class Client:
         raise SuspectError(f"{self.address} answers with status {reply.status}: {said}", advice)
 
     def foreign(self, text: str, most: int = _SHOWN) -> str:
-        """A service's own words, without the key, on one line and not too many."""
-        words = " ".join(text.split())
+        """A service's own words, without the key, on one line, not too many, and nothing that steers a terminal."""
+        words = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
         return (self._key.hidden(words) if self._key else words)[:most]
 
     def _call(self, request: _Request, read: Callable[[Reply], Result]) -> Result:

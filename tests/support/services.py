@@ -55,6 +55,13 @@ def encoded(picture: Pixels, form: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def bomb(side: int) -> bytes:
+    """A small file of many pixels."""
+    buffer = io.BytesIO()
+    Image.new("1", (side, side)).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
 @dataclass
 class Loopback:
     """A service of this machine."""
@@ -75,6 +82,8 @@ class Loopback:
     slow: int = 0
     """How often a ComfyUI history is empty before the work is done."""
     files: dict[str, bytes] = field(default_factory=dict)
+    fixed: bytes = b""
+    """A file that is given instead of every picture."""
     url: str = ""
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -88,7 +97,7 @@ class Loopback:
 
     def file(self, query: Query, sampler: Sampler) -> bytes:
         """A drawn picture as a file."""
-        return encoded(self.draw(query, sampler), self.form, **self.form_options)
+        return self.fixed or encoded(self.draw(query, sampler), self.form, **self.form_options)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from detect.asking.sheet import SheetRow, question_name, sheet_csv, sheet_json
 from detect.suspects.images.collected import CollectedSuspect, questions_answered
 from detect.suspects.images.suspect import Answer, Query, Sampler
 from protect.errors import InputError
-from tests.support.services import encoded, noise
+from tests.support.services import bomb, encoded, noise
 
 SAMPLER = Sampler()
 QUERIES = [Query(f"a kite, number {n}", 2**60 + n) for n in range(6)]
@@ -136,7 +136,7 @@ def test_what_is_no_picture(folder: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(InputError, match=rf"{NAMES[0]}.png (not a picture|cannot be decoded)"):
             read(folder)
-    path.write_bytes(encoded(np.zeros((6001, 6001, 3), dtype=np.uint8)))
+    path.write_bytes(bomb(6001))
     with pytest.raises(InputError, match="36,012,001 pixels"):
         read(folder)
     with path.open("wb") as file:

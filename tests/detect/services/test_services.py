@@ -22,6 +22,7 @@ from tests.support.services import (
     Handler,
     Loopback,
     Trick,
+    bomb,
     encoded,
     hang_up,
     noise,
@@ -51,7 +52,7 @@ def reach(service: Loopback) -> Open:
 
     def opened(kind: str, **settings: Any) -> ServiceSuspect:
         workflow = {"workflow": GRAPH} if kind == "comfyui" and "workflow" not in settings else {}
-        limits = Limits(timeout=5, attempts=3)
+        limits = Limits(timeout=30, attempts=3)
         return load_service(service.url, kind, Settings(**settings, **workflow), limits, sleep=lambda pause: None)
 
     return opened
@@ -170,7 +171,7 @@ def test_a_rewritten_prompt_is_flagged_with_its_words(service: Loopback, reach: 
     row = {"b64_json": b64(encoded(PICTURE)), "revised_prompt": "A vivid photograph\nof a kite\x1b[31m"}
     service.always = says({"data": [row]})
     answer = one(reach("openai"))
-    assert "prompt-rewritten" in answer.flags and answer.note == "A vivid photograph of a kite\x1b[31m"
+    assert "prompt-rewritten" in answer.flags and answer.note == "A vivid photograph of a kite[31m"
     service.always = says({"data": [row | {"revised_prompt": QUERY.prompt + "\n"}]})
     assert "prompt-rewritten" not in (answer := one(reach("openai"))).flags and answer.note == ""
     info = json.dumps({"all_prompts": [literal(QUERY.prompt) + ", masterpiece"]})
@@ -242,7 +243,7 @@ def test_half_an_answer_is_asked_for_again(service: Loopback, reach: Open, kind:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_of_too_many_pixels_is_not_decoded(service: Loopback, reach: Open, kind: str) -> None:
-    service.draw = lambda query, sampler: np.zeros((6001, 6001, 3), dtype=np.uint8)
+    service.fixed = bomb(6001)
     with pytest.raises(SuspectError, match=r"36,012,001 pixels, more than 33,554,432\n.*--size"):
         one(reach(kind))
 
