@@ -91,7 +91,7 @@ def test_it_really_waits(service: Loopback) -> None:
     misbehaving(service, status(429, Retry_After="1"))
     started, client = time.monotonic(), Client(service.url)
     client.get(f"{service.url}/a", fields(client))
-    assert 1 <= time.monotonic() - started < 5
+    assert 1 <= time.monotonic() - started < 15
 
 
 def test_it_does_not_wait_for_hours(service: Loopback) -> None:
@@ -125,7 +125,7 @@ def test_a_server_that_hangs_is_left(service: Loopback, trick: Trick) -> None:
     started = time.monotonic()
     with pytest.raises(SuspectError, match=r"does not answer after 2 tries \((silent for|not done after) 0.4 s"):
         client.get(f"{service.url}/a", fields(client))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_a_gigabyte_is_cut_off(service: Loopback) -> None:
@@ -134,7 +134,7 @@ def test_a_gigabyte_is_cut_off(service: Loopback) -> None:
     started = time.monotonic()
     with pytest.raises(SuspectError, match="more than 4 MiB"):
         client.get(f"{service.url}/a", fields(client))
-    assert time.monotonic() - started < 5 and client.tally.requests == 1
+    assert time.monotonic() - started < 15 and client.tally.requests == 1
 
 
 def test_a_gigabyte_is_not_even_begun_where_it_is_announced(service: Loopback) -> None:
@@ -221,7 +221,7 @@ def test_requests_keep_their_pace(service: Loopback) -> None:
     started = time.monotonic()
     for _ in range(4):
         client.get(f"{service.url}/a", fields(client))
-    assert 0.7 <= time.monotonic() - started < 5
+    assert 0.7 <= time.monotonic() - started < 15
 
 
 def test_nobody_listens() -> None:

@@ -45,7 +45,7 @@ def reach(service: Loopback, kind: str, attempts: int = 3) -> ServiceSuspect:
     """The suspect behind a service."""
     workflow = json.dumps(WORKFLOW) if kind == "comfyui" else ""
     settings = Settings(workflow=workflow, size=(32, 32) if kind != "comfyui" else None)
-    return load_service(service.url, kind, settings, Limits(timeout=10, attempts=attempts), sleep=lambda pause: None)
+    return load_service(service.url, kind, settings, Limits(timeout=60, attempts=attempts), sleep=lambda pause: None)
 
 
 @pytest.fixture(scope="module")
