@@ -187,6 +187,9 @@ def tags_command(
     release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all for classifiers]")] = None,
     mapping: Map = None,
     suspect: Name = "",
+    control: Annotated[
+        str | None, typer.Option(help="Classifier that cannot have seen the release: a folder, file or address.")
+    ] = None,
     queries: Annotated[Path | None, typer.Option(help="Write the questions for a black box here, and stop.")] = None,
     input_size: InputSize = 224,
     normalisation: Normalise = Normalisation.imagenet,
@@ -225,9 +228,20 @@ def tags_command(
         return _say_written(queries, *written_questions(queries, bound, original), as_json)
     use_all_cores()
     asked = _suspect(model, original.classes, mapping, input_size, normalisation, device, suspect)
+    other = _suspect(control, original.classes, mapping, input_size, normalisation, device, "") if control else None
     with console.progress() as progress:
         found = [
-            detect_tags(one, asked, original, keyring, default_cache(), releases=fitting, anew=anew, progress=progress)
+            detect_tags(
+                one,
+                asked,
+                original,
+                keyring,
+                default_cache(),
+                releases=fitting,
+                control=other,
+                anew=anew,
+                progress=progress,
+            )
             for one in bound
         ]
     write_report(

@@ -201,6 +201,29 @@ def test_a_suspect_that_gave_no_answer_costs_no_level(
     assert detect_tags(bound, mended, original, keyring, cache).threshold == 100
 
 
+def test_an_unlucky_key_shows_in_a_control(
+    bound: BoundRelease, original: Original, keyring: Keyring, cache: Path
+) -> None:
+    """A control that takes the marks for the drawn classes, too, voids the evidence; the suspect is none of itself."""
+    suspect, control = Fake("guilty", bound), Fake("guilty", bound)
+    control.identity = {"weights": "control"}
+    with pytest.raises(InputError, match="the control guilty"):
+        detect_tags(bound, suspect, original, keyring, cache, control=Fake("guilty", bound))
+    with pytest.raises(InputError, match="the control guilty is the suspect"):
+        detect_tags(bound, suspect, original, keyring, cache, control=control)
+
+    class Another(Fake):
+        def answer(self, pictures: Pixels) -> Answers:
+            said = super().answer(pictures)
+            return said if len(pictures) != PROBED else Answers((said.labels + 1) % CLASSES)
+
+    other = Another("guilty", bound)
+    other.identity = {"weights": "another"}
+    found = detect_tags(bound, suspect, original, keyring, cache, control=other)
+    assert found.outcome == "inconclusive" and "unlucky key" in found.reason and "control" in found.flags
+    assert detect_tags(bound, suspect, original, keyring, cache).outcome == "inconclusive"
+
+
 def test_another_version_of_the_family_is_refused(bound: BoundRelease, keyring: Keyring) -> None:
     parts = (replace(bound.release.plan.parts[0], family_version=99),)
     with pytest.raises(InputError, match="was committed to version 99"):
