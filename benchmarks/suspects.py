@@ -24,7 +24,6 @@ from diffusers import DDPMScheduler
 
 from benchmarks import suspect_kinds, suspect_wall
 from benchmarks.common import PAINTED as DEMO
-from benchmarks import suspect_kinds, suspect_wall
 from benchmarks.common import TUNING, Clock, interval, keyring_in, mean_interval, pictures_of, run_stages, write_result
 from detect.suspects.images import Suspect, load_suspect
 from detect.training.options import FinetuneOptions

@@ -89,7 +89,8 @@ def _missing(base: Path, name: str, part: Sequence[str], tensors: Mapping[str, T
 
     kind: Any = getattr(diffusers, part[1])
     config = kind.load_config(str(base), subfolder=name, local_files_only=True)
-    convert: Any = SINGLE_FILE_LOADABLE_CLASSES[part[1]]["checkpoint_mapping_fn"]
+    classes: Any = SINGLE_FILE_LOADABLE_CLASSES  # untyped
+    convert = classes[part[1]]["checkpoint_mapping_fn"]
     return sorted(_empty(kind, config).state_dict().keys() - convert(config=config, checkpoint=dict(tensors)).keys())
 
 
