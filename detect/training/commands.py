@@ -220,7 +220,7 @@ def _report(done: Rehearsal, work: Path, as_json: bool) -> int:
         "captions_learned": done.captions_learned,
         "set_aside": [asdict(one) for one in done.set_aside],
     }
-    console.answer(text, {**said, **done.verdict.as_json()}, as_json)
+    console.answer(text, {**done.verdict.as_json(), **said}, as_json)
     return console.SET_ASIDE if done.set_aside else console.DONE
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from detect.trial.probe import QUERIES as PROBE
+from detect.trial.probe import SAMPLER
 from detect.trial.questions import Departures, query_plan, slot_queries
 from protect.keys.store import Store
 from protect.release.bound import bind
@@ -24,7 +26,8 @@ class Cost:
     def in_words(self) -> str:
         """One line for people."""
         return (
-            f"{self.release}  {self.name}: at most {self.most_pictures} pictures; evidence needs "
+            f"{self.release}  {self.name}: at most {self.most_pictures} pictures, and {len(PROBE)} of {SAMPLER.steps} steps by "
+            "which a suspect is known again; evidence needs "
             f"E >= {self.required_evidence:,.0f}, more if the suspect was tested before"
         )
 
