@@ -165,8 +165,9 @@ def test_a_guesser_is_accused_at_the_level_however_often_its_answers_are_thrown_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 def test_a_guesser_is_accused_at_the_level_under_many_keys() -> None:
-    keys = 2_000
+    keys = 500
     accused, looks = repeats(keys, 1_000, seed=6)
     assert looks == 1 and at_most(accused, keys, ALPHA)
 
