@@ -27,7 +27,8 @@ class Cost:
         """One line for people."""
         return (
             f"{self.release}  {self.name}: at most {self.most_pictures} pictures, and {len(PROBE)} of {SAMPLER.steps} "
-            f"steps by which a suspect is known again; evidence needs E >= {self.required_evidence:,.0f}, more if the suspect was tested before"
+            "steps by which a suspect is known again; evidence needs "
+            f"E >= {self.required_evidence:,.0f}, more if the suspect was tested before"
         )
 
     def as_json(self) -> dict[str, str | int | float]:
