@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from protect import __version__
 from protect.errors import InputError, TracemarkError
 from protect.files import write_atomic
+from protect.progress import Pace, duration
 
 # Typer carries its own copy of click in some versions and the package in others; this is right for both.
 UsageError: Any = typer.BadParameter.__base__
@@ -42,26 +44,41 @@ class Reporter:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
+        self._paces: dict[str, Pace] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Move the bar of `stage`."""
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total or None)
-        self._progress.update(self._tasks[stage], completed=done, total=total or None)
+            self._tasks[stage] = self._progress.add_task(stage, total=total or None, rate="")
+        pace = self._pace(stage, done)
+        rate = f"{pace.rate:,.0f}/s" if pace.rate and pace.rate >= 1 else ""
+        self._progress.update(self._tasks[stage], completed=done, total=total or None, rate=rate)
+
+    def _pace(self, stage: str, done: int) -> Pace:
+        pace = self._paces.setdefault(stage, Pace())
+        pace.told(done)
+        return pace
 
 
 @contextmanager
-def progress() -> Iterator[Reporter]:
-    """Progress on stderr while the block runs; one line per stage where stderr is not a terminal."""
+def progress(log_json: bool = False) -> Iterator[Reporter]:
+    """Progress on stderr while the block runs; some lines per stage where stderr is not a terminal.
+
+    Args:
+        log_json: whether these lines are JSON, terminal or not.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(24),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    if console.is_terminal:
+    if log_json:
+        yield _JsonReporter(Progress(disable=True))
+    elif console.is_terminal:
         with Progress(*columns, console=console, refresh_per_second=4) as bars:
             yield Reporter(bars)
     else:
@@ -71,15 +88,45 @@ def progress() -> Iterator[Reporter]:
 class _PlainReporter(Reporter):
     """Lines for logs: the start and each further quarter of a stage, or each doubling where the total is not known."""
 
+    steps = 4
+
     def __init__(self, progress: Progress) -> None:
         super().__init__(progress)
         self._said: dict[str, int] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        step = 4 * done // total if total else done.bit_length()
+        pace = self._pace(stage, done)
+        step = self.steps * done // total if total else done.bit_length()
         if self._said.get(stage, -1) < step and (total or done >= _FIRST_SAID):
             self._said[stage] = step
-            _say(sys.stderr, f"{stage}: {done}/{total}" if total else f"{stage}: {done}")
+            _say(sys.stderr, self.line(stage, done, total, pace))
+
+    def line(self, stage: str, done: int, total: int, pace: Pace) -> str:
+        """What is written."""
+        left = pace.left(total) if done < total else None
+        more = f" ({pace.rate:,.1f}/s, {duration(left)} left)" if left is not None and left >= 1 else ""
+        return f"{stage}: {done}/{total}{more}" if total else f"{stage}: {done}"
+
+
+class _JsonReporter(_PlainReporter):
+    """The same for programs, at each tenth: JSON objects with time, stage, done, total, seconds, rate, left."""
+
+    steps = 10
+
+    def line(self, stage: str, done: int, total: int, pace: Pace) -> str:
+        """What is not known is null; `left` is in seconds, and `rate` per second."""
+        left = pace.left(total)
+        return json.dumps(
+            {
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "stage": stage,
+                "done": done,
+                "total": total or None,
+                "seconds": round(pace.seconds, 2),
+                "rate": pace.rate and round(pace.rate, 3),
+                "left": None if left is None else round(left, 1),
+            }
+        )
 
 
 def answer(text: str, data: Any, as_json: bool, output: Path | None = None) -> None:

@@ -12,6 +12,7 @@ Workers = Annotated[int | None, typer.Option(help="Shards and pictures worked on
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="local|ray", help="Processes here, or tasks on a Ray cluster.")
 ]
+LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as lines of JSON on stderr.")]
 WRITING = ("protect.embed.copy",)
 """Modules that workers need to write copies and to read them back."""
 

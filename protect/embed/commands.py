@@ -39,7 +39,7 @@ from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 from protect.release.plan import RECOMMENDED
-from protect.working import EngineName, Workers, engine_of
+from protect.working import EngineName, LogJson, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DatasetPlace = Annotated[
@@ -100,6 +100,7 @@ def embed_command(
     coin: Annotated[str | None, typer.Option(help="Value of the public coin which that commitment named.")] = None,
     workers: Workers = None,
     engine: EngineName = "local",
+    log_json: LogJson = False,
     link: Annotated[bool, typer.Option("--link", help="Hard-link files that do not change.")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write a release that can hardly be found, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -125,7 +126,7 @@ def embed_command(
             guidance=guidance,
             recipients=for_recipients,
         )
-    with console.progress() as progress:
+    with console.progress(log_json) as progress:
         done = embed(
             dataset,
             output or default_output(dataset),
@@ -153,6 +154,7 @@ def diff_command(
     leave_captions: LeaveCaptions = None,
     workers: Workers = None,
     engine: EngineName = "local",
+    log_json: LogJson = False,
     as_json: Json = False,
 ) -> int:
     """Say what anyone can see between two copies: changed pictures, changed captions, files in one only.
@@ -160,7 +162,7 @@ def diff_command(
     No secret takes part. Two recipients who compare their copies see this and no more.
     """
     said = reading(caption_column, leave_captions, None, None, ["all"])
-    with console.progress() as progress:
+    with console.progress(log_json) as progress:
         found = difference(open_dataset(first, said), open_dataset(second, said), progress, engine_of(engine, workers))
     console.answer(difference_text(found), asdict(found), as_json)
     return console.DONE

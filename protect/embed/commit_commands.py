@@ -50,7 +50,7 @@ from protect.keys.signature import Signature
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
 from protect.release.plan import RECOMMENDED
 from protect.release.record import Coin, Release
-from protect.working import EngineName, Workers, engine_of
+from protect.working import EngineName, LogJson, Workers, engine_of
 
 
 def commit_command(
@@ -97,6 +97,7 @@ def commit_command(
     ] = False,
     workers: Workers = None,
     engine: EngineName = "local",
+    log_json: LogJson = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Commit to a release that can hardly be found, too.")
     ] = False,
@@ -122,7 +123,7 @@ def commit_command(
     )
     target, expectation = output or default_output(dataset), Expectation(passes, method)
     expectation.check()
-    with console.progress() as progress:
+    with console.progress(log_json) as progress:
         release = commit(
             dataset,
             target,

@@ -25,8 +25,8 @@ from protect.release.record import Carrier, Release
 
 DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Troubles of the output's disk: no shard's fault."""
-_TO_PAINT, _TO_WRITE, _TO_COPY = 2e-2, 1e-4, 1e-9
-"""Seconds that it takes to paint a picture, to write a caption, and to copy a byte."""
+_TO_PAINT, _TO_COPY, _SCANS = 2e-2, 1e-9, 4
+"""Seconds that it takes to paint a picture, and to copy a byte; how many scans of its captions writing a shard is."""
 _DIED = "could not be marked: its worker ended without a word, twice"
 
 
@@ -128,19 +128,33 @@ def _write_all(writer: _Writer, copy: Copying) -> list[ShardDone]:
     pending = copy.pending
     finished = [pending.done(shard.name) if shard.is_there(writer.target) else None for shard in writer.shards]
     waiting = [number for number, result in enumerate(finished) if result is None]
-    seconds = _TO_PAINT * writer.chosen.painted + _TO_WRITE * len(writer.chosen) + _TO_COPY * copy.dataset.size
-    engine, count = copy.engine.worthwhile(seconds), len(finished)
+    seconds = _seconds(writer, copy.dataset.size)
+    engine, parts = copy.engine.worthwhile(sum(seconds)), _parts(seconds)
+    done = sum(parts) - sum(parts[number] for number in waiting)
 
     def died(number: int) -> ShardDone:
         return next(engine.map(writer.as_it_is, [number]))
 
     with closing(engine.map(writer, waiting, died)) as results:
-        for done, (number, result) in enumerate(zip(waiting, results, strict=True), count - len(waiting) + 1):
+        for number, result in zip(waiting, results, strict=True):
             finished[number] = result
+            done += parts[number]
             if not result.set_aside:  # what failed is tried again by the next run
                 pending.mark_done(writer.shards[number].name, result)
-            copy.progress("writing", done, count)
+            copy.progress("writing", done, sum(parts))
     return [result for result in finished if result]
+
+
+def _seconds(writer: _Writer, size: int) -> list[float]:
+    """How long each shard takes, roughly. Captions that change lie where there is much to scan."""
+    painting = _TO_PAINT * writer.chosen.painted / max(1, size)
+    return [(_TO_COPY + painting) * shard.size + _SCANS * shard.scanning for shard in writer.shards]
+
+
+def _parts(seconds: Sequence[float]) -> list[int]:
+    """Shards as so many parts of the work that all take about the same time: what is told of progress."""
+    usual = sorted(seconds)[len(seconds) // 2] if seconds else 0.0
+    return [max(1, round(one / usual)) if usual else 1 for one in seconds]
 
 
 def _is_whole(carrier: Carrier, chosen: Chosen) -> bool:

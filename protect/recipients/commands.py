@@ -20,7 +20,7 @@ from protect.recipients.materialise import Copy, materialise
 from protect.recipients.overlay import check_for_recipients
 from protect.recipients.table import ENDINGS, entries_in, recipients_in, write_table
 from protect.release.record import Release
-from protect.working import EngineName, Workers, engine_of
+from protect.working import EngineName, LogJson, Workers, engine_of
 
 recipients_app = typer.Typer(help="Who has which copy: list, take out and in, end a licence.", no_args_is_help=True)
 
@@ -49,6 +49,7 @@ def issue_command(
     link: Annotated[bool, typer.Option("--link", help="Hard-link files that do not change.")] = False,
     workers: Workers = None,
     engine: EngineName = "local",
+    log_json: LogJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all and say what would be done.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -71,7 +72,7 @@ def issue_command(
         raise InputError("--materialise needs --output", "Say where the copy goes: -o FOLDER.")
     with open_ledger(keyring) as ledger:
         recipient = ledger.one(record.id, write)
-    with console.progress() as progress:
+    with console.progress(log_json) as progress:
         copy = materialise(
             record,
             recipient,

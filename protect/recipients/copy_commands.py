@@ -16,7 +16,7 @@ from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, LeaveCaptions, reading
 from protect.recipients.find import release_and_recipient
-from protect.working import EngineName, Workers, engine_of
+from protect.working import EngineName, LogJson, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Copy = Annotated[Path, typer.Argument(metavar="COPY", help="Protected copy.")]
@@ -30,12 +30,13 @@ def verify_command(
     leave_captions: LeaveCaptions = None,
     workers: Workers = None,
     engine: EngineName = "local",
+    log_json: LogJson = False,
     as_json: Json = False,
 ) -> int:
     """Read every carrier back from disk and check its bytes, captions and mark; say whose copy it is."""
     keyring = Keyring.default()
     opened = open_dataset(copy, reading(caption_column, leave_captions, None, None, ["all"]))
-    with console.progress() as progress:
+    with console.progress(log_json) as progress:
         whose = release_and_recipient(opened, keyring, release, recipient, progress)
         found = verify(whose.bound, opened, progress=progress, engine=engine_of(engine, workers))
     record = whose.bound.release
