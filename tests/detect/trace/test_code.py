@@ -1,4 +1,4 @@
-"""The tracing code: drawn once by the key, exact against innocents whatever colluders do, and it finds colluders."""
+"""The tracing code: exact against innocents whatever colluders do, and it finds colluders."""
 
 from __future__ import annotations
 
@@ -9,39 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import stats
 
 from detect.trace.code import bets, log_e_values, trust
 from detect.trace.evidence import Suspicion
-from protect.keys.code import CUTOFF, TracingCode, arcsine_bias
-from protect.keys.tree import secret_from_seed
+from protect.keys.code import CUTOFF, arcsine_bias
 from protect.release.tracing import COALITIONS
 
 Array = NDArray[np.float64]
 Bits = NDArray[np.uint8]
-CODE = TracingCode(secret_from_seed(4, "code"), "00" * 16, 40)
 Attack = Callable[[Bits, NDArray[np.uint8], np.random.Generator], Array]
 """From the colluders' bits (c, K), and whatever else they know, to what the answers show: trust in mark 1, (K,)."""
-
-
-def test_biases_follow_the_arcsine_law_between_their_cutoffs() -> None:
-    least = np.arcsin(np.sqrt(CUTOFF))
-    law = stats.uniform(least, np.pi / 2 - 2 * least)
-    codes = [TracingCode(secret_from_seed(seed, "bias"), "", 8).bias for seed in range(250)]
-    assert stats.kstest(np.arcsin(np.sqrt(np.concatenate(codes))), law.cdf).pvalue > 1e-3
-    ends = arcsine_bias(np.array([0.0, np.nextafter(1, 0)]))
-    assert ends == pytest.approx([CUTOFF, 1 - CUTOFF])
-
-
-def test_bits_are_bernoulli_and_never_drawn_again() -> None:
-    bits = np.stack([CODE.bits(slot, range(1, 4001)) for slot in range(40)], axis=1)
-    apart = np.stack([CODE.bits(slot, range(3990, 4001)) for slot in range(40)], axis=1)
-    assert np.array_equal(bits[3989:], apart), "a recipient's bits do not depend on who else there is"
-    deviation = (bits.mean(axis=0) - CODE.bias) / np.sqrt(CODE.bias * (1 - CODE.bias) / 4000)
-    assert np.abs(deviation).max() < 4.5
-    assert abs(np.corrcoef(bits[:, 0], bits[:, 1])[0, 1]) < 0.07
-    marks = np.concatenate([CODE.marks(slot) for slot in range(40)])
-    assert len(set(marks.tolist())) == 80
 
 
 @given(
