@@ -108,7 +108,9 @@ def boxes(suspect: Suspect, notes: Sequence[str], verdicts: Sequence[Verdict]) -
     """For the report: how the suspect was opened, and what its adapters say of themselves."""
     from detect.reports.report import Box
 
-    found = [Box("How the suspect was opened", "", [("note", note) for note in notes])]
+    read = ", ".join(f"{name} {count}" for name, count in getattr(suspect, "windows", {}).items())
+    rows = [("note", note) for note in notes] + ([("tokens read at most", read)] if read else [])
+    found = [Box("How the suspect was opened", "", rows)]
     triggers = list(dict.fromkeys(slot.trigger for verdict in verdicts for slot in verdict.slots))
     for name, header in getattr(suspect, "headers", ()):
         counts = [(f"captions with “{trigger}”", str(n)) for trigger in triggers if (n := header.count(trigger))]

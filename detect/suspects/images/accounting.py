@@ -17,6 +17,8 @@ from torch import Tensor
 from detect.suspects.images.weights import read_names, read_tensors, some
 from protect.errors import SuspectError
 
+_DRAWING = ("unet", "transformer", "vae")
+"""Components whose files hold nothing else. A text encoder's may hold a whole model of text and pictures."""
 _PICKED = 8
 """Values that tell one row of a matrix from another."""
 
@@ -24,7 +26,7 @@ _PICKED = 8
 def check_filled(folder: Path, name: str, module: torch.nn.Module, files: Sequence[Path]) -> None:
     """Raise SuspectError if a weight of `module` was not read from `files` (it would be random), or is not finite."""
     state = module.state_dict()
-    lost, unclaimed = _unfilled(state, files)
+    lost, unclaimed, unused = _unfilled(state, files)
     adapter = any("base_layer" in key or ".lora_" in key for key in unclaimed)
     if adapter and not lost:
         raise SuspectError(
@@ -37,6 +39,11 @@ def check_filled(folder: Path, name: str, module: torch.nn.Module, files: Sequen
             "It was saved with a LoRA attached: call fuse_lora() and unload_lora_weights(), then save again."
             if adapter
             else "Download or export it again.",
+        )
+    if unused and name in _DRAWING:
+        raise SuspectError(
+            f"{folder / name}: {len(unused)} tensors of its files would not be used: {some(unused)}",
+            "Its configuration is another model's, or something was packed in: export it again.",
         )
     check_finite(folder / name, state)
 
@@ -69,8 +76,8 @@ def fingerprint(tensor: Tensor, dtype: torch.dtype | None = None) -> tuple[int, 
     return flat.numel(), picked.numpy().tobytes()
 
 
-def _unfilled(state: Mapping[str, Tensor], files: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Loaded names whose values come from no file, and file names that no loaded name claims.
+def _unfilled(state: Mapping[str, Tensor], files: Sequence[Path]) -> tuple[list[str], list[str], list[str]]:
+    """Loaded names whose values come from no file, file names that no loaded name claims, and those of no use at all.
 
     Names alone would refuse sound models: the libraries rename old checkpoints while loading, and tie
     weights. So a name absent from the files passes if its values are found there under an unclaimed name.
@@ -79,11 +86,10 @@ def _unfilled(state: Mapping[str, Tensor], files: Sequence[Path]) -> tuple[list[
     spare_names = [name for name in stored if name not in state]
     dtypes = {tensor.dtype for name, tensor in state.items() if name not in stored and tensor.is_floating_point()}
     dtype = dtypes.pop() if len(dtypes) == 1 else None
-    spare = Counter(
-        fingerprint(tensor, dtype if tensor.is_floating_point() else None)
-        for path in files
-        for tensor in read_tensors(path, [n for n in spare_names if stored[n] == path]).values()
-    )
+    spare: dict[tuple[int, bytes], list[str]] = {}
+    for path in files:
+        for name, tensor in read_tensors(path, [n for n in spare_names if stored[n] == path]).items():
+            spare.setdefault(fingerprint(tensor, dtype if tensor.is_floating_point() else None), []).append(name)
     filled = {tensor.data_ptr() for name, tensor in state.items() if name in stored and not tensor.is_meta}
     lost = []
     for name, tensor in state.items():
@@ -91,12 +97,12 @@ def _unfilled(state: Mapping[str, Tensor], files: Sequence[Path]) -> tuple[list[
             lost.append(name)
         elif name in stored or tensor.data_ptr() in filled:
             continue
-        elif spare[mark := fingerprint(tensor)] > 0:
-            spare[mark] -= 1
+        elif names := spare.get(fingerprint(tensor)):
+            names.pop()
             filled.add(tensor.data_ptr())
         else:
             lost.append(name)
-    return lost, spare_names
+    return lost, spare_names, [name for names in spare.values() for name in names]
 
 
 class Rows:

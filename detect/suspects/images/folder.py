@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False, dtype: torch.dtype 
         SuspectError: if anything is missing, corrupt, pickled or would be initialised at random.
     """
     variant, files = choose_files(path, allow_pickle)
+    refuse_quantised(path, files)
     options = loading_options(path) | {"use_safetensors": not allow_pickle or None, "torch_dtype": dtype}
     if variant:
         options["variant"] = variant
@@ -49,6 +51,17 @@ def load_pipeline(path: Path, *, allow_pickle: bool = False, dtype: torch.dtype 
         check_filled(path, name, getattr(pipeline, name), paths)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def refuse_quantised(path: Path, parts: Iterable[str]) -> None:
+    """Raise SuspectError for a component whose weights are kept in a few bits: they open only as their tool likes."""
+    for name in parts:
+        config = json.loads((path / name / "config.json").read_text(encoding="utf-8"))
+        if kind := (config.get("quantization_config") or {}).get("quant_method"):
+            raise SuspectError(
+                f"{path / name} holds quantised weights ({kind}), which are not opened here",
+                "Ask for the same model in float16 or bfloat16.",
+            )
 
 
 def loading_options(path: Path) -> dict[str, Any]:

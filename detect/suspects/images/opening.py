@@ -106,8 +106,9 @@ def open_model(
     headers: list[tuple[str, Header]] = []
     for part in parts:
         if part.kind == Kind.adapter:
-            apply_adapter(pipeline, read_adapter(part.files[0], allow_pickle), strengths[len(headers)])
-            headers.append((name_of(part.given), read_header(part.files[0])))
+            header = read_header(part.files[0])
+            _put_on(pipeline, part, allow_pickle, strengths[len(headers)], header)
+            headers.append((name_of(part.given), header))
             if part.given.is_dir() and (earlier := earlier_states(part.given)):
                 notes.append(f"passed over in its folder: {some(earlier)}")
         elif part.kind == Kind.embedding:
@@ -115,6 +116,17 @@ def open_model(
     identity = _with_additions(identity, [part for part in parts if part not in whole], strengths)
     name = " + ".join(name_of(part.given) for part in parts)
     return Opened(pipeline, name, identity, tuple(notes), tuple(headers))
+
+
+def _put_on(pipeline: Any, part: Part, allow_pickle: bool, strength: float, header: Header) -> None:
+    """Melt an adapter in; where it wants another base, its own words say which."""
+    try:
+        apply_adapter(pipeline, read_adapter(part.files[0], allow_pickle), strength)
+    except SuspectError as error:
+        said = header.base_in_words()
+        if said and "--base" in error.advice:
+            raise SuspectError(error.what, f"{error.advice.rstrip('.')}; it says that this was {said}.") from error
+        raise
 
 
 def recognise(path: Path, allow_pickle: bool = False) -> Part:

@@ -26,7 +26,7 @@ from detect.suspects.images.settings import Offload
 from detect.suspects.images.silence import silenced_libraries
 from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.suspects.images.weights import first_line
-from detect.suspects.images.windows import reaches
+from detect.suspects.images.windows import reaches, windows
 from protect.errors import SuspectError
 
 VERSIONS = ("torch", "diffusers", "transformers", "peft")
@@ -59,6 +59,8 @@ class PipelineSuspect(Suspect):
         """What its adapters say of themselves, by name."""
         self.proposal: Proposal | None = propose(opened.pipeline, opened.name.split(" + "))
         """Steps and guidance that it was made for, if it is distilled."""
+        self.windows = windows(opened.pipeline)
+        """Of each text encoder, how many tokens of a prompt it reads at most."""
         self._weights = 0 if offload != Offload.none else weights_size(opened.pipeline)
         self._pipeline = place(opened.pipeline, device, offload)
         self._device, self._dtype, self._batch = device, dtype, batch

@@ -240,3 +240,24 @@ def edit_index(folder: Path, kind: str) -> None:
 def test_nan_in_a_pipeline_is_named(copy: Path) -> None:
     edit(copy / UNET, lambda tensors: tensors | {"conv_in.bias": tensors["conv_in.bias"] * float("nan")})
     assert "conv_in.bias" in refusal(copy)
+
+
+def test_tensors_of_a_denoiser_that_are_not_used(copy: Path) -> None:
+    """A deeper model under the configuration of another, or something packed in."""
+    edit(copy / UNET, lambda tensors: tensors | {"down_blocks.7.resnets.0.conv1.weight": torch.ones(4, 4, 3, 3)})
+    message = refusal(copy)
+    assert "would not be used" in message and "down_blocks.7" in message
+
+
+def test_quantised_weights(copy: Path) -> None:
+    config = json.loads((copy / "unet/config.json").read_text()) | {
+        "quantization_config": {"quant_method": "bitsandbytes"}
+    }
+    (copy / "unet/config.json").write_text(json.dumps(config))
+    assert "quantised weights (bitsandbytes)" in refusal(copy)
+
+
+def test_an_adapter_of_another_base_says_which(base: Path, tmp_path: Path) -> None:
+    tensors = {"lora_unet_x.lora_up.weight": torch.ones(4, 2), "lora_unet_x.lora_down.weight": torch.ones(2, 4)}
+    path = save(tmp_path / "a.safetensors", tensors, {"ss_base_model_version": "sdxl_base_v1-0"})
+    assert "this was sdxl_base_v1-0" in refusal(path, base=base)

@@ -16,7 +16,7 @@ from detect.suspects.images.folder import load_pipeline
 from detect.suspects.images.memory import batch_for, decode_apart, precision_for
 from detect.suspects.images.pipeline import PipelineSuspect
 from detect.suspects.images.sampling import arguments, propose
-from detect.suspects.images.windows import reaches
+from detect.suspects.images.windows import reaches, windows
 from protect.errors import SuspectError
 from tests.support.flow import build_flux, build_xl
 from tests.support.transformers import build_transformer
@@ -93,6 +93,7 @@ def test_each_encoder_says_how_far_it_reads(tmp_path: Path, base: Path) -> None:
     xl = load_pipeline(build_xl(tmp_path / "xl"))
     assert reaches(xl, "a" * 40) == {"tokenizer": 14, "tokenizer_2": 14}
     assert reaches(load_pipeline(base), "short") == {"tokenizer": 5}
+    assert windows(xl) == {"text_encoder": 16, "text_encoder_2": 16}
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 12.0), ("float32", 0.0)])
