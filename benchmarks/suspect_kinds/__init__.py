@@ -12,7 +12,8 @@ from typing import Any
 
 from benchmarks.suspect_kinds.adapters import adapter_cases, special_cases
 from benchmarks.suspect_kinds.models import Case, Models
-from benchmarks.suspect_kinds.refused import adapter_refusals, checkpoint_refusals, folder_refusals
+from benchmarks.suspect_kinds.refused import checkpoint_refusals, folder_refusals
+from benchmarks.suspect_kinds.refused_adapters import adapter_refusals
 from benchmarks.suspect_kinds.whole import checkpoint_cases, folder_cases
 
 

@@ -1,4 +1,4 @@
-"""Kinds that should be refused, each in words that are true of it."""
+"""Whole models that should be refused, each in words that are true of it."""
 
 from __future__ import annotations
 
@@ -10,154 +10,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from benchmarks.suspect_kinds.models import UNET, Case, Models, Refused, Weights
+from benchmarks.suspect_kinds.refused_adapters import Opens, any_file, first_times, lora, with_one, without
 from detect.suspects.images import load_suspect
-from tests.support.adapters import diffusers, kohya, layers, peft_folder, save
+from tests.support.adapters import save
 from tests.support.checkpoints import denoiser, whole_checkpoint, write_checkpoint
-
-Opens = Callable[[Models], object]
-
-
-def _lora(models: Models) -> Weights:
-    return kohya(layers(models.sd, 6), lambda layer, rank: 2.0)[0]
-
-
-def _adapter(change: Callable[[Weights], Weights], base: str = "sd") -> Opens:
-    """A LoRA that was changed."""
-    return lambda models: load_suspect(
-        save(models.place() / "a.safetensors", change(_lora(models))), base=getattr(models, base)
-    )
-
-
-def _without(word: str) -> Callable[[Weights], Weights]:
-    """One tensor less, the first with a word in its name."""
-
-    def change(tensors: Weights) -> Weights:
-        lost = next(name for name in tensors if word in name)
-        return {name: tensor for name, tensor in tensors.items() if name != lost}
-
-    return change
-
-
-def _with(name: str, tensor: Tensor) -> Callable[[Weights], Weights]:
-    return lambda tensors: tensors | {name: tensor}
-
-
-def _first(tensors: Weights, factor: float) -> Weights:
-    name = next(iter(tensors))
-    return tensors | {name: tensors[name] * factor}
-
-
-def _peft(models: Models, **settings: Any) -> Path:
-    unet = {k: v for k, v in layers(models.sd, 6).items() if k.startswith("unet.")}
-    tensors = {"base_model.model." + k.removeprefix("unet."): v for k, v in diffusers(unet)[0].items()}
-    return peft_folder(models.place(), tensors, **settings)
-
-
-def _peft_case(**settings: Any) -> Opens:
-    return lambda models: load_suspect(_peft(models, **settings), base=models.sd)
-
-
-def _peft_bare(models: Models) -> object:
-    folder = _peft(models)
-    (folder / "adapter_config.json").unlink()
-    return load_suspect(folder, base=models.sd)
-
-
-def _dora_in_part(tensors: Weights) -> Weights:
-    stem, up = next((n.split(".")[0], t) for n, t in tensors.items() if n.endswith("lora_up.weight"))
-    return tensors | {f"{stem}.dora_scale": torch.ones(len(up), 1)}
-
-
-def _file(write: Callable[[Path], object], name: str, **options: Any) -> Opens:
-    """Any file, onto the tiny model."""
-
-    def make(models: Models) -> object:
-        path = models.place() / name
-        write(path)
-        return load_suspect(path, base=models.sd, **options)
-
-    return make
-
-
-def _cut(models: Models) -> object:
-    path = save(models.place() / "a.safetensors", _lora(models))
-    path.write_bytes(path.read_bytes()[:-9])
-    return load_suspect(path, base=models.sd)
-
-
-def adapter_refusals() -> list[Case]:
-    """Adapters."""
-    return [
-        Refused("LoRA without base", "Add --base", lambda m: load_suspect(save(m.place() / "a.safetensors", _lora(m)))),
-        Refused("LoRA of SD 1 on another width", "another base", _adapter(dict, "wide")),
-        Refused("LoRA of SD 1 on SD3", "no place in the base", _adapter(dict, "sd3")),
-        Refused("LoRA of SD 1 on FLUX", "no place in the base", _adapter(dict, "flux")),
-        Refused("LoRA with half a pair", "lora_up.weight", _adapter(_without("lora_up"))),
-        Refused("LoRA without one alpha", ".alpha", _adapter(_without(".alpha"))),
-        Refused("LoRA with keys of no layer", "no place", _adapter(lambda t: {f"x_{n}": v for n, v in t.items()})),
-        Refused("LoRA with a key of no kind", "not understood", _adapter(_with("lora_unet_x.news", torch.ones(2)))),
-        Refused("LoRA with NaN", "NaN", _adapter(lambda t: _first(t, float("nan")))),
-        Refused("LoRA with infinite values", "infinite", _adapter(lambda t: _first(t, float("inf")))),
-        Refused("LoRA before training", "changes nothing", _adapter(lambda t: {n: v * 0 for n, v in t.items()})),
-        Refused("DoRA of which layers lack their lengths", "dora_scale", _adapter(_dora_in_part)),
-        Refused("OFT", "the kind OFT", _adapter(_with("lora_unet_x.oft_blocks", torch.ones(2, 2, 2)))),
-        Refused("IA3", "the kind IA3", _adapter(_with("lora_unet_x.on_input", torch.ones(1)))),
-        Refused("GLoRA", "the kind GLoRA", _adapter(_with("lora_unet_x.a1.weight", torch.ones(2, 2)))),
-        Refused("T-LoRA", "the kind T-LoRA", _adapter(_with("lora_unet_x.lambda_layer", torch.ones(1, 2)))),
-        Refused("PEFT without settings", "adapter_config.json", _peft_bare),
-        Refused("PEFT with whole modules", "modules_to_save", _peft_case(modules_to_save=["conv_in"])),
-        Refused("PEFT of another rank", "settings say 8", _peft_case(r=8)),
-        Refused("PEFT of another kind", "OFT", _peft_case(peft_type="OFT")),
-        Refused("truncated LoRA", "truncated", _cut),
-        Refused(
-            "pickled LoRA",
-            "--allow-pickle",
-            _file(lambda p: torch.save({"a.lora_up.weight": torch.ones(2)}, p), "a.pt"),
-        ),
-        Refused(
-            "pickle that runs code, allowed",
-            "not a weights file",
-            _file(lambda p: torch.save({"a.lora_up.weight": Path("x")}, p), "a.pt", allow_pickle=True),
-        ),
-        Refused("two LoRAs in a folder", "a.safetensors, b.safetensors", _two_loras),
-        Refused("strengths for too many", "2 strengths for 1", _strengths),
-        Refused(
-            "embedding by itself",
-            "no question does",
-            _file(lambda p: save(p, {"<w>": torch.ones(32)}), "e.safetensors"),
-        ),
-        Refused("embedding of another width", "of 32", _embedding({"<w>": torch.ones(2, 768)})),
-        Refused(
-            "embedding of SDXL on SD 1",
-            "which the base has not",
-            _embedding({"clip_l": torch.ones(1, 32), "clip_g": torch.ones(1, 32)}),
-        ),
-    ]
-
-
-def _two_loras(models: Models) -> object:
-    folder = models.place()
-    for name in ("a", "b"):
-        save(folder / f"{name}.safetensors", _lora(models))
-    return load_suspect(folder, base=models.sd)
-
-
-def _strengths(models: Models) -> object:
-    return load_suspect(save(models.place() / "a.safetensors", _lora(models)), base=models.sd, scales=[1.0, 2.0])
-
-
-def _embedding(entries: Weights) -> Opens:
-    """An embedding beside a sound LoRA."""
-
-    def make(models: Models) -> object:
-        folder = models.place()
-        paths = [save(folder / "a.safetensors", _lora(models)), save(folder / "e.safetensors", entries)]
-        return load_suspect(paths, base=models.sd)
-
-    return make
 
 
 def _folder(change: Callable[[Path], object], model: str = "sd", **options: Any) -> Opens:
@@ -219,7 +77,7 @@ def folder_refusals() -> list[Case]:
         Refused("component left out", "lacks vae/", _folder(lambda f: shutil.rmtree(f / "vae"))),
         Refused("component without weights", "holds no weights", _folder(lambda f: (f / UNET).unlink())),
         Refused("shard left out", "lacks 1 of 2 parts", _folder(_lose_shard)),
-        Refused("weight left out", "conv_in.bias", _folder(_edit(UNET, _without("conv_in.bias")))),
+        Refused("weight left out", "conv_in.bias", _folder(_edit(UNET, without("conv_in.bias")))),
         Refused(
             "weights with NaN",
             "conv_in.bias",
@@ -233,11 +91,15 @@ def folder_refusals() -> list[Case]:
             "--allow-pickle",
             _folder(lambda f: [torch.save(load_file(f / UNET), f / pickle), (f / UNET).unlink()]),
         ),
+        Refused(
+            "tensors that are not used", "would not be used", _folder(_edit(UNET, with_one("x.weight", torch.ones(2))))
+        ),
+        Refused("quantised weights", "quantised weights", _folder(_quantised)),
         Refused("adapter injected when saved", "fuse_lora()", _folder(_edit(UNET, _inject))),
         Refused(
             "adapter weights in a component",
             "would not be applied",
-            _folder(_edit(UNET, _with("x.lora_A.weight", torch.ones(2, 2)))),
+            _folder(_edit(UNET, with_one("x.lora_A.weight", torch.ones(2, 2)))),
         ),
         Refused("LoRA beside", "pytorch_lora_weights", _folder(_stray("pytorch_lora_weights.safetensors"))),
         Refused("LoRA beside, of another name", "offset", _folder(_stray("offset.safetensors"))),
@@ -266,12 +128,18 @@ def folder_refusals() -> list[Case]:
         Refused(
             "base that is no folder of diffusers",
             "model_index.json",
-            lambda m: load_suspect(save(m.place() / "a.safetensors", _lora(m)), base=m.place()),
+            lambda m: load_suspect(save(m.place() / "a.safetensors", lora(m)), base=m.place()),
         ),
         Refused("device that is none", "--device cpu", lambda m: load_suspect(m.sd, device="abacus")),
         Refused("offload without an accelerator", "--device cuda", lambda m: load_suspect(m.sd, offload="model")),
         Refused("hub cache without a snapshot", "0 snapshots", _no_snapshot),
     ]
+
+
+def _quantised(folder: Path) -> None:
+    path = folder / "unet/config.json"
+    config = json.loads(path.read_text()) | {"quantization_config": {"quant_method": "bitsandbytes"}}
+    path.write_text(json.dumps(config))
 
 
 def _inject(tensors: Weights) -> Weights:
@@ -306,28 +174,30 @@ def checkpoint_refusals() -> list[Case]:
         Refused("checkpoint of SD 1 on SD3", "same family", _single(dict, "sd3")),
         Refused("checkpoint of SD 1 on FLUX", "same family", _single(dict, "flux")),
         Refused(
-            "checkpoint with a weight left out", "conv_norm_out.weight", _single(_without("model.diffusion_model.out.0.weight"))
+            "checkpoint with a weight left out",
+            "conv_norm_out.weight",
+            _single(without("model.diffusion_model.out.0.weight")),
         ),
         Refused(
             "checkpoint with a LoRA packed in",
             "lora_unet_x",
-            _single(_with("lora_unet_x.lora_up.weight", torch.ones(2, 2))),
+            _single(with_one("lora_unet_x.lora_up.weight", torch.ones(2, 2))),
         ),
         Refused(
             "checkpoint with a ControlNet packed in",
             "control_model",
-            _single(_with("control_model.x.weight", torch.ones(3, 5))),
+            _single(with_one("control_model.x.weight", torch.ones(3, 5))),
         ),
-        Refused("checkpoint with NaN", "NaN", _single(lambda t: _first(t, float("nan")))),
+        Refused("checkpoint with NaN", "NaN", _single(lambda t: first_times(t, float("nan")))),
         Refused(
             "checkpoint in scaled eight bits",
             "scaled eight bits",
-            _single(_with("model.diffusion_model.x.scale_weight", torch.ones(1))),
+            _single(with_one("model.diffusion_model.x.scale_weight", torch.ones(1))),
         ),
         Refused(
             "checkpoint that predicts velocity on a base that does not",
             "says ztsnr",
-            _single(_with("ztsnr", torch.ones(0)), "flux"),
+            _single(with_one("ztsnr", torch.ones(0)), "flux"),
         ),
         Refused(
             "UNet of another width",
@@ -338,6 +208,6 @@ def checkpoint_refusals() -> list[Case]:
         Refused("IP-Adapter", "IP-Adapter", _single(_names("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"))),
         Refused("VAE", "a VAE alone", _single(_names("encoder.conv_in.weight", "decoder.conv_in.weight"))),
         Refused("text encoder", "a text encoder alone", _single(_names("text_model.encoder.layers.0.mlp.fc1.weight"))),
-        Refused("GGUF", "GGUF", _file(lambda p: p.write_bytes(b"GGUF"), "m.gguf")),
-        Refused("picture", "neither", _file(lambda p: p.write_bytes(b"\x89PNG"), "m.png")),
+        Refused("GGUF", "GGUF", any_file(lambda p: p.write_bytes(b"GGUF"), "m.gguf")),
+        Refused("picture", "neither", any_file(lambda p: p.write_bytes(b"\x89PNG"), "m.png")),
     ]
