@@ -1,10 +1,10 @@
 """Can an owner try keys until one fits a model at hand? Without a public coin, yes; with one, no.
 
-    python -m benchmarks.grinding --work W [--tries 200000]
+    python -m benchmarks.grinding --work W [--tries 500000]
 
-The owner has a model (the miniature) and wants to accuse it, and a younger one that somebody makes from it afterwards:
-neither ever saw the release. He fine-tunes it himself, to see what lasts. Then he draws secrets by the hundred
-thousand, looks which mark the pictures of both happen to follow, tests the best few in full, and commits to the best.
+The owner has a model (the miniature, tuned on pictures that nobody marked) and wants to accuse it, and a younger one
+that somebody makes from it afterwards; neither ever saw the release. He draws secrets by the hundred thousand, looks
+which mark the model's pictures happen to follow, tests the best few in full, and commits to the best.
 
 * Without a coin: how long that takes, what the verdicts on both models are, and that their first lines say so.
 * With a coin: the same secret, committed to before the coin; the secrets that fitted best before it, each with its
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,15 +47,14 @@ from protect.release.plan import Options
 from protect.release.record import Coin, Release
 from protect.sample import unpack_sample
 
-OPTIONS = Options(rate=0.08, family="template", alignment="twa", slots=1, steps=6)
+OPTIONS = Options(rate=0.08, family="template", alignment="twa", slots=1, queries=64, steps=6)
 """One slot that anyone can test in seconds: the easiest to grind. The bound holds for any number of slots."""
-TUNING = FinetuneOptions(method="lora", rank=16, steps=30, batch=16, learning_rate=1e-3)
-"""How models are made from the one at hand, on the unmarked pictures."""
-REHEARSED, YOUNGER = 5, 6
-"""Seeds of the owner's own, and of the one that he accuses in the end."""
-FOREIGN = 3
+AT_HAND = FinetuneOptions(method="full", learning_rate=3e-4, steps=40, batch=16, seed=5)
+YOUNGER = FinetuneOptions(method="lora", rank=16, learning_rate=1e-3, steps=30, batch=16, seed=6)
+"""How the models are made: the one at hand from the miniature, the younger one from that; on unmarked pictures."""
+FOREIGN = 2
 """Sets of questions that the owner asks before he draws secrets."""
-TESTED = 16
+TESTED = 24
 """Secrets that are tested in full, best first."""
 COINED = 4_000
 """Secrets that fitted best before the coin, each tested with its coin."""
@@ -66,19 +65,18 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """The models, the pictures, and what the owner's two models answer to questions of no release."""
+    """The models, the pictures, and what the model at hand answers to questions of no release."""
 
     work: Path
     dataset: Path
-    own: tuple[Suspect, Suspect]
-    """The one at hand, and what the owner made of it."""
+    at_hand: Suspect
     younger: Suspect
     bound: BoundRelease
     """Any release: its family scores marks."""
     answers: Answers
 
     def scores(self, ids: NDArray[np.uint64]) -> Scores:
-        """Scores of marks on what the owner's models answered, all of it together."""
+        """Scores of marks on what the model at hand answered."""
         return np.asarray(self.bound.slots[0].family.score(self.answers, ids))
 
     def evidence(self, slot: SlotKey) -> float:
@@ -122,23 +120,19 @@ def planned(dataset: Path, work: Path, secret: bytes) -> BoundRelease:
     return embed(dataset, work / "never", OPTIONS, keyring, secret=secret, dry_run=True).bound
 
 
-def tuned(work: Path, dataset: Path, seed: int) -> Suspect:
-    """A model made from the one at hand; the same pictures, other batches and noise."""
-    train_suspect(miniature_path(), dataset, work / f"tuned-{seed}", replace(TUNING, seed=seed))
-    return load_suspect(work / f"tuned-{seed}", base=miniature_path())
-
-
 def prepare(work: Path) -> Setting:
-    """Train the models, and put foreign questions to the owner's."""
+    """Train the models, and put foreign questions to the one at hand."""
     dataset = some_pictures(work)
-    own = load_suspect(miniature_path()), tuned(work, dataset, REHEARSED)
+    train_suspect(miniature_path(), dataset, work / "at-hand", AT_HAND)
+    train_suspect(work / "at-hand", dataset, work / "younger", YOUNGER)
+    at_hand, younger = load_suspect(work / "at-hand"), load_suspect(work / "younger", base=work / "at-hand")
     foreign = [planned(dataset, work, secret_from_seed(i, "benchmark grinding, foreign")) for i in range(FOREIGN)]
-    pictures = [answers_of(model, bound).asked for bound in foreign for model in own]
-    return Setting(work, dataset, own, tuned(work, dataset, YOUNGER), foreign[0], Answers(np.concatenate(pictures)))
+    pictures = [answers_of(at_hand, bound).asked for bound in foreign]
+    return Setting(work, dataset, at_hand, younger, foreign[0], Answers(np.concatenate(pictures)))
 
 
 def ground(setting: Setting, tries: int) -> tuple[list[int], dict[str, Any]]:
-    """Tries in the order in which their marks fit the owner's models, and what that took."""
+    """Tries in the order in which their marks fit the model at hand, and what that took."""
     clock = Clock()
     ids = np.array([KeyTree(secret_of(i)).slot(0).planted for i in range(tries)], dtype=np.uint64)
     scores = np.concatenate([setting.scores(ids[start : start + 20_000]) for start in range(0, tries, 20_000)])
@@ -152,13 +146,11 @@ def ground(setting: Setting, tries: int) -> tuple[list[int], dict[str, Any]]:
     return order, {"tries": tries, "seconds": round(seconds, 1), "hits": interval(hits, tries)}
 
 
-def chosen(setting: Setting, order: Sequence[int]) -> tuple[int, list[list[float]]]:
-    """The try whose own questions accuse both of the owner's models most, and the E of each that was tested in full."""
-    found = list[list[float]]()
-    for i in order[:TESTED]:
-        bound = planned(setting.dataset, setting.work, secret_of(i))
-        found.append([in_full(bound, model) for model in setting.own])
-    return order[int(np.argmax(np.min(found, axis=1)))], found
+def chosen(setting: Setting, order: Sequence[int]) -> tuple[int, list[float]]:
+    """The try whose own questions accuse the model at hand most, and the E of each that was tested in full."""
+    bounds = (planned(setting.dataset, setting.work, secret_of(i)) for i in order[:TESTED])
+    found = [in_full(bound, setting.at_hand) for bound in bounds]
+    return order[int(np.argmax(found))], found
 
 
 def in_full(bound: BoundRelease, suspect: Suspect) -> float:
@@ -185,11 +177,10 @@ def released(setting: Setting, number: int, coin: str) -> tuple[Keyring, BoundRe
         return keyring, done.bound
 
 
-def verdicts(setting: Setting, number: int, coin: str) -> dict[str, Any]:
+def verdicts(setting: Setting, keyring: Keyring, bound: BoundRelease) -> dict[str, Any]:
     """What is said of both models."""
-    keyring, bound = released(setting, number, coin)
     both = {
-        "model at hand": detect(bound, setting.own[0], keyring, setting.work / "cache"),
+        "model at hand": detect(bound, setting.at_hand, keyring, setting.work / "cache"),
         "younger model made from it": detect(bound, setting.younger, keyring, setting.work / "cache"),
     }
     return {name: _row(verdict) for name, verdict in both.items()}
@@ -252,25 +243,23 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--tries", type=int, default=200_000)
+    parser.add_argument("--tries", type=int, default=500_000)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     setting = prepare(args.work)
     order, offline = ground(setting, args.tries)
     number, tested = chosen(setting, order)
-    release = Release(
-        "", secret_of(number), released(setting, number, coin_of(number))[1].release.header, coin_of(number)
-    )
+    alone, coined = released(setting, number, NO_COIN), released(setting, number, coin_of(number))
     write_result(
         "grinding",
         {
             "options": {"family": OPTIONS.parts[0].family, "slots": 1, "decoys": OPTIONS.decoys},
             "offline": {**offline, "tested_in_full": tested},
-            "without_a_coin": verdicts(setting, number, NO_COIN),
-            "with_a_coin": verdicts(setting, number, coin_of(number)),
+            "without_a_coin": verdicts(setting, *alone),
+            "with_a_coin": verdicts(setting, *coined),
             "ground_before_the_coin": with_coins(setting, order),
-            "chosen_after_the_coin": after_the_coin(release),
+            "chosen_after_the_coin": after_the_coin(coined[1].release),
             "coins_on_request": on_request(setting, number, args.tries),
         },
         clock(),
