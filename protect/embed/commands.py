@@ -16,6 +16,8 @@ from protect.embed.answers import (
 )
 from protect.embed.commit import options_of
 from protect.embed.difference import difference
+from protect.embed.estimate import estimate
+from protect.embed.estimate_text import estimate_json, estimate_text
 from protect.embed.forecast import Expectation
 from protect.embed.options import (
     AlignmentName,
@@ -126,13 +128,33 @@ def embed_command(
             guidance=guidance,
             recipients=for_recipients,
         )
+    target, said, worker = (
+        output or default_output(dataset),
+        reading(caption_column, leave_captions, only, exclude, split),
+        engine_of(engine, workers),
+    )
     with console.progress(log_json) as progress:
+        if dry_run and not commitment:
+            guess = estimate(
+                dataset,
+                target,
+                options,
+                keyring,
+                reading=said,
+                expectation=expectation,
+                engine=worker,
+                link=link,
+                progress=progress,
+            )
+            if guess:
+                console.answer(estimate_text(guess, target), estimate_json(guess, target), as_json)
+                return console.DONE
         done = embed(
             dataset,
-            output or default_output(dataset),
+            target,
             options,
             keyring,
-            reading=reading(caption_column, leave_captions, only, exclude, split),
+            reading=said,
             name=name,
             commitment=commitment,
             coin=coin,
@@ -141,7 +163,7 @@ def embed_command(
             anyway=anyway,
             link=link,
             progress=progress,
-            engine=engine_of(engine, workers),
+            engine=worker,
         )
     console.answer(embedding_text(done, keyring, dry_run), embedding_json(done, dry_run), as_json)
     return console.SET_ASIDE if done.set_aside_count else console.DONE
