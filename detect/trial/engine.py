@@ -97,18 +97,29 @@ def examine(
         return found
 
 
-def ask_control(trial: Trial[S], control: S, slots: int, cache: Path, progress: Progress) -> Examined:
+@dataclass(frozen=True, slots=True)
+class ControlAsked:
+    """What a control showed."""
+
+    e_value: float
+    """The largest E; 0 if it did not answer."""
+    slots: int
+    """Answered."""
+    trouble: str
+    """Why asking stopped early; empty otherwise."""
+
+
+def ask_control(trial: Trial[S], control: S, slots: int, cache: Path, progress: Progress) -> ControlAsked:
     """Put the first slots' questions to a control; nothing of it is entered in the ledger here."""
     trial = trial.for_control(control)
-    look = Look(trial.bound.release.id, subject_of(control), control.name, "", 0, 0, "", 0, [], 1)
-    found = Examined(Place(look, True, (), 0, 0.0), trial.opened(control))
+    transcript, found, trouble = trial.opened(control), list[SlotEvidence](), ""
     try:
         for slot in range(slots):
-            found.transcript = trial.ask(control, found.transcript, slot, cache, progress)
-            found.results.append(score_slot(trial.bound, found.transcript, slot))
+            transcript = trial.ask(control, transcript, slot, cache, progress)
+            found.append(score_slot(trial.bound, transcript, slot).evidence)
     except TracemarkError as error:
-        found.trouble = error.what
-    return found
+        trouble = error.what
+    return ControlAsked(float(running_evidence(found).max(initial=0.0)), len(found), trouble)
 
 
 @dataclass(slots=True)

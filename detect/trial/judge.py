@@ -161,9 +161,8 @@ def _shown(trial: Trial[S], control: S, found: Examined, keyring: Keyring, cache
         return known.e_value
     tried = ask_control(trial, control, slots, cache, progress)
     found.trouble = found.trouble or tried.trouble
-    shown = float(tried.running.max(initial=0.0))
-    register_control(keyring, trial.bound.release, control, look.plan, shown, len(tried.results))
-    return shown
+    register_control(keyring, trial.bound.release, control, look.plan, tried.e_value, tried.slots)
+    return tried.e_value
 
 
 def uses_reference(release: Release) -> bool:

@@ -100,7 +100,8 @@ class Ledger:
         committed = not departs and number == 0 and all(look.further for look in here)
         further = 0 if committed else 1 + sum(look.further > 0 for look in here)
         group, share = self._share(release, together, subject)
-        look = Look(release, subject, name, plan, number, asked_anew, now, further, group, share)
+        key = 1 + max((look.key for look in self.looks), default=0)
+        look = Look(key, release, subject, name, plan, number, asked_anew, now, further, group, share)
         self.looks.append(look)
         return look
 
@@ -123,7 +124,7 @@ class Ledger:
         """Different suspects ever tested with a release."""
         return len({look.subject for look in self.looks if look.release == release})
 
-    def find(self, key: tuple[str, str, str, int]) -> Look:
+    def find(self, key: int) -> Look:
         """The look that has this key."""
         return next(look for look in self.looks if look.key == key)
 

@@ -29,6 +29,8 @@ class ScoredSlot:
 class Look:
     """One suspect's answers to one release's questions under one plan."""
 
+    key: int
+    """What no other look has."""
     release: str
     subject: str
     """Of the suspect (`Known.subject`)."""
@@ -51,11 +53,6 @@ class Look:
     transcript: str = ""
     """Digest of the transcript as far as it goes."""
     slots: list[ScoredSlot] = field(default_factory=list)
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """What no other look has."""
-        return self.release, self.subject, self.plan, self.number
 
     def threshold(self, alpha: float) -> float:
         """What E must reach, given the release's level alpha."""
