@@ -42,7 +42,7 @@ def verify_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Compute a bundle's verdict again, offline, and say what it rests on; any change is refused.
+    """Compute a bundle's verdict again, offline, and say what it rests on. A changed bundle is refused.
 
     Needs neither keyring nor torch. Example: detect verify case.zip --signer owner.pem
     """

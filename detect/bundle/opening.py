@@ -15,7 +15,7 @@ from protect.errors import EvidenceError
 from protect.files import canonical_json
 from protect.keys.commitment import commitment_leaves, root_from_path, tree_path, tree_root
 from protect.keys.store import Store
-from protect.keys.tree import MASTER, SlotKey, prf, slot_key
+from protect.keys.tree import MASTER, NO_COIN, SlotKey, prf, slot_key
 from protect.release.bound import BoundRelease, BoundSlot, committed_family
 from protect.release.record import Release
 
@@ -75,6 +75,8 @@ def opened_release(data: bytes, store: Store) -> BoundRelease:
         row = json.loads(data)
         header, commitment, coin = row["header"].encode(), str(row["commitment"]), str(row["coin"])
         release = Revealed("", b"", header, coin, published=commitment)
+        if release.coin_named is None and (coin != NO_COIN or release.questions_committed is None):
+            raise _wrong("it holds a coin that the commitment does not name, or questions that nothing fixes")
         plan, count = release.plan, release.plan.slots + 1
         roots = {root_from_path(header, 0, count, _nodes(row["header_path"])).hex()}
         leaves = [bytes.fromhex(leaf) for leaf in row["question_leaves"]]

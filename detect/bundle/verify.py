@@ -6,10 +6,10 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from detect.bundle.container import SIGNATURE, manifest, unpacked
 from detect.bundle.opening import opened_release, questions_digest
@@ -17,6 +17,7 @@ from detect.bundle.write import COMMITMENT, OPENING, STAMPS, STORE, VERDICT
 from detect.trial.score import score_slot
 from detect.trial.transcript import Transcript
 from detect.trial.transcript_files import PICTURES, read_transcript
+from detect.trial.verdict import Outcome
 from protect.errors import EvidenceError, InputError, TracemarkError
 from protect.evidence import overall_p_value, running_evidence
 from protect.keys.coin import Committed, judge_coin
@@ -83,7 +84,9 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
         transcript = read_transcript(Path(folder))
         _check_pictures(transcript, files)
         peak, p_value = _scored(bound, transcript, said)
+        alone = _peak_alone(bound, transcript)
     _check_commitment(bound, files)
+    _check_names(bound, transcript, said)
     threshold = _check_level(bound, transcript, said)
     outcome = _check_outcome(said, peak, threshold)
     public_key = _signed_by(files, signer)
@@ -99,7 +102,8 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
         rests_on=(
             *_about_key(bound),
             *_about_time(bound, files, certificates),
-            *_about(said, transcript, public_key),
+            *_about_questions(bound, files),
+            *_about(said, transcript, alone, public_key),
         ),
     )
 
@@ -113,9 +117,13 @@ def _file(files: Mapping[str, bytes], name: str) -> bytes:
 
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(_file(files, name)))
+        return dict(json.loads(_file(files, name), parse_constant=_no_number))
     except (ValueError, TypeError):
         raise _wrong(f"{name} is damaged") from None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _check_pictures(transcript: Transcript, files: Mapping[str, bytes]) -> None:
@@ -128,6 +136,10 @@ def _check_pictures(transcript: Transcript, files: Mapping[str, bytes]) -> None:
 
 def _scored(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> tuple[float, float]:
     """Largest E and overall p, computed again and compared slot by slot."""
+    if transcript.kind != "pictures":
+        raise _wrong(
+            "a classifier's answers cannot be checked: nothing in the commitment fixes the pictures it was shown"
+        )
     if [part.slot for part in transcript.slots] != list(range(len(bound.slots))):
         raise _wrong("the slots that were answered are not those that are revealed")
     evidence = [score_slot(bound, transcript, slot).evidence for slot in range(len(bound.slots))]
@@ -146,6 +158,23 @@ def _scored(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]
     return peak, p_value
 
 
+def _peak_alone(bound: BoundRelease, transcript: Transcript) -> float | None:
+    """Largest E without the reference; None if there is none."""
+    if transcript.reference is None:
+        return None
+    alone = replace(transcript, reference=None)
+    return float(running_evidence([score_slot(bound, alone, slot.number).evidence for slot in bound.slots]).max())
+
+
+def _check_names(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> None:
+    """Whom and what the verdict is about."""
+    told = (said["release"]["id"], said["release"]["commitment"], said["suspect"]["name"])
+    if told != (bound.release.id, bound.release.commitment, transcript.suspect):
+        raise _wrong("the verdict is about another release or suspect")
+    if any(said["suspect"].get(name) != value for name, value in transcript.identity.items()):
+        raise _wrong("the verdict tells of another suspect's weights or settings")
+
+
 def _same(what: str, said: float, found: float) -> None:
     if not math.isclose(said, found, rel_tol=_EQUAL):
         raise _wrong(f"the verdict says {what} = {said:.6g}, its answers give {found:.6g}")
@@ -161,11 +190,14 @@ def _check_commitment(bound: BoundRelease, files: Mapping[str, bytes]) -> None:
 
 def _check_level(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> float:
     """What E had to reach; never less than the committed level asks for, and twice that if the plan was left."""
-    threshold, alpha, looks = float(said["threshold"]), bound.release.plan.alpha, said["looks"]
-    further = next((look["further"] for look in looks if look["this"]), 0)
+    threshold, alpha = float(said["threshold"]), bound.release.plan.alpha
+    here = [look["further"] for look in said["looks"] if look["this"] is True]
+    if len(here) != 1 or type(here[0]) is not int or here[0] < 0:
+        raise _wrong("it does not say which look at the suspect it is")
+    further = here[0]
     if further == 0 and _departs(bound, transcript):
         raise _wrong("the committed plan was left, and the verdict does not count it as a further one")
-    if threshold < 2**further / alpha * (1 - _EQUAL):
+    if not threshold >= 2**further / alpha * (1 - _EQUAL):
         raise _wrong(f"E had to reach {2**further / alpha:,.0f} at least, the verdict says {threshold:,.0f}")
     return threshold
 
@@ -185,7 +217,9 @@ def _departs(bound: BoundRelease, transcript: Transcript) -> bool:
 def _check_outcome(said: Mapping[str, Any], peak: float, threshold: float) -> str:
     """The outcome, which must follow from E; a control's evidence can only take it away."""
     outcome, control = str(said["verdict"]), said["control_e_value"]
-    if outcome == "evidence" and (peak < threshold or (control is not None and control >= threshold)):
+    if outcome not in get_args(Outcome):
+        raise _wrong(f"it says {outcome[:40]!r}, which is no verdict")
+    if outcome == "evidence" and (peak < threshold or (control is not None and not control < threshold)):
         raise _wrong(f"it says evidence, and its answers give E = {peak:,.4g} of {threshold:,.0f} required")
     return outcome
 
@@ -229,11 +263,33 @@ def _about_time(bound: BoundRelease, files: Mapping[str, bytes], trusted: Sequen
     return [*lines, judge_coin(Committed.of(bound.release), stamps).sentence]
 
 
-def _about(said: Mapping[str, Any], transcript: Transcript, signer: str) -> list[str]:
+def _about_questions(bound: BoundRelease, files: Mapping[str, bytes]) -> list[str]:
+    """What fixed the questions, and when."""
+    if bound.release.questions_committed is not None:
+        return ["The commitment itself fixes all questions."]
+    return [
+        "The questions follow the coin, so the first commitment does not fix them: their digest is "
+        f"{questions_digest(files[OPENING])}. It must stand in the commitment as it was published with the copy. A "
+        "bundle whose questions nobody saw published before the suspect proves nothing."
+    ]
+
+
+def _about_reference(transcript: Transcript, alone: float | None) -> str:
+    if transcript.reference is None or alone is None:
+        return "No reference's answers were taken off."
+    return (
+        f"The answers of “{transcript.reference.suspect}” to the same questions were taken off; without that E = "
+        f"{alone:,.4g}. That this model gave them, and knew nothing of the release, is the owner's word."
+    )
+
+
+def _about(said: Mapping[str, Any], transcript: Transcript, alone: float | None, signer: str) -> list[str]:
     """What a reader must take on trust, or look up."""
     control = said["control_e_value"]
     lines = [
-        "Seeds, questions, marks, decoys, scores, E and p were computed again from the commitment and the answers.",
+        "Keys, marks, decoys, scores, E and p were computed again from the commitment and the answers.",
+        _about_reference(transcript, alone),
+        "The page inside is its owner's: only what is printed here was checked.",
         f"That “{transcript.suspect}” gave these answers is the owner's word, unless you ask it yourself: the "
         "transcript names every question, seed and setting.",
         f"Its owner says: suspects tested with this release {said['suspects_tested_with_this_release']}, looks at this "

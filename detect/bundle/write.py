@@ -39,6 +39,11 @@ def write_bundle(path: Path, verdict: Verdict, keyring: Keyring, page: str, *, s
     release, transcript = verdict.release, verdict.held
     if transcript is None or not verdict.slots:
         raise InputError("nothing was asked: there is nothing to bundle", "Test a suspect first.")
+    if transcript.kind != "pictures":
+        raise InputError(
+            "no bundle can be made of a classifier's answers: nothing in the commitment fixes the pictures it was shown",
+            "Show the verdict's page and let the other side ask the classifier.",
+        )
     files = {
         COMMITMENT: canonical_json(release.public()),
         OPENING: opening_of(release, [slot.slot for slot in verdict.slots]),

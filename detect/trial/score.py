@@ -55,7 +55,13 @@ def slot_answers(slot: BoundSlot, transcript: Transcript, part: SlotPart) -> Ans
     _check_questions(slot, transcript, part)
     answers = _answers(transcript, part)
     compared = transcript.reference.part(slot.number) if transcript.reference else None
-    if transcript.reference and compared:
+    if transcript.reference and slot.family.uses_reference:
+        if compared is None or len(compared.asked) != len(part.asked):
+            raise EvidenceError(
+                f"the reference has no answers for slot {slot.number}, or to another number of questions",
+                "Ask it the same questions for all slots, or none.",
+            )
+        _check_questions(slot, transcript.reference, compared)
         answers = replace(answers, reference=_answers(transcript.reference, compared))
     return answers
 

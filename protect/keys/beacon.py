@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from protect.errors import InputError
+from protect.keys.tree import parse_coin_value
 
 SIGNATURE_BYTES = 48
 _SCHEME = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
@@ -54,7 +55,7 @@ class Beacon:
         Raises:
             InputError: if it is not that round's signature, or the extra `beacon` is not installed.
         """
-        signature = bytes.fromhex(value)
+        signature = bytes.fromhex(parse_coin_value(value))
         where = f"Take the field “signature” of {self.address}{number}"
         if len(signature) == hashlib.sha256().digest_size:
             raise InputError(
@@ -62,7 +63,7 @@ class Beacon:
                 "nobody can check",
                 f"{where}, {2 * SIGNATURE_BYTES} digits.",
             )
-        if not self._signed(number, signature):
+        if value != signature.hex() or not self._signed(number, signature):
             raise InputError(f"the coin {value[:20]}… is not the value of {self.name}, round {number}", f"{where}.")
 
     def _signed(self, number: int, signature: bytes) -> bool:

@@ -136,7 +136,13 @@ def slot_seed(secret: bytes, slot: int) -> bytes:
 
 
 def slot_key(seed: bytes, coin: str, recipient: str) -> bytes:
-    """The slot's key once the coin is known; 32 bytes."""
+    """The slot's key once the coin is known; 32 bytes.
+
+    Raises:
+        InputError: if the coin is spelled in another way than `parse_coin_value` does: that would be a salt.
+    """
+    if coin != NO_COIN and coin != parse_coin_value(coin):
+        raise InputError(f"the coin {coin[:20]}… is not spelled in the one way that counts", "Give it in lower case.")
     return prf(seed, "slot key", coin, recipient)
 
 

@@ -321,6 +321,8 @@ def from_json(data: bytes, source: Path) -> Release:
             raise ValueError(f"questions of {len(release.questions)} slots, planned are {slots}")
         if stray := {slot for c in release.carriers for slot in (*c.slots, *c.opposite)} - set(range(slots)):
             raise ValueError(f"carriers of slots {sorted(stray)}, which do not exist")
+        if release.coin != NO_COIN and release.coin_named is None:
+            raise ValueError("a coin that the commitment does not name")
         for slot in range(len(release.questions)):
             release.slot_questions(slot)
         digest, stored = release.questions_digest if release.questions else None, row["questions_digest"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from protect.errors import EvidenceError, InputError, TracemarkError
 from protect.files import canonical_json
 from protect.keys.keyring import Keyring
 from protect.keys.signature import public_key_pem, read_public_key
+from protect.keys.tree import slot_key
 from protect.release.bound import BoundRelease
 from tests.detect.test_lean_trial import Noisy, Worded
 from tests.support.lean_releases import COUNT, SECRET, WORDING, with_list
@@ -153,6 +155,18 @@ FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "an answer missing": lambda files: files.pop(next(name for name in files if name.startswith("pictures/"))) and None,
     "pictures swapped": swap_pictures,
     "no verdict": lambda files: files.pop(VERDICT) and None,
+    "no number as threshold": lambda files: files.update(
+        {VERDICT: files[VERDICT].replace(b'"threshold":', b'"threshold":NaN,"was":')}
+    ),
+    "looks before the first": edited(
+        VERDICT, lambda row: row.update(threshold=1e-6, looks=[look | {"further": -40} for look in row["looks"]])
+    ),
+    "half a look": edited(VERDICT, lambda row: [look.update(further=0.5) for look in row["looks"]]),
+    "no look": edited(VERDICT, lambda row: row.update(looks=[])),
+    "more than evidence": edited(VERDICT, lambda row: row.update(verdict="evidence, beyond doubt")),
+    "another suspect": edited(VERDICT, lambda row: row["suspect"].update(name="somebody else")),
+    "another release": edited(VERDICT, lambda row: row["release"].update(id="0123456789abcdef")),
+    "a coin nobody named": edited(OPENING, lambda row: row.update(coin="salt")),
     "rubbish": lambda files: files.update({VERDICT: b"[1]"}),
 }
 
@@ -163,8 +177,53 @@ def test_a_bundle_that_somebody_made_from_another_does_not_hold(kind: str, case:
     before = dict(files)
     FORGERIES[kind](files)
     assert files != before
-    with pytest.raises(TracemarkError, match=r"does not hold|is wrong|holds another picture|is no transcript|not those that the release planned"):
+    with pytest.raises(
+        TracemarkError,
+        match=r"does not hold|is wrong|holds another picture|is no transcript|not those that the release planned",
+    ):
         verify_bundle(written_otherwise(files, tmp_path / "forged.zip"))
+
+
+def rewritten(case: Case, change: Callable[[Any], None], tmp_path: Path) -> Path:
+    """A bundle whose owner wrote another transcript, and a verdict about it."""
+    files = unpacked(case[3])
+    row = json.loads(files["transcript.json"])
+    change(row)
+    files["transcript.json"] = canonical_json(row)
+    digest = hashlib.sha256(files["transcript.json"]).hexdigest()
+    edited(VERDICT, lambda said: said.update(transcript_sha256=digest))(files)
+    return written_otherwise(files, tmp_path / "rewritten.zip")
+
+
+def test_a_reference_must_have_been_asked_the_same(case: Case, tmp_path: Path) -> None:
+    def anything(row: Any) -> None:
+        row["reference"]["questions"][0]["prompt"] = "anything"
+
+    def left_out(row: Any) -> None:
+        row["reference"]["slots"] = []
+
+    for change in (anything, left_out):
+        with pytest.raises(EvidenceError, match=r"not those that the release planned|has no answers for slot"):
+            verify_bundle(rewritten(case, change, tmp_path))
+
+
+def test_the_reference_is_named_with_what_the_answers_say_without_it(case: Case) -> None:
+    said = " ".join(verify_bundle(case[3]).rests_on)
+    assert "“base”" in said and "without that E = " in said and "owner's own" not in said
+    assert "The page inside is its owner's" in said
+
+
+def test_answers_of_classifiers_are_refused(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="classifier"):
+        verify_bundle(rewritten(case, lambda row: row.update(kind="labels"), tmp_path))
+
+
+def test_a_coin_has_one_spelling_in_every_key(case: Case) -> None:
+    seed, value = b"s" * 32, "ab" * 48
+    assert slot_key(seed, value, "") != slot_key(seed, "cd" * 48, "")
+    for other in (value.upper(), value[:2].upper() + value[2:], f" {value}", "salt 17"):
+        with pytest.raises(InputError):
+            slot_key(seed, other, "")
 
 
 def test_fewer_questions_than_planned_count_as_a_further_plan(case: Case, tmp_path: Path) -> None:
