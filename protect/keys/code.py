@@ -7,6 +7,7 @@ the slot and its bit alone: recipients who compare their copies see only the slo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from protect.keys.tree import Ids, KeyTree, recipients_draws, slot_seed
 
 CUTOFF = 0.01
 """Biases keep away from 0 and 1 by so much: rarer bits would make single slots decide everything."""
+TWINS = 0.05
+"""Chance that is allowed for any two of all recipients to share all their bits."""
 _RANGE = 2**64
 
 Bits = NDArray[np.uint8]
@@ -30,6 +33,31 @@ def arcsine_bias(uniform: Array, cutoff: float = CUTOFF) -> Array:
     """
     least = np.arcsin(np.sqrt(cutoff))
     return np.asarray(np.sin(least + uniform * (np.pi / 2 - 2 * least)) ** 2)
+
+
+def alike(cutoff: float = CUTOFF) -> float:
+    """Chance that two recipients share the bit of a slot: the mean of t² + (1 - t)² over the biases.
+
+    With t = sin²θ this is 1 - sin²(2θ) / 2, and θ is uniform between the arcsines of the cutoffs' roots.
+
+    >>> round(alike(), 4)
+    0.7144
+    """
+    least = math.asin(math.sqrt(cutoff))
+    return 1 - (1 / 2 + math.sin(4 * least) / (4 * (math.pi / 2 - 2 * least))) / 2
+
+
+def most_recipients(slots: int) -> int:
+    """How many recipients a code of so many slots tells apart; at least 1.
+
+    N recipients are N (N - 1) / 2 pairs, and each shares all K bits with chance `alike` to the power of K, over the
+    drawing of the key. So `TWINS` bounds the chance that any two do (the union, or birthday, bound).
+
+    >>> [most_recipients(slots) for slots in (6, 11, 24, 48)]
+    [1, 2, 18, 1014]
+    """
+    pairs = TWINS / alike() ** slots
+    return math.floor((1 + math.sqrt(1 + 8 * pairs)) / 2)
 
 
 @dataclass(frozen=True, slots=True)

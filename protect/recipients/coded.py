@@ -101,20 +101,26 @@ def votes(copy: Dataset, release: Release, ledger: Ledger) -> NDArray[np.int64]:
     return counted
 
 
-def nearest_bits(counted: NDArray[np.int64], release: Release, count: int) -> int | None:
-    """The recipient, of so many, with whose bits most carriers agree; None if none of them shows a bit."""
+def nearest_bits(counted: NDArray[np.int64], release: Release, count: int) -> tuple[int, ...]:
+    """All recipients, of so many, with whose bits most carriers agree; nobody if no carrier shows a bit.
+
+    Recipients whose bits are equal cannot be told apart, and are all named.
+    """
     if not counted.any():
-        return None
-    code, best, serial = code_of(release), -1, None
+        return ()
+    code, best, nearest = code_of(release), -1, list[int]()
     for start in range(1, count + 1, BLOCK):
         serials = range(start, min(start + BLOCK, count + 1))
-        agreeing = np.zeros(len(serials), dtype=np.int64)
+        agree = np.zeros(len(serials), dtype=np.int64)
         for slot, row in enumerate(counted):
             if row.any():
-                agreeing += row[code.bits(slot, serials)]
-        if agreeing.max() > best:
-            best, serial = int(agreeing.max()), serials[int(agreeing.argmax())]
-    return serial
+                agree += row[code.bits(slot, serials)]
+        most = int(agree.max())
+        if most > best:
+            best, nearest = most, []
+        if most == best:
+            nearest += [serials[place] for place in np.flatnonzero(agree == most).tolist()]
+    return tuple(nearest)
 
 
 def agreeing(counted: NDArray[np.int64], release: Release, serial: int) -> int:

@@ -15,7 +15,7 @@ from protect.errors import InputError
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, LeaveCaptions, reading
-from protect.recipients.find import release_and_recipient
+from protect.recipients.find import Found, release_and_recipient
 from protect.working import EngineName, LogJson, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -40,7 +40,7 @@ def verify_command(
         whose = release_and_recipient(opened, keyring, release, recipient, progress)
         found = verify(whose.bound, opened, progress=progress, engine=engine_of(engine, workers))
     record = whose.bound.release
-    data = {"release": record.id, "recipient": whose.serial, **asdict(found)}
+    data = {"release": record.id, **_whose(whose), **asdict(found)}
     console.answer(verification_text(record, found, whose.in_words()), data, as_json)
     return console.SET_ASIDE if found.findings else console.DONE
 
@@ -81,7 +81,12 @@ def show_command(
     text = "\n".join([named, *lines, f"page: {page} (secret: it names the carriers)"])
     console.answer(
         text,
-        {"release": record.id, "recipient": whose.serial, "carriers": [asdict(c) for c in record.carriers]},
+        {"release": record.id, **_whose(whose), "carriers": [asdict(c) for c in record.carriers]},
         as_json,
     )
     return console.DONE
+
+
+def _whose(found: Found) -> dict[str, object]:
+    """The recipient, and all who cannot be told apart."""
+    return {"recipient": found.serial, "recipients": [serial for serial, _ in found.people]}

@@ -27,6 +27,8 @@ from protect.release.record import Release
 
 BLOCK = 1 << 16
 """Recipients that are compared with a copy at a time."""
+LISTED = 20
+"""Recipients who cannot be told apart that are listed."""
 Array = NDArray[np.float64]
 
 
@@ -35,10 +37,20 @@ class Found:
     """The release that a copy belongs to, with its carriers."""
 
     bound: BoundRelease
-    serial: int | None = None
-    """Of the recipient; None where one copy is for everybody."""
-    recipient: str = ""
-    """What the recipient is called; empty where one copy is for everybody."""
+    """Where it is one of several recipients' copy: with the carriers of the first."""
+    people: tuple[tuple[int, str], ...] = ()
+    """Serial number and name of the recipient, or of all who cannot be told apart; empty where one copy is for
+    everybody."""
+
+    @property
+    def serial(self) -> int | None:
+        """Of the recipient; None if it is everybody's copy, or one of several recipients'."""
+        return self.people[0][0] if len(self.people) == 1 else None
+
+    @property
+    def recipient(self) -> str:
+        """What the recipient is called; empty likewise."""
+        return self.people[0][1] if len(self.people) == 1 else ""
 
     @property
     def number(self) -> tuple[str, ...]:
@@ -47,7 +59,13 @@ class Found:
 
     def in_words(self) -> str:
         """Whose copy it is; empty where it is everybody's."""
-        return "" if self.serial is None else f"recipient {self.serial} ({self.recipient})"
+        if not self.people:
+            return ""
+        if len(self.people) == 1:
+            return f"recipient {self.serial} ({self.recipient})"
+        listed = ", ".join(f"{serial} ({name})" for serial, name in self.people[:LISTED])
+        more = f" and {len(self.people) - LISTED} more" if len(self.people) > LISTED else ""
+        return f"one of these {len(self.people)} recipients, whose bits are equal in it: {listed}{more}"
 
 
 def release_and_recipient(
@@ -86,7 +104,7 @@ def release_and_recipient(
 def _named(release: Release, keyring: Keyring, recipient: str) -> Found:
     with open_ledger(keyring) as ledger:
         found = ledger.one(release.id, recipient)
-        return Found(_bound(release, keyring, ledger, found.serial), found.serial, found.name)
+        return Found(_bound(release, keyring, ledger, found.serial), ((found.serial, found.name),))
 
 
 def _bound(release: Release, keyring: Keyring, ledger: Ledger, serial: int) -> BoundRelease:
@@ -114,14 +132,16 @@ def _nearest(copy: Dataset, keyring: Keyring, release: Release, progress: Progre
         count = ledger.issued(release.id)
         shown = votes(copy, release, ledger) if coded else None
         if shown is None:
-            serial = nearest_recipient(copy, release, keyring, count, progress)
+            nearest = nearest_recipient(copy, release, keyring, count, progress)
+            serials = () if nearest is None else (nearest,)
         else:
-            serial = nearest_bits(shown, release, count)
-        if serial is None:
+            serials = nearest_bits(shown, release, count)
+        if not serials:
             return None
-        found = Found(_bound(release, keyring, ledger, serial), serial, ledger.name(release.id, serial))
+        people = tuple((serial, ledger.name(release.id, serial)) for serial in serials)
+        found = Found(_bound(release, keyring, ledger, serials[0]), people)
     bound = found.bound.release
-    held = belongs(bound, carrier_records(bound, copy)) if shown is None else agreeing(shown, release, serial)
+    held = belongs(bound, carrier_records(bound, copy)) if shown is None else agreeing(shown, release, serials[0])
     return found if 2 * held > len(bound.carriers) else None
 
 

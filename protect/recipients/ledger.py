@@ -14,6 +14,7 @@ from protect.keys.keyring import Keyring
 from protect.progress import Progress, no_progress
 from protect.recipients.database import FILE, check_whole, opened, transaction
 from protect.recipients.entry import Entry, Recipient, entry_commitment, known_as
+from protect.recipients.room import check_room
 from protect.release.record import Release
 
 FOLDER = "recipients"
@@ -116,7 +117,8 @@ class Ledger:
             Their serial numbers.
 
         Raises:
-            InputError: naming the place of an entry that is broken, or is in the ledger already.
+            InputError: naming the place of an entry that is broken, or is in the ledger already; or if they are more
+                than the release tells apart.
         """
         check_whole(self._connection)
         now = _now()
@@ -128,6 +130,7 @@ class Ledger:
                 serial += 1
                 if (serial - first) % _STEP == 0:
                     progress("entering recipients", serial - first, 0)
+            check_room(release, serial - 1, self._keyring.store)
             if dry_run:
                 raise _Undone
         if not dry_run:

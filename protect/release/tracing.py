@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import count
 
 import numpy as np
 from scipy import special
 
 from protect.evidence import LAMBDAS, Array
-from protect.keys.code import arcsine_bias
+from protect.keys.code import arcsine_bias, most_recipients
 from protect.release.power import WANTED, Run
 
 BET = 0.7
@@ -144,7 +145,7 @@ def _log_e_value(cosine: Array, strength: float, length: int) -> Array:
 def code_slots_needed(recipients: int, colluders: int, alpha: float, power: float = WANTED) -> int | None:
     """Fewest slots of a tracing code (`protect.keys.code`) if every slot's answers show one of the copies clearly.
 
-    None if `MOST_BITS` are too few.
+    None if `MOST_BITS` are too few. Never fewer than tell so many recipients apart (`most_recipients`).
     """
     rng = np.random.default_rng(_SEED)
     trials = _TRIALS // 2
@@ -157,4 +158,5 @@ def code_slots_needed(recipients: int, colluders: int, alpha: float, power: floa
         running = np.logaddexp(running, np.cumsum(np.log1p(gain / sources), axis=2))
     found = running - math.log(len(COALITIONS)) >= math.log(recipients / alpha)
     enough = np.flatnonzero(np.maximum.accumulate(found, axis=2).any(axis=1).mean(axis=0) >= power)
-    return int(enough[0]) + 1 if len(enough) else None
+    apart = next(slots for slots in count(1) if most_recipients(slots) >= recipients)
+    return max(int(enough[0]) + 1, apart) if len(enough) else None

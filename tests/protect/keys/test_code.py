@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from protect.keys.code import CUTOFF, TracingCode, arcsine_bias
+from protect.keys.code import CUTOFF, TWINS, TracingCode, alike, arcsine_bias, most_recipients
 from protect.keys.tree import KeyTree, recipients_draws, secret_from_seed, slot_seed
 
 CODE = TracingCode(secret_from_seed(4, "code"), "00" * 16, 40)
@@ -38,3 +38,20 @@ def test_bits_are_bernoulli_and_never_drawn_again() -> None:
     assert abs(np.corrcoef(bits[:, 0], bits[:, 1])[0, 1]) < 0.07
     marks = np.concatenate([CODE.marks(slot) for slot in range(40)])
     assert len(set(marks.tolist())) == 80
+
+
+def test_two_recipients_share_bits_as_often_as_is_said() -> None:
+    bias = arcsine_bias((np.arange(100_000) + 0.5) / 100_000)
+    assert (bias**2 + (1 - bias) ** 2).mean() == pytest.approx(alike(), abs=1e-6)
+
+
+def test_so_many_recipients_seldom_share_all_bits() -> None:
+    """Any two of the most that are allowed, over keys, no more often than the bound says."""
+    slots, keys = 18, 400
+    most = most_recipients(slots)
+    shared = 0
+    for seed in range(keys):
+        code = TracingCode(secret_from_seed(seed, "twins"), "", slots)
+        bits = np.stack([code.bits(slot, range(1, most + 1)) for slot in range(slots)], axis=1)
+        shared += len(np.unique(bits, axis=0)) < most
+    assert shared and stats.binom.sf(shared - 1, keys, TWINS) > 1e-3
