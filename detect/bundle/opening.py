@@ -15,7 +15,7 @@ from protect.errors import EvidenceError
 from protect.files import canonical_json
 from protect.keys.commitment import commitment_leaves, root_from_path, tree_path, tree_root
 from protect.keys.store import Store
-from protect.keys.tree import MASTER, NO_COIN, SlotKey, prf, slot_key
+from protect.keys.tree import MASTER, NO_COIN, SlotKey, parse_coin_value, prf, slot_key
 from protect.release.bound import BoundRelease, BoundSlot, committed_family
 from protect.release.record import Release
 
@@ -75,6 +75,8 @@ def opened_release(data: bytes, store: Store) -> BoundRelease:
         row = json.loads(data)
         header, commitment, coin = row["header"].encode(), str(row["commitment"]), str(row["coin"])
         release = Revealed("", b"", header, coin, published=commitment)
+        if coin != NO_COIN and coin != parse_coin_value(coin):
+            raise _wrong("its coin is not spelled in the one way that counts")
         if release.coin_named is None and (coin != NO_COIN or release.questions_committed is None):
             raise _wrong("it holds a coin that the commitment does not name, or questions that nothing fixes")
         plan, count = release.plan, release.plan.slots + 1

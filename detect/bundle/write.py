@@ -41,7 +41,7 @@ def write_bundle(path: Path, verdict: Verdict, keyring: Keyring, page: str, *, s
         raise InputError("nothing was asked: there is nothing to bundle", "Test a suspect first.")
     if transcript.kind != "pictures":
         raise InputError(
-            "no bundle can be made of a classifier's answers: nothing in the commitment fixes the pictures it was shown",
+            "no bundle holds a classifier's answers: nothing in the commitment fixes the pictures it saw",
             "Show the verdict's page and let the other side ask the classifier.",
         )
     files = {

@@ -141,8 +141,11 @@ def slot_key(seed: bytes, coin: str, recipient: str) -> bytes:
     Raises:
         InputError: if the coin is spelled in another way than `parse_coin_value` does: that would be a salt.
     """
-    if coin != NO_COIN and coin != parse_coin_value(coin):
-        raise InputError(f"the coin {coin[:20]}… is not spelled in the one way that counts", "Give it in lower case.")
+    if not re.fullmatch("(?:[0-9a-f]{2})*", coin):
+        raise InputError(
+            f"the coin {coin[:20]!r} is not spelled in the one way that counts",
+            "Give its bytes in hexadecimal, lower case, without anything else.",
+        )
     return prf(seed, "slot key", coin, recipient)
 
 

@@ -46,16 +46,16 @@ def test_a_slot_key_hangs_on_secret_coin_recipient_and_slot_and_nothing_else() -
     keys = {
         KeyTree(secret, coin, recipient).slot(number).key
         for secret in (SECRET, secret_from_seed(1, "test"))
-        for coin in ("", "abc")
+        for coin in ("", "abcd")
         for recipient in ("", "someone")
         for number in (0, 1)
     }
     assert len(keys) == 16
-    assert slot_key(slot_seed(SECRET, 1), "abc", "someone") == KeyTree(SECRET, "abc", "someone").slot(1).key
+    assert slot_key(slot_seed(SECRET, 1), "abcd", "someone") == KeyTree(SECRET, "abcd", "someone").slot(1).key
 
 
 def test_coin_and_recipient_cannot_be_confused() -> None:
-    assert KeyTree(SECRET, "a", "bc").slot(0).key != KeyTree(SECRET, "ab", "c").slot(0).key
+    assert KeyTree(SECRET, "aa", "bbcc").slot(0).key != KeyTree(SECRET, "aabb", "cc").slot(0).key
 
 
 def _release(created: str, name: str, coin: Coin | None = None, rehearsal: bool = False) -> Release:
