@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.suspect_kinds.models import Case, Exact, Models, Weights, folder_weights, suspect_weights
-from tests.support.adapter_files import KOHYA, Family, families, flux_families, pair, product
+from tests.support.adapter_files import KOHYA, RESIZED, Family, families, flux_families, pair, product
 from tests.support.adapters import diffusers, kohya, layers, random, save
 
 
@@ -60,7 +60,7 @@ def _xl_family(weights: Weights) -> Family:
             component
         ]
         stems[prefix + name.replace(".", "_")] = (layer,)
-    return Family("kohya, SDXL", stems, pair(*KOHYA, alpha=True), product(*KOHYA), tuple(stems)[::9])
+    return Family("kohya, SDXL", stems, pair(*KOHYA, alpha=True, ranks=RESIZED), product(*KOHYA), tuple(stems)[::9])
 
 
 def _diffusers_family(name: str, component: str) -> Callable[[Weights], Family]:
@@ -104,7 +104,7 @@ def adapter_cases() -> list[Case]:
     cases += [
         adapter_case("FLUX: kohya, T5", "flux", _t5_family),
         adapter_case("FLUX: diffusers, text encoder", "flux", _diffusers_family("te", "text_encoder")),
-        adapter_case("SDXL: kohya, UNet and both text encoders", "xl", _xl_family),
+        adapter_case("SDXL: kohya, resized layer by layer, both text encoders", "xl", _xl_family),
         adapter_case("SDXL: diffusers", "xl", _diffusers_family("xl", "unet")),
         adapter_case("SD3: diffusers", "sd3", _diffusers_family("sd3", "transformer")),
         adapter_case("SD3: diffusers, second text encoder", "sd3", _diffusers_family("te2", "text_encoder_2")),

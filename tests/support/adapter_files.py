@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,14 @@ class Family:
         return after
 
 
-def pair(down: str, up: str, *, alpha: bool = False, lengths: str = "") -> Callable[[tuple[int, ...], int], Tensors]:
-    """Pairs of rank 3 under some endings."""
+def pair(
+    down: str, up: str, *, alpha: bool = False, lengths: str = "", ranks: Sequence[int] = (3,)
+) -> Callable[[tuple[int, ...], int], Tensors]:
+    """Pairs of some ranks, in turn, under some endings."""
 
     def make(shape: tuple[int, ...], seed: int) -> Tensors:
-        ones = (1,) * (len(shape) - 2)
-        found = {down: random(3, *shape[1:], seed=seed), up: random(shape[0], 3, *ones, seed=seed + 1)}
+        ones, rank = (1,) * (len(shape) - 2), ranks[seed // 100 % len(ranks)]
+        found = {down: random(rank, *shape[1:], seed=seed), up: random(shape[0], rank, *ones, seed=seed + 1)}
         if alpha:
             found["alpha"] = torch.tensor(1.5 + seed % 7)
         if lengths:
@@ -174,6 +176,10 @@ AB, KOHYA, OLD = (
 )
 
 
+RESIZED = (3, 5, 2)
+"""Ranks of a file that was resized layer by layer."""
+
+
 def families(weights: Mapping[str, Tensor]) -> list[Family]:
     """Families for a tiny Stable Diffusion.
 
@@ -188,7 +194,7 @@ def families(weights: Mapping[str, Tensor]) -> list[Family]:
     even = tuple(s for s, own in named.items() if all(n % 4 == 0 for n in weights[own[0]].shape[:2]))
     settings = {"peft_type": "LORA", "r": 3, "lora_alpha": 6, "rank_pattern": {}, "alpha_pattern": {}}
     return [
-        Family("kohya", named, pair(*KOHYA, alpha=True), product(*KOHYA), tuple(named)[::9]),
+        Family("kohya", named, pair(*KOHYA, alpha=True, ranks=RESIZED), product(*KOHYA), tuple(named)[::9]),
         Family("diffusers", plain, pair(*AB), product(*AB, scale=1.0), tuple(plain)[2::9]),
         Family("diffusers of 2023", unet, pair(*OLD), product(*OLD, scale=1.0), tuple(unet)[1::9]),
         Family("PEFT", peft, pair(*AB), product(*AB, scale=2.0), tuple(peft)[::8], settings),
@@ -232,7 +238,7 @@ def flux_families(weights: Mapping[str, Tensor]) -> list[Family]:
     packed = {f"lora_unet_{stem}": tuple(block + layer for layer in layers) for stem, layers in _FLUX.items()}
     plain = {layer: (layer,) for layer in weights if layer.startswith("transformer.")}
     return [
-        Family("kohya, FLUX", packed, pair(*KOHYA, alpha=True), product(*KOHYA), tuple(packed)[:6]),
+        Family("kohya, FLUX", packed, pair(*KOHYA, alpha=True, ranks=RESIZED), product(*KOHYA), tuple(packed)[:6]),
         Family("LoHa, FLUX", packed, _make_loha, _after_loha, tuple(packed)[:4]),
         Family("ai-toolkit, FLUX", plain, pair(*AB), product(*AB, scale=1.0), tuple(plain)[1::5]),
     ]

@@ -334,4 +334,8 @@ def test_what_is_refused(base: Path, bare: Any, tmp_path: Path) -> None:
     twice = {f"{dotted}.lora_A.weight": tensors[down], f"{dotted}.lora_B.weight": tensors[up]}
     assert "both change" in broken(twice | {f"{dotted}.alpha": torch.tensor(1.0)})
     assert "say the same" in broken({f"{stem}.lora_A.weight": tensors[down]})
+    idle = {f"lora_unet_nowhere.{part}": torch.zeros(4, 4) for part in ("lora_up.weight", "lora_down.weight")}
+    idle["lora_unet_nowhere.alpha"] = torch.tensor(1.0)
+    whole = changes_made(bare, save(tmp_path / "whole.safetensors", tensors))
+    assert_same(changes_made(bare, save(tmp_path / "idle.safetensors", tensors | idle)), whole)
     assert "changes nothing" in refused(bare, tmp_path, {k: v * 0 for k, v in tensors.items()})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detect.suspects.images.adapters.changes import check_lengths, check_shapes
+from detect.suspects.images.adapters.changes import check_lengths, check_shapes, is_idle
 from detect.suspects.images.adapters.fuse import fuse
 from detect.suspects.images.adapters.groups import Group, is_adapter, parse_groups
 from detect.suspects.images.adapters.places import find_places
@@ -62,5 +62,6 @@ def apply_adapter(pipeline: Any, adapter: Adapter, strength: float = 1.0) -> flo
     Raises:
         SuspectError: if any tensor has no place in the pipeline, or a fused change is not what the file says.
     """
-    places = find_places(adapter.path, pipeline, adapter.groups)
-    return fuse(adapter.path, adapter.groups, adapter.scales, places, strength)
+    groups = [group for group in adapter.groups if not is_idle(group)]
+    places = find_places(adapter.path, pipeline, groups)
+    return fuse(adapter.path, groups, adapter.scales, places, strength)

@@ -154,6 +154,15 @@ def merged(group: Group, weight: Tensor, change: Tensor, strength: float) -> Ten
     return moved if strength == 1 else weight + strength * (moved - weight)
 
 
+def is_idle(group: Group) -> bool:
+    """Whether a group changes nothing, wherever it is put: trainers also write pairs of layers that stayed."""
+    parts = group.parts
+    if lengths_of(group) is not None or group.kind in ("loha", "lokr"):
+        return False
+    telling = ("up", "bias", "diff_b") if group.kind == "lora" else ("diff", "diff_b")
+    return not any(bool(parts[part].any()) for part in telling if part in parts)
+
+
 def bias_change(group: Group, scale: float) -> Tensor | None:
     """The change of the layer's bias, float64 (rows,); None if there is none."""
     if "diff_b" in group.parts and "bias" in group.parts:
