@@ -88,7 +88,7 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
     _check_commitment(bound, files)
     _check_names(bound, transcript, said)
     threshold = _check_level(bound, transcript, said)
-    outcome = _check_outcome(said, peak, threshold)
+    outcome = _check_outcome(said, peak, threshold, 1 / bound.release.plan.alpha)
     public_key = _signed_by(files, signer)
     return Checked(
         outcome=outcome,
@@ -214,12 +214,12 @@ def _departs(bound: BoundRelease, transcript: Transcript) -> bool:
     return transcript.kind == "pictures" and any(len(part.asked) != planned.queries for part, planned in asked)
 
 
-def _check_outcome(said: Mapping[str, Any], peak: float, threshold: float) -> str:
+def _check_outcome(said: Mapping[str, Any], peak: float, threshold: float, unlucky: float) -> str:
     """The outcome, which must follow from E; a control's evidence can only take it away."""
     outcome, control = str(said["verdict"]), said["control_e_value"]
     if outcome not in get_args(Outcome):
         raise _wrong(f"it says {outcome[:40]!r}, which is no verdict")
-    if outcome == "evidence" and (peak < threshold or (control is not None and not control < threshold)):
+    if outcome == "evidence" and (peak < threshold or (control is not None and not control < unlucky)):
         raise _wrong(f"it says evidence, and its answers give E = {peak:,.4g} of {threshold:,.0f} required")
     return outcome
 

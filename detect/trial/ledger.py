@@ -79,7 +79,8 @@ def register(
     """
     with opened(keyring) as ledger:
         subject = ledger.recognise(subject_of(suspect), digest(suspect.identity))
-        look, last = ledger.current(release.id, subject, plan), ledger.last(release.id, subject, plan)
+        files = subject_of(suspect)
+        look, last = ledger.current(release.id, subject, plan, files), ledger.last(release.id, subject, plan)
         if anew and last is not None:
             look = None if last.finished(release.plan.slots, release.plan.alpha) else last
         if new := look is None:
@@ -92,6 +93,7 @@ def register(
                 departs=departs,
                 now=now(),
                 asked_anew=last.asked_anew + anew if last else 0,
+                files=files,
             )
         return ledger.place(look, new)
 

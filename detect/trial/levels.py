@@ -63,9 +63,13 @@ class Ledger:
             if control.subject == other.subject:
                 control.subject = first.subject
 
-    def current(self, release: str, subject: str, plan: str) -> Look | None:
-        """The look that a repeat of a plan goes on with: the first whose answers were not lost."""
-        return next((t for t in self._looks(release, subject, plan) if not t.lost), None)
+    def current(self, release: str, subject: str, plan: str, files: str = "") -> Look | None:
+        """The look that a repeat of a plan goes on with: the first of these very weights whose answers were not lost.
+
+        Other weights that answered the probe alike count as the same suspect and speak for themselves: they are asked,
+        and what they say otherwise is a further look.
+        """
+        return next((t for t in self._looks(release, subject, plan) if not t.lost and t.files == files), None)
 
     def last(self, release: str, subject: str, plan: str) -> Look | None:
         """The newest look of a plan."""
@@ -82,6 +86,7 @@ class Ledger:
         departs: bool,
         now: str,
         asked_anew: int = 0,
+        files: str = "",
     ) -> Look:
         """Enter one more look.
 
@@ -94,6 +99,7 @@ class Ledger:
             departs: whether it leaves the committed plan.
             now: time.
             asked_anew: see `Look`.
+            files: likewise.
         """
         here = self.of(release, subject)
         number = self._next_number(release, subject, plan)
@@ -101,7 +107,7 @@ class Ledger:
         further = 0 if committed else 1 + sum(look.further > 0 for look in here)
         group, share = self._share(release, together, subject)
         key = 1 + max((look.key for look in self.looks), default=0)
-        look = Look(key, release, subject, name, plan, number, asked_anew, now, further, group, share)
+        look = Look(key, release, subject, name, plan, number, asked_anew, now, further, group, share, files=files)
         self.looks.append(look)
         return look
 
@@ -111,7 +117,7 @@ class Ledger:
 
     def place(self, look: Look, new: bool) -> Place:
         """A look among the others."""
-        controls = [c for c in self.controls if c.release == look.release and c.plan == look.plan]
+        controls = [c for c in self.controls if c.release == look.release]  # a key stays unlucky, whatever is asked
         return Place(
             look,
             new,
@@ -152,6 +158,7 @@ class Ledger:
                 departs=True,
                 now=now,
                 asked_anew=look.asked_anew,
+                files=look.files,
             )
             look.slots = [replace(one, by_lambda=list(one.by_lambda)) for one in before.slots[:slot]]
         if slot == len(look.slots):
@@ -165,10 +172,11 @@ class Ledger:
             entry.p_value, entry.by_lambda = evidence.p_value, list(evidence.by_lambda)
 
     def same_answers(self, look: Look) -> Look | None:
-        """An earlier look at the very same answers; None if there is none."""
+        """An earlier look at the very same answers, as far as it went; None if there is none."""
         own = [slot.answers for slot in look.slots]
         earlier = (o for o in self._looks(look.release, look.subject, look.plan) if o.number < look.number)
-        return next((o for o in earlier if [slot.answers for slot in o.slots] == own), None)
+        told = ((o, [slot.answers for slot in o.slots]) for o in earlier)
+        return next((o for o, answers in told if answers and answers == own[: len(answers)]), None)
 
     def show_control(self, release: str, plan: str, subject: str, name: str, e_value: float, slots: int) -> None:
         """Remember what a control showed: an unlucky key stays unlucky, whether or not the control is given again."""

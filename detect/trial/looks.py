@@ -53,6 +53,8 @@ class Look:
     transcript: str = ""
     """Digest of the transcript as far as it goes."""
     slots: list[ScoredSlot] = field(default_factory=list)
+    files: str = ""
+    """Hash of the weights that gave the answers: only these may have them repeated without being asked."""
 
     def threshold(self, alpha: float) -> float:
         """What E must reach, given the release's level alpha."""
@@ -108,7 +110,7 @@ class Place:
     suspects_tested: int
     """Different suspects ever tested with this release, this one included."""
     control_e_value: float
-    """The largest evidence any control ever showed under this release and plan; 0 if none was asked."""
+    """The largest evidence any control ever showed under this release, by any plan; 0 if none was asked."""
 
     @property
     def plans_tried(self) -> int:

@@ -15,7 +15,7 @@ from protect.release.record import Release
 def outcome_of(trial: Trial[S], found: Examined, threshold: float, control_e: float | None) -> tuple[Outcome, str]:
     """The outcome, and why it is inconclusive or less than it seems."""
     plan, slots = trial.bound.release.plan, trial.bound.slots
-    if control_e is not None and control_e >= threshold:
+    if control_e is not None and control_e >= 1 / plan.alpha:  # the least that was ever asked of anybody
         return "inconclusive", "unlucky key: the control, which cannot have seen the release, shows it too"
     if found.trouble:
         return "inconclusive", found.trouble

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from protect.errors import InputError
 from protect.keys.tree import prf
+from protect.names import known_as
 from protect.release.record import Release
 
 LONGEST_NAME = 1_000
@@ -99,15 +100,6 @@ _BREAKS = str.maketrans("\n\r\t", "   ")
 def _controls(text: str) -> bool:
     """Whether a text holds control characters, or half a character."""
     return any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
-
-
-def known_as(name: str) -> str:
-    """What two spellings of one name have in common.
-
-    >>> known_as("  ACME\\u00a0 Ltd ") == known_as("Acme Ltd")
-    True
-    """
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def entry_commitment(release: Release, serial: int, entry: Entry, issued: str) -> str:

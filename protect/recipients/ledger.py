@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from protect.errors import InputError, ReleaseError
 from protect.files import write_atomic
 from protect.keys.keyring import Keyring
+from protect.names import known_as
 from protect.progress import Progress, no_progress
 from protect.recipients.database import FILE, check_whole, opened, transaction
-from protect.recipients.entry import Entry, Recipient, entry_commitment, known_as
+from protect.recipients.entry import Entry, Recipient, entry_commitment
 from protect.recipients.room import check_room
 from protect.release.record import Release
 

@@ -17,6 +17,7 @@ from detect.trial.answers import pixel_hashes
 from protect.errors import InputError, SuspectError
 from protect.files import new_folder, sha256_file
 from protect.marks.family import Pixels
+from protect.names import known_as
 from protect.pixels.measure import png_bytes
 
 TABLE = "answers.csv"
@@ -65,7 +66,10 @@ class AnswersClassifier(Classifier):
         """
         self.name, self.classes = name, classes
         # The name is the suspect, the table is how it was asked: an edited one is a further look at the same suspect.
-        self.identity = {"weights": sha256(f"black box {name}".encode()).hexdigest(), "answers": sha256_file(table)}
+        self.identity = {
+            "weights": sha256(f"black box {known_as(name)}".encode()).hexdigest(),
+            "answers": sha256_file(table),
+        }
         rows = _rows(table)
         places = indices([row["label"].strip() for row in rows], classes, positions, table.name)
         self._labels = {row["file"]: int(place) for row, place in zip(rows, places, strict=True)}

@@ -16,6 +16,7 @@ from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.trial.answers import digest, pixel_hashes
 from protect.errors import InputError
 from protect.marks.family import Pixels
+from protect.names import known_as
 from protect.pixels.error import PictureError
 
 REFUSED, REWRITTEN = "refused.csv", "rewritten.csv"
@@ -57,7 +58,7 @@ class CollectedSuspect(Suspect):
         # The name is the suspect, the answers are how it was asked: others are a further look at the same suspect.
         answers = {n: [*pixel_hashes(self._read(n)[0][None]), self._rewritten.get(n, "")] for n in self._pictures}
         self.identity = {
-            "weights": sha256(f"black box {name}".encode()).hexdigest(),
+            "weights": sha256(f"black box {known_as(name)}".encode()).hexdigest(),
             "answers": digest([answers, self._refused]),
         }
 

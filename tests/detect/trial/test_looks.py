@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from detect.trial.levels import Ledger
-from detect.trial.looks import Look
+from detect.trial.looks import Look, ScoredSlot
 from protect.evidence import SlotEvidence, running_evidence, slot_evidence
 
 RELEASES, SLOTS, ALPHA = ("a", "b", "c", "d"), 3, 0.2
@@ -219,3 +219,28 @@ def test_answers_that_are_still_there_go_on_at_their_level() -> None:
     owner.call(["a"], "committed")
     (look,) = owner.ledger.looks
     assert not look.further and len(look.scored()) == SLOTS
+
+
+def test_other_weights_that_answer_the_probe_alike_speak_for_themselves() -> None:
+    ledger = Ledger()
+    first = ledger.recognise("a" * 64, "i1", "p" * 64)
+    assert ledger.recognise("b" * 64, "i2", "p" * 64) == first
+    look = ledger.enter("r", ["r"], first, "A", "plan", departs=False, now="t", files="a" * 64)
+    look.slots.append(ScoredSlot("x" * 64, 0.0001, [9.0, 9.0, 9.0]))
+    assert ledger.current("r", first, "plan", "a" * 64) is look
+    assert ledger.current("r", first, "plan", "b" * 64) is None, "nobody is given another model's verdict"
+    other = ledger.enter("r", ["r"], first, "B", "plan", departs=False, now="t", files="b" * 64)
+    assert (look.further, other.further) == (0, 1), "and it costs level"
+    other.slots = [ScoredSlot("x" * 64), ScoredSlot("y" * 64)]
+    assert ledger.same_answers(other) is look, "unless it says the very same"
+    other.slots = [ScoredSlot("z" * 64)]
+    assert ledger.same_answers(other) is None
+
+
+def test_an_unlucky_key_stays_unlucky_under_every_plan() -> None:
+    ledger = Ledger()
+    ledger.show_control("r", "plan", "control", "base", 5_000.0, 4)
+    look = ledger.enter("r", ["r"], "suspect", "A", "another plan", departs=True, now="t")
+    assert ledger.place(look, True).control_e_value == 5_000.0
+    elsewhere = ledger.enter("other release", ["other release"], "suspect", "A", "plan", departs=False, now="t")
+    assert ledger.place(elsewhere, True).control_e_value == 0.0

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from detect.suspects.address import origin
 from detect.suspects.client import Client
 from detect.suspects.images.decoding import read_answer
 from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.suspects.reply import PassingTrouble, Tally
 from protect.errors import SuspectError
+from protect.names import known_as
 from protect.pixels.error import PictureError
 
 MOST_WORDS = 4_000
@@ -55,7 +57,8 @@ class ServiceSuspect(Suspect):
         self._client, self._settings = client, settings
         self.name = settings.model or client.address.partition("://")[2]
         # What runs behind an address may change unnoticed: its name is all that can be told.
-        called = f"{client.address} {settings.model}"
+        # Scheme, host and port in their one spelling: a path could be written in many ways, each a suspect of its own.
+        called = f"{origin(client.address)} {known_as(settings.model)}"
         self.identity = {
             "weights": sha256(called.encode()).hexdigest(),
             "url": client.address,
