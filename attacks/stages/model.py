@@ -14,8 +14,8 @@ from torch import Tensor
 from attacks.stages.attack import Resources
 from detect.suspects.images import is_pipeline
 from detect.suspects.images.adapters import apply_adapter, read_adapter
-from detect.suspects.images.lora import find_lora
 from detect.suspects.images.folder import load_pipeline
+from detect.suspects.images.lora import find_lora
 from detect.suspects.images.silence import silenced_libraries
 from detect.training.finetune import finetune
 from detect.training.records import training_records
