@@ -9,7 +9,7 @@ measured (`detect.trace.simulation`). Marks are drawn from ids, as the program d
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.common import Clock, interval, write_result
 from detect.trace.collusion import STRATEGIES
-from detect.trace.evidence import BLOCK, DECOYS, Suspicion, yardstick
+from detect.trace.evidence import Suspicion, yardstick
 from detect.trace.simulation import Learner, copies_of, taught
 from protect.evidence import Array
 from protect.formats import open_dataset
@@ -38,7 +38,9 @@ WELL = 0.9
 """Likeness of a model that has learned every slot well."""
 RECIPIENTS = (50, 10_000, 1_000_000)
 COLLUDERS = (1, 2, 3, 5)
-TRIALS, WITH_INNOCENTS, INNOCENTS = 60, 6, 20_000
+TRIALS, DECOYS = 60, 20_000
+CROWDS, INNOCENTS = 6, 20_000
+"""Innocent recipients: so many are held against what each of the first trials shows."""
 LOOSE = 0.05
 """A level at which wrong names would be seen."""
 
@@ -69,41 +71,55 @@ def evidence(shown: Array, marks: Array, decoys: list[Array]) -> Array:
     return suspicion.peaks
 
 
-def cell(looks: Array, likeness: Array, strategy: str, colluders: int, rng: np.random.Generator) -> dict[str, Any]:
-    """One strategy with so many colluders."""
-    length, peaks, wrong, high, left = looks.shape[1], [], 0, 0, []
-    decoys = [directions(rng.integers(0, 2**64, DECOYS, dtype=np.uint64), 1, length)[:, 0] for _ in range(SLOTS)]
+@dataclass(frozen=True)
+class Drawn:
+    """What all cells have in common."""
+
+    looks: Array
+    decoys: list[Array]
+    """Of each slot, shape (DECOYS, d)."""
+    crowds: list[Array]
+    """Marks of innocents, shape (INNOCENTS, slots, d)."""
+    whole: float
+    """Size of what one copy teaches."""
+
+
+def drawn(looks: Array) -> Drawn:
+    """Draw decoys and innocents."""
+    rng, length = np.random.default_rng(0), looks.shape[1]
+    decoys = marks_of(rng, DECOYS, SLOTS, length)
     whole = float(np.linalg.norm(lesson_of_one(looks, rng), axis=1).mean())
+    crowds = [marks_of(rng, INNOCENTS, SLOTS, length) for _ in range(CROWDS)]
+    return Drawn(looks, [decoys[:, slot] for slot in range(SLOTS)], crowds, whole)
+
+
+def cell(common: Drawn, likeness: Array, strategy: str, colluders: int, rng: np.random.Generator) -> dict[str, Any]:
+    """One strategy with so many colluders."""
+    peaks, wrong, high, left = [], 0, 0, []
     for trial in range(TRIALS):
-        marks = marks_of(rng, colluders, SLOTS, length)
-        merged = STRATEGIES[strategy](copies_of(looks, marks), rng)
+        marks = marks_of(rng, colluders, SLOTS, common.looks.shape[1])
+        merged = STRATEGIES[strategy](copies_of(common.looks, marks), rng)
         left.append(len(merged.samples))
-        shown = Learner(rng.choice(likeness, SLOTS), whole).shows(taught(looks, merged), rng)
-        peaks.append(evidence(shown, marks, decoys))
-        if trial < WITH_INNOCENTS:
-            innocent = np.concatenate([evidence(shown, block, decoys) for block in crowd(rng, length)])
+        learner = Learner(rng.choice(likeness, SLOTS), common.whole)
+        shown = learner.shows(taught(common.looks, merged), rng)
+        peaks.append(evidence(shown, marks, common.decoys))
+        if trial < CROWDS:
+            innocent = evidence(shown, common.crowds[trial], common.decoys)
             wrong += bool((innocent >= np.log(INNOCENTS / LOOSE)).any())
             high += int((innocent >= np.log(100)).sum())
     strongest = np.array([found.max() for found in peaks])
+    needed = {str(n): np.log(n / ALPHA) for n in RECIPIENTS}
     return {
         "strategy": strategy,
         "colluders": colluders,
         "samples_left": int(np.median(left)),
         "median_e": float(np.exp(np.median(strongest))),
-        "named": {str(n): interval(int((strongest >= np.log(n / ALPHA)).sum()), TRIALS)["share"] for n in RECIPIENTS},
-        "all_named": {
-            str(n): float(np.mean([(found >= np.log(n / ALPHA)).all() for found in peaks])) for n in RECIPIENTS
-        },
-        "innocents": WITH_INNOCENTS * INNOCENTS,
-        f"trials_with_a_wrong_name_at_{LOOSE}": interval(wrong, WITH_INNOCENTS),
+        "named": {n: float((strongest >= least).mean()) for n, least in needed.items()},
+        "all_named": {n: float(np.mean([found.min() >= least for found in peaks])) for n, least in needed.items()},
+        "innocents": CROWDS * INNOCENTS,
+        "wrong_names": interval(wrong, CROWDS),
         "innocents_with_e_of_100": high,
     }
-
-
-def crowd(rng: np.random.Generator, length: int) -> Iterator[Array]:
-    """Innocent recipients, some at a time."""
-    for start in range(0, INNOCENTS, BLOCK):
-        yield marks_of(rng, min(BLOCK, INNOCENTS - start), SLOTS, length)
 
 
 def lesson_of_one(looks: Array, rng: np.random.Generator) -> Array:
@@ -115,6 +131,7 @@ def lesson_of_one(looks: Array, rng: np.random.Generator) -> Array:
 def main() -> None:
     """Command line."""
     clock, looks = Clock(), sample_looks()
+    common = drawn(looks)
     kind = ("lean", "wording", "lora", SIGHTINGS)
     runs = [run for run in measured_runs() if (run.family, run.alignment, run.method, run.sightings) == kind]
     measured = likeness_of(np.array([p for run in runs for p in run.p_values]), looks.shape[1])
@@ -124,11 +141,12 @@ def main() -> None:
         for colluders in COLLUDERS:
             for strategy in STRATEGIES if colluders > 1 else ["by sample"]:
                 rng = np.random.default_rng([len(rows), colluders])
-                rows.append({"signal": signal, **cell(looks, likeness, strategy, colluders, rng)})
+                rows.append({"signal": signal, **cell(common, likeness, strategy, colluders, rng)})
     needed = {f"{c} of {n}": slots_needed(runs, n, c, ALPHA, looks.shape[1]) for n in RECIPIENTS for c in COLLUDERS}
     data = {
         "slots": SLOTS,
         "trials": TRIALS,
+        "level_of_wrong_names": LOOSE,
         "likeness": sorted(round(float(value), 3) for value in measured),
         "models": len({run.suspect for run in runs}),
         "slots_needed": needed,

@@ -87,7 +87,7 @@ def yardstick(decoys: Array, lambdas: tuple[float, ...] = LAMBDAS) -> Yardstick:
         raise EvidenceError(f"{len(decoys)} decoys are too few to name recipients", "Use 20 or more.")
     scaling, compared = decoys[:apart], decoys[apart:]
     rates = np.array(lambdas) / scaling.std() if np.ptp(scaling) > 0 else np.zeros(len(lambdas))
-    return Yardstick(rates, np.logaddexp.reduce(rates[:, None] * compared, axis=1), len(compared))
+    return Yardstick(rates, _log_sum((rates[:, None] * compared).T), len(compared))
 
 
 def _check_finite(scores: Array) -> None:
@@ -131,14 +131,20 @@ class Suspicion:
             self._log_products[:, block] += slot(block)
             running = log_mean(self._log_products[:, block])
             self.peaks[block] = np.maximum(self.peaks[block], running)
-            means.append(np.logaddexp.reduce(running))
+            means.append(_log_sum(running))
         self.mean = float(np.logaddexp.reduce(means) - np.log(recipients))
         self.some = max(self.some, self.mean)
 
 
+def _log_sum(logs: Array) -> Array:
+    """Logarithm of the sum over the first axis of what has these finite logarithms."""
+    most = logs.max(axis=0)
+    return np.asarray(most + np.log(np.exp(logs - most).sum(axis=0)))
+
+
 def log_mean(logs: Array) -> Array:
     """Logarithm of the mean over the first axis of what has these logarithms."""
-    return np.asarray(np.logaddexp.reduce(logs, axis=0) - np.log(len(logs)))
+    return _log_sum(logs) - np.log(len(logs))
 
 
 def family_wise_p(log_e: float, recipients: int) -> float:
