@@ -38,8 +38,8 @@ WELL = 0.9
 """Likeness of a model that has learned every slot well."""
 RECIPIENTS = (50, 10_000, 1_000_000)
 COLLUDERS = (1, 2, 3, 5)
-TRIALS, DECOYS = 60, 20_000
-CROWDS, INNOCENTS = 6, 20_000
+TRIALS, DECOYS = 200, 20_000
+CROWDS, INNOCENTS = 10, 20_000
 """Innocent recipients: so many are held against what each of the first trials shows."""
 LOOSE = 0.05
 """A level at which wrong names would be seen."""

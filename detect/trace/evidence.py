@@ -144,7 +144,7 @@ def _log_sum(logs: Array) -> Array:
 
 def log_mean(logs: Array) -> Array:
     """Logarithm of the mean over the first axis of what has these logarithms."""
-    return _log_sum(logs) - np.log(len(logs))
+    return np.asarray(_log_sum(logs) - np.log(len(logs)))
 
 
 def family_wise_p(log_e: float, recipients: int) -> float:
