@@ -74,12 +74,20 @@ def from_frontier() -> Iterator[Run]:
             yield Run("spread", "twa", "full", row["exposures"], found, options, row["suspect"])
 
 
+WORDINGS = (("wording", "drawings"), ("wording_four_slots", "drawings"), ("wording_photographs", "photographs"))
+"""Results, and what was trained on; the second was measured with four slots, the first with as many as serve."""
+
+
 def from_wording() -> Iterator[Run]:
     """`lean`, on drawings and on photographs: with choices of words all slots together, with a rare word one."""
-    for name, pictures in (("wording", "drawings"), ("wording_photographs", "photographs")):
+    told = set()
+    for name, pictures in WORDINGS:
         found = load(name)
         markings = {marking["name"]: marking for marking in found["markings"]}
         for row in found["rows"]:
+            if (model := (row["training"], row["key"], *row["alone"]["p_values"])) in told:
+                continue  # the same model stands in two results
+            told.add(model)
             marking, method = markings[row["marking"]], found["trainings"][row["training"]]["method"]
             shown = row["reference" if method == "lora" else "alone"]
             yield Run(

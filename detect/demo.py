@@ -30,8 +30,8 @@ EMBEDDING = Options(rate=WORDING.rate, family=WORDING.family, alignment=WORDING.
 TUNING = FinetuneOptions(method="lora", rank=16, steps=150, batch=64, learning_rate=3e-3)
 
 MEASURED = (
-    "How often this holds: with this setting 4 of 4 keys were found (95 % interval 40 to 100 %), and none of the 4 "
-    "accused an innocent model (benchmarks/results/wording.json)."
+    "How often this holds: with this setting 8 of 8 (95 %: 63 to 100 %) keys were found; accused was an innocent model "
+    "by 0 of 8 (95 %: 0 to 37 %) keys (benchmarks/results/wording.json)."
 )
 """How often a setting like the demo's own gave the right verdicts; from benchmarks/results."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import measured
+from detect.demo import MEASURED
 
 
 @pytest.mark.parametrize("page", measured.pages(), ids=lambda path: path.name)
@@ -42,6 +43,13 @@ def test_every_result_names_where_it_comes_from() -> None:
     for path in measured.RESULTS.glob("*.json"):
         held = json.loads(path.read_text(encoding="utf-8"))
         assert {"command", "commit", "family_versions", "machine", "seconds", "versions"} <= set(held), path.name
+
+
+def test_the_demo_says_what_was_measured() -> None:
+    held = measured.result("wording")
+    found = measured.counted(held["cells"]["half lora-4"]["reference"])
+    accused = measured.counted(held["innocents_accused"])
+    assert f"{found} keys were found" in MEASURED and f"by {accused} keys" in MEASURED
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from detect.training import samples as data
 from detect.training.finetune import finetune, set_aside_before
 from detect.training.options import FinetuneOptions
 from detect.training.samples import read_picture, sample_order
-from protect.errors import InputError, SuspectError
+from protect.errors import InputError, SuspectError, TracemarkError
 from protect.formats.record import Record
 from tests.detect.conftest import png, record
 from tests.support.models import build
@@ -259,7 +259,7 @@ def test_a_base_that_is_no_stable_diffusion(base: Path, samples: Samples, tmp_pa
     index = json.loads((tmp_path / "copy/model_index.json").read_text())
     index["_class_name"] = "StableDiffusionImg2ImgPipeline"
     (tmp_path / "copy/model_index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match="Img2Img"):
+    with pytest.raises(TracemarkError, match="Img2Img"):
         finetune(tmp_path / "copy", samples, tmp_path / "out", TINY)
 
 

@@ -117,7 +117,7 @@ def test_nobody_outlives_the_parent(tmp_path: Path, ending: signal.Signals) -> N
         parent.stdout.readline()
         parent.send_signal(ending)
         try:
-            parent.communicate(timeout=60)  # the pipes close when the last process that holds them ends
+            parent.communicate(timeout=240)  # the pipes close when the last process that holds them ends
         finally:
             parent.kill()
     assert parent.returncode != 0
