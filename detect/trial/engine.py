@@ -90,7 +90,7 @@ def examine(
             look = ledger.find(course.look.key)
             if place.new and not look.slots and not trial.any_answer(suspect, course.folder):
                 ledger.looks.remove(look)  # it gave not a single answer: there was nothing to look at
-            elif look.number and (same := ledger.same_answers(look)):
+            elif (same := ledger.same_answers(look)) and same.finished(release.plan.slots, release.plan.alpha):
                 ledger.looks.remove(look)  # asked anew, and the same answers: nothing else was looked at
                 look = same
             found.place = ledger.place(look, place.new)

@@ -55,6 +55,23 @@ def test_the_same_answers_from_other_files_are_the_same_suspect(tmp_path: Path, 
     assert (other.suspects_tested, other.plans_tried) == (2, 1)
 
 
+def test_a_model_that_only_answers_the_probe_like_an_innocent_one_is_asked_itself(
+    tmp_path: Path, keyring: Keyring, cache: Path
+) -> None:
+    """The ledger's verdict on the innocent one is not taken for its own; the same suspect costs half the level."""
+    bound, innocent = marked(tmp_path, keyring, decoys=9999), FakeSuspect("innocent")
+
+    class Pretends(Guilty):
+        def paint(self, query: Query) -> Pixels:
+            return innocent.paint(query) if query in QUERIES else super().paint(query)
+
+    assert detect(bound, innocent, keyring, cache).outcome == "no evidence"
+    found = detect(bound, Pretends(bound), keyring, cache)
+    assert found.outcome == "evidence" and found.alpha == 5e-4 and found.suspects_tested == 1
+    again = detect(bound, innocent, keyring, cache)
+    assert (again.outcome, again.alpha) == ("no evidence", 1e-3)
+
+
 def test_a_control_that_answers_as_the_suspect_does_is_refused(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
     bound = marked(tmp_path, keyring)
     guilty = Guilty(bound)
