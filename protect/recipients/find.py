@@ -1,4 +1,7 @@
-"""Whose copy is this? Told by what a copy says, never by a folder's name."""
+"""Whose copy is this? Told by what a copy says, never by a folder's name, and only beyond chance.
+
+Somebody is named only by the exact rule of `protect.recipients.chance`, at the release's alpha.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from numpy.typing import NDArray
 from protect.alignments.wording import Wording
 from protect.embed.find import release_of
 from protect.embed.shared import Shared, stored_shared
-from protect.embed.verify import belongs, carrier_records
 from protect.errors import ReleaseError
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import normalised
@@ -19,7 +21,8 @@ from protect.keys.tree import recipients_draws, slot_seed
 from protect.marks.directions import direction_scores
 from protect.marks.family import ChoosingFamily
 from protect.progress import Progress, no_progress
-from protect.recipients.coded import agreeing, nearest_bits, votes, with_pictures
+from protect.recipients.chance import chance_of_bits, chance_of_cosines
+from protect.recipients.coded import agreeing, code_of, nearest_bits, votes, with_pictures
 from protect.recipients.ledger import Ledger, open_ledger
 from protect.recipients.overlay import overlay
 from protect.release.bound import BoundRelease, bind, committed_family, is_coded
@@ -30,6 +33,16 @@ BLOCK = 1 << 16
 LISTED = 20
 """Recipients who cannot be told apart that are listed."""
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Whose marks a copy follows best."""
+
+    serials: tuple[int, ...]
+    """All of them, where they cannot be told apart."""
+    chance: float
+    """Upper bound of the chance that a copy follows so well a recipient's marks on which it does not depend."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,8 @@ def _bound(release: Release, keyring: Keyring, ledger: Ledger, serial: int) -> B
 
 
 def _only(copy: Dataset, keyring: Keyring, masters: list[Release], progress: Progress) -> Found:
-    found = [one for one in (_nearest(copy, keyring, release, progress) for release in masters) if one]
+    looked = (_follows(copy, keyring, release, release.plan.alpha / len(masters), progress) for release in masters)
+    found = [one for one in looked if one]
     if len(found) == 1:
         return found[0]
     names = ", ".join(f"{release.id} ({release.name})" for release in masters)
@@ -125,38 +139,45 @@ def _only(copy: Dataset, keyring: Keyring, masters: list[Release], progress: Pro
     )
 
 
-def _nearest(copy: Dataset, keyring: Keyring, release: Release, progress: Progress) -> Found | None:
-    """The recipient whose marks a copy follows best, if most of its carriers are as released."""
-    coded = is_coded(committed_family(release.plan.parts[0], keyring.store, release.id))
+def _follows(copy: Dataset, keyring: Keyring, release: Release, alpha: float, progress: Progress) -> Found | None:
+    """The recipient whose marks a copy follows best, if chance seldom makes it follow anybody's so well.
+
+    "Seldom" is alpha for all recipients together. Alpha is shared among the releases that are looked through.
+    """
     with open_ledger(keyring) as ledger:
         count = ledger.issued(release.id)
-        shown = votes(copy, release, ledger) if coded else None
-        if shown is None:
-            nearest = nearest_recipient(copy, release, keyring, count, progress)
-            serials = () if nearest is None else (nearest,)
+        if is_coded(committed_family(release.plan.parts[0], keyring.store, release.id)):
+            nearest = _by_bits(copy, release, ledger, count)
         else:
-            serials = nearest_bits(shown, release, count)
-        if not serials:
+            nearest = nearest_recipient(copy, release, keyring, count, progress)
+        if nearest is None or nearest.chance * count > alpha:
             return None
-        people = tuple((serial, ledger.name(release.id, serial)) for serial in serials)
-        found = Found(_bound(release, keyring, ledger, serials[0]), people)
-    bound = found.bound.release
-    held = belongs(bound, carrier_records(bound, copy)) if shown is None else agreeing(shown, release, serials[0])
-    return found if 2 * held > len(bound.carriers) else None
+        people = tuple((serial, ledger.name(release.id, serial)) for serial in nearest.serials)
+        return Found(_bound(release, keyring, ledger, nearest.serials[0]), people)
+
+
+def _by_bits(copy: Dataset, release: Release, ledger: Ledger, count: int) -> Nearest | None:
+    """The recipients, of so many, with whose bits most of a copy's pictures agree; None if it shows no bit."""
+    shown = votes(copy, release, ledger)
+    serials = nearest_bits(shown, release, count)
+    if not serials:
+        return None
+    return Nearest(serials, chance_of_bits(shown, code_of(release).bias, agreeing(shown, release, serials[0])))
 
 
 def nearest_recipient(
     copy: Dataset, release: Release, keyring: Keyring, count: int, progress: Progress = no_progress
-) -> int | None:
+) -> Nearest | None:
     """The recipient, of so many, along whose marks a copy's words go furthest; None if it holds none of the samples.
 
     What a site's words do to the looks beside them is one direction for each slot; a recipient's marks are as many
     directions, and their cosines are added up.
     """
-    pulls = _pulls(copy, release, keyring)
-    if not count or not any(pull.any() for pull in pulls):
+    pulls = [pull / np.linalg.norm(pull) if pull.any() else pull for pull in _pulls(copy, release, keyring)]
+    shown = sum(bool(pull.any()) for pull in pulls)
+    if not count or not shown:
         return None
-    best, serial = -np.inf, None
+    best, serial = -np.inf, 0
     for start in range(1, count + 1, BLOCK):
         serials = range(start, min(start + BLOCK, count + 1))
         total = np.zeros(len(serials))
@@ -164,9 +185,9 @@ def nearest_recipient(
             marks = recipients_draws(slot_seed(release.secret, slot), release.coin, serials, "mark")
             total += direction_scores(pull[None], np.eye(len(pull)), marks)
         if total.max() > best:
-            best, serial = total.max(), serials[int(total.argmax())]
+            best, serial = float(total.max()), serials[int(total.argmax())]
         progress("comparing recipients", serials[-1], count)
-    return serial
+    return Nearest((serial,), chance_of_cosines(best, shown, len(pulls[0])))
 
 
 def _pulls(copy: Dataset, release: Release, keyring: Keyring) -> list[Array]:
