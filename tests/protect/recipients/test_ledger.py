@@ -49,7 +49,7 @@ def issue(keyring: Keyring, *names: str, again: bool = False, release: Release =
 
 def held(keyring: Keyring, release: Release | None = RELEASE) -> list[Recipient]:
     with open_ledger(keyring) as ledger:
-        return list(ledger.recipients(release and release.id))
+        return list(ledger.recipients(release.id if release else None))
 
 
 def path_of(keyring: Keyring) -> Path:
