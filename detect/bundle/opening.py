@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from protect.alignments import committed_alignment
-from protect.errors import EvidenceError
+from protect.errors import EvidenceError, InputError
 from protect.files import canonical_json
 from protect.keys.commitment import commitment_leaves, root_from_path, tree_path, tree_root
 from protect.keys.store import Store
@@ -75,7 +75,7 @@ def opened_release(data: bytes, store: Store) -> BoundRelease:
         row = json.loads(data)
         header, commitment, coin = row["header"].encode(), str(row["commitment"]), str(row["coin"])
         release = Revealed("", b"", header, coin, published=commitment)
-        if coin != NO_COIN and coin != parse_coin_value(coin):
+        if not _one_spelling(coin):
             raise _wrong("its coin is not spelled in the one way that counts")
         if release.coin_named is None and (coin != NO_COIN or release.questions_committed is None):
             raise _wrong("it holds a coin that the commitment does not name, or questions that nothing fixes")
@@ -100,6 +100,13 @@ def opened_release(data: bytes, store: Store) -> BoundRelease:
         raise _wrong(f"it is damaged ({error})") from None
     shown_release = Revealed("", b"", header, coin, tuple(questions), published=commitment)
     return BoundRelease(shown_release, tuple(_bound_slots(shown_release, keys, store)))
+
+
+def _one_spelling(coin: str) -> bool:
+    try:
+        return coin == NO_COIN or coin == parse_coin_value(coin)
+    except InputError:
+        return False
 
 
 def questions_digest(data: bytes) -> str:
