@@ -7,7 +7,7 @@ from detect.asking.commands import ask_command
 from detect.bundle.commands import verify_command
 from detect.commands import demo_command, detect_app
 from detect.provenance.commands import provenance_app
-from detect.stored_commands import basis_command, pool_command
+from detect.stored_commands import basis_command, cache_command, pool_command
 from detect.trace.commands import certify_command, trace_command
 from detect.training.commands import rehearse_command
 from protect.commands import protect_app
@@ -20,6 +20,7 @@ detect_app.command("ask")(ask_command)
 detect_app.command("verify")(verify_command)
 detect_app.command("rehearse")(rehearse_command)
 detect_app.command("trace")(trace_command)
+detect_app.command("cache")(cache_command)
 detect_app.command("certify")(certify_command)
 detect_app.add_typer(provenance_app, name="provenance")
 

@@ -1,4 +1,4 @@
-"""Commands that make what some families need, and keep it in the keyring."""
+"""Commands that make what some families need, and keep it in the keyring; and the cache of outputs."""
 
 from __future__ import annotations
 
@@ -95,3 +95,27 @@ def basis_command(
     answer = {"basis": name, "set_aside": [asdict(one) for one in set_aside]}
     console.answer("\n".join(lines), answer, as_json)
     return console.SET_ASIDE if set_aside else console.DONE
+
+
+def cache_command(
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what is oldest until the rest fits --limit.")] = False,
+    limit: Annotated[float, typer.Option(help="Gigabytes that may stay.")] = 20.0,
+    as_json: Json = False,
+) -> int:
+    """Say what the cache of outputs holds, and keep it small. No verdict rests on it."""
+    from detect import cache as caching
+
+    check_range("--limit", limit, 0.0, 1e6)
+    folder = default_cache()
+    removed = caching.prune(folder, round(limit * 1e9)) if prune else []
+    held = caching.kept(folder)
+    size, freed = (sum(one.bytes for one in some) for some in (held, removed))
+    lines = [f"cache {folder}: outputs of {len(held)} models, {size / 1e9:,.2f} GB"]
+    if prune:
+        lines.append(f"removed: {len(removed)}, {freed / 1e9:,.2f} GB")
+    if size > limit * 1e9:
+        more = "the rest was written within the last hour" if prune else "use --prune"
+        lines.append(f"more than {limit:g} GB: {more}")
+    row = {"cache": str(folder), "models": len(held), "bytes": size, "removed": len(removed), "bytes_removed": freed}
+    console.answer("\n".join(lines), row, as_json)
+    return console.DONE

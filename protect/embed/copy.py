@@ -67,7 +67,8 @@ class _Writer:
 
 def write_copy(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
     """Write all shards that an earlier run has not, and read the carriers back."""
-    copy = Copying(job.dataset, pending, job.budget, job.engine, job.progress, link)
+    samples = done.selection.survey.samples
+    copy = Copying(job.dataset, pending, job.budget, job.engine, job.progress, link, samples)
     bound, failed = copy.write(done.bound, done.chosen)
     return replace(
         done,
@@ -88,6 +89,8 @@ class Copying:
     engine: Engine
     progress: Progress
     link: bool
+    samples: int | None = None
+    """That the copy must hold, where nothing was set aside while it was written; None if nobody counted them."""
 
     def write(self, bound: BoundRelease, chosen: Chosen) -> tuple[BoundRelease, Sequence[SetAside]]:
         """Write all shards that an earlier run has not, and read the carriers back.
@@ -120,6 +123,12 @@ class Copying:
         if found.findings:
             self.pending.begin_again()
         _check_written(found)
+        if self.samples is not None and found.samples != self.samples and not failed:
+            self.pending.begin_again()
+            raise InputError(
+                f"the copy holds {found.samples} samples, and the dataset {self.samples}",
+                "Let nothing write to either, and repeat.",
+            )
         return bound, failed
 
 

@@ -39,6 +39,8 @@ class Verification:
     carriers: int
     intact: int
     findings: tuple[Finding, ...]
+    samples: int
+    """That the copy holds, carriers or not."""
 
 
 def verify(
@@ -65,10 +67,12 @@ def verify(
     """
     carriers, memory = bound.release.carriers, budget or MemoryBudget()
     place = {normalised(carrier.key): i for i, carrier in enumerate(carriers)}
-    missing = dict.fromkeys(place)
+    missing, samples = dict.fromkeys(place), 0
 
     def pairs() -> Iterator[tuple[Carrier, Record | None]]:
+        nonlocal samples
         for record in copy.records():
+            samples += 1
             if (key := normalised(record.key)) in missing:
                 del missing[key]
                 yield carriers[place[key]], record
@@ -88,7 +92,7 @@ def verify(
             "Give the protected copy that belongs to this release.",
         )
     findings.sort(key=lambda finding: place[normalised(finding.key)])
-    return Verification(len(carriers), len(carriers) - len(findings), tuple(findings))
+    return Verification(len(carriers), len(carriers) - len(findings), tuple(findings), samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,10 @@ def make_engine(name: str = "local", workers: int | None = None, modules: Iterab
     """
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise InputError(f"--workers {workers} is out of range", f"Allowed: 1 to {MOST_WORKERS:,}.")
+    if name == "ray":
+        from protect.execution.cluster import Ray
+
+        return Ray(workers)
     if name != "local":
         raise InputError(f"--engine {name} is unknown", f"Allowed: {', '.join(ENGINES)}.")
     from protect.execution.processes import Processes
