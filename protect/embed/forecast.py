@@ -61,6 +61,8 @@ class Forecast:
     """Of the slot that has fewest."""
     sightings: float
     """How often a slot's carriers are expected to be seen."""
+    seen: float
+    """The same of all slots where they are judged together."""
     expectation: Expectation
     law: Law | None
     """Of runs of the same kind, found or not; None where nothing of the kind was measured."""
@@ -94,7 +96,7 @@ class Forecast:
             return "enough" if self.enough else "not known"
         low, _ = self.law.tried
         least = self.law.power(low)
-        too_few = self.sightings < low and self.law.borne and least is not None and least.mean < WANTED
+        too_few = self.seen < low and self.law.borne and least is not None and least.mean < WANTED
         return "not enough" if too_few or not self.why_not else "not known"
 
     def tells(self) -> list[Tells]:
@@ -102,18 +104,21 @@ class Forecast:
         if len({run.found for run in self.runs}) < 2:
             return []
         found = [(variable, [run for run in self.runs if variable.read(run) is not None]) for variable in VARIABLES]
-        return [tells(known, variable) for variable, known in found if len({run.found for run in known}) > 1]
+        return [
+            tells(known, variable)
+            for variable, known in found
+            if len({run.found for run in known}) > 1 and len({variable.read(run) for run in known}) > 1
+        ]
 
     def in_short(self) -> str:
         """The power with its interval."""
         if self.power is None:
             return f"not known: {self.why_not}"
         power, but = self.power, f", but {self.why_not}" if self.why_not else ""
-        models = models_in(self.runs)
+        models, of_all = models_in(self.runs), _of_all(self.runs)
         return (
-            f"found with probability {power.mean:.0%} ({power.low:.0%} to {power.high:.0%}) after "
-            f"{self.sightings:,.0f} sightings; {models} model{'s' * (models > 1)}, {_tried(self.law)} sightings "
-            f"tried{but}"
+            f"found with probability {power.mean:.0%} ({power.low:.0%} to {power.high:.0%}) after {self.seen:,.0f} "
+            f"sightings{of_all}; {models} model{'s' * (models > 1)}, {_tried(self.law)} tried{but}"
         )
 
     def sentence(self) -> str:
@@ -187,17 +192,17 @@ def forecast(
     sightings = (on_average if together and on_average else carriers) * expectation.passes
     if not near:
         why_not = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
-        return Forecast(carriers, sightings, expectation, None, None, False, why_not, why_not, None, "")
-    law = fit(near)
-    power, needed = law.power(sightings), law.sightings()
+        return Forecast(carriers, sightings, sightings, expectation, None, None, False, why_not, why_not, None, "")
+    law, seen = fit(near), sightings * (slots if together else 1)
+    power, needed = law.power(seen), law.sightings()
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
     origin = "your rehearsals" if expectation.runs is not None else "the miniature"
-    why_not, notes = _bounds(law, sightings, slots)
+    why_not, notes = _bounds(law, seen, slots)
     basis = "; ".join([f"{summary(near)}, on {origin}", *notes])
     remedy = _remedy(options, per_slot, samples)
-    few = power or (law.at_few(sightings) if sightings < law.tried[0] else None)
+    few = power or (law.at_few(seen) if seen < law.tried[0] else None)
     hardly = few is not None and (few.high < _HARDLY or few.mean < _HOPELESS)
-    return Forecast(carriers, sightings, expectation, law, power, hardly, why_not, basis, per_slot, remedy)
+    return Forecast(carriers, sightings, seen, expectation, law, power, hardly, why_not, basis, per_slot, remedy)
 
 
 def _tried(law: Law | None) -> str:
@@ -206,22 +211,25 @@ def _tried(law: Law | None) -> str:
     return f"{low:,.0f}" if round(low) == round(high) else f"{low:,.0f} to {high:,.0f}"
 
 
-def _bounds(law: Law, sightings: float, slots: int) -> tuple[str, list[str]]:
+def _of_all(runs: Sequence[Run]) -> str:
+    """What sightings are counted of, where it is not one slot."""
+    return " of all slots" if any(run.slots > 1 for run in runs) else ""
+
+
+def _bounds(law: Law, seen: float, slots: int) -> tuple[str, list[str]]:
     """Why no power may be promised, empty if it may; and what must be said of what it rests on."""
-    (low, high), range_tried, notes = law.tried, _tried(law), list[str]()
+    (low, high), notes = law.tried, list[str]()
+    of_all = _of_all(law.runs)
+    outside = f"{seen:,.0f} sightings{of_all}, and {_tried(law)} were tried"
     if not law.borne:
         notes.append("these runs bear no law in sightings, so the share of those that were found is told, as tried")
-    if not slots_tried(law.runs, slots):
-        notes.append(f"{slots} slots that are judged together were not tried")
-    if sightings < low:
-        notes.append("so few were not tried")
-        return f"{sightings:,.0f} sightings, and {range_tried} were tried", notes
-    if sightings > high and not law.borne:
-        notes.append("so many were not tried")
-        return f"{sightings:,.0f} sightings, and {range_tried} were tried", notes
-    if sightings > high:
-        notes.append(f"more were not tried, so it is the power at {high:,.0f}")
-    return "" if slots_tried(law.runs, slots) else f"with {slots} slots, which were not tried", notes
+    if seen < low or (seen > high and not law.borne):
+        return outside, [*notes, f"so {'few' if seen < low else 'many'} were not tried"]
+    if seen > high:
+        notes.append(f"more were not tried, so it is the power at {high:,.0f}{of_all}")
+    if law.borne or slots_tried(law.runs, slots):
+        return "", notes
+    return f"with {slots} slots, which were not tried", [*notes, f"{slots} slots were not tried"]
 
 
 def _remedy(options: PartOptions, per_slot: int | None, samples: int) -> str:

@@ -1,10 +1,10 @@
 """The law of power: how often is a mark found after so many sightings, as far as measured runs bear such a law?
 
-A logistic curve in the logarithm of the sightings (carriers per slot times passes over the dataset), fitted to runs
-that were found or not, under a weak prior. Whether runs bear it is tested by leaving out all runs of one key at a time:
-unless the curve makes what happened to them three times as likely as the bare share of found ones does, that share is
-told in its place, within what was tried and nowhere else. A rule for planning, not evidence: other bases, learning
-rates and ranks shift it.
+A logistic curve in the logarithm of the sightings (carriers per slot times passes over the dataset; of slots that are
+judged together, all sightings), fitted to runs that were found or not, under a weak prior. Whether runs bear it is
+tested by leaving out all runs of one key at a time: unless the curve makes what happened to them three times as likely
+as the bare share of found ones does, that share is told in its place, within what was tried and nowhere else. A rule
+for planning, not evidence: other bases, learning rates and ranks shift it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ class Variable:
     """Of its logarithm."""
 
 
-SIGHTINGS = Variable("sightings", lambda run: run.sightings, 300, 1.5)
+SIGHTINGS = Variable("sightings", lambda run: run.sightings * run.slots, 300, 1.5)
+SLOTS = Variable("number of slots", lambda run: run.slots, 4, 0.5)
 PASSES = Variable("passes", lambda run: run.passes, 4, 1.5)
 LEARNED = Variable("how far captions were learned", lambda run: run.captions_learned, 0.1, 1.0)
-VARIABLES = (SIGHTINGS, PASSES, LEARNED)
+VARIABLES = (SIGHTINGS, SLOTS, PASSES, LEARNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +93,16 @@ class Law:
     @cached_property
     def _curve(self) -> Curve:
         weighed = zip(self.runs, weights_of(self.runs), strict=True)
-        return Curve.of(np.stack([_evidence(r.sightings, r, w, SIGHTINGS) for r, w in weighed]), SIGHTINGS)
+        return Curve.of(np.stack([_evidence(_value(SIGHTINGS, r), r, w, SIGHTINGS) for r, w in weighed]), SIGHTINGS)
 
     @property
     def tried(self) -> tuple[float, float]:
-        """Fewest and most sightings of any run."""
-        counts = [run.sightings for run in self.runs]
+        """Fewest and most sightings of any run, those of all slots that were judged together."""
+        counts = [_value(SIGHTINGS, run) for run in self.runs]
         return min(counts), max(counts)
 
     def power(self, sightings: float) -> Power | None:
-        """Chance that a slot, or all that are judged together, is found after so many sightings.
+        """Chance that a slot, or all that are judged together, is found after so many sightings of it, or of all.
 
         None outside what was tried; but a curve that the runs bear holds its last value above.
         """
@@ -153,7 +154,7 @@ def tells(runs: Sequence[Run], variable: Variable) -> Tells:
     known = [run for run in runs if variable.read(run) is not None]
     if not known:
         raise InputError(f"{variable.name}: not measured in any run", "Rehearse (detect rehearse).")
-    values, groups, weights = [float(variable.read(run) or 0) for run in known], _groups(known), weights_of(known)
+    values, groups, weights = [_value(variable, run) for run in known], _groups(known), weights_of(known)
     evidence = np.stack([_evidence(v, r, w, variable) for v, r, w in zip(values, known, weights, strict=True)])
     gain = 0.0
     for left_out in sorted(set(groups)):
@@ -163,6 +164,10 @@ def tells(runs: Sequence[Run], variable: Variable) -> Tells:
         for i in np.flatnonzero(~inside):
             gain += weights[i] * (_log_score(curve.mean(values[i]), known[i]) - _log_score(bare, known[i]))
     return Tells(variable.name, models_in(known), keys_in(known), gain)
+
+
+def _value(variable: Variable, run: Run) -> float:
+    return float(variable.read(run) or 0)
 
 
 def _log_score(chance: float, run: Run) -> float:

@@ -63,8 +63,8 @@ def alike(
 ) -> list[Run]:
     """The runs of one kind; all triggers that are written into captions are taken for one.
 
-    Slots that are judged together say more the more they are: only runs of about as many count, those of the nearest
-    number if none are. Where all captions teach, the rate says how well: only runs of that rate or a little less count.
+    Slots that are judged together are another kind than those that are judged each by itself, of which one speaks for
+    any number. Where all captions teach, the rate says how well: only runs of that rate or a little less count.
 
     A rare word, a conjunction and a description were learned after about as many sightings
     (benchmarks/results/families.json); of both together there are few runs.
@@ -78,11 +78,8 @@ def alike(
 
     near = [run for run in runs if (run.family, run.method, run.options) == (family, method, options)]
     near = [run for run in near if kind(run.alignment) == kind(alignment) and rated(run)]
-    counts = {run.slots for run in near if (run.slots > 1) == (slots > 1)} or {1}
-    if not min(counts) <= slots <= max(counts):
-        counts = {min(counts, key=lambda count: abs(count - slots))}
-    singles = {1} if slots == 1 or max(counts) == 1 else set[int]()
-    return [run for run in near if run.slots in counts | singles]
+    together = [run for run in near if run.slots > 1]
+    return together if slots > 1 and together else [run for run in near if run.slots == 1]
 
 
 def slots_tried(runs: Sequence[Run], slots: int) -> bool:
@@ -119,7 +116,8 @@ def summary(runs: Sequence[Run]) -> str:
     in_models = f" in {models} model{'s' * (models > 1)}" if models < len(runs) else ""
     keys = len({run.key for run in runs if run.key})
     of_keys = f" of {keys} key{'s' * (keys > 1)}" if 0 < keys < len(runs) else ""
-    return f"found in {_found_of(runs)} runs{in_models}{of_keys}{_by_pictures(runs)} after {after} sightings"
+    each = " a slot" if any(run.slots > 1 for run in runs) else ""
+    return f"found in {_found_of(runs)} runs{in_models}{of_keys}{_by_pictures(runs)} after {after} sightings{each}"
 
 
 def _found_of(runs: Sequence[Run]) -> str:

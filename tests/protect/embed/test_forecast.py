@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from protect.embed.forecast import METHODS, Expectation, check_findable, forecast
+from protect.embed.forecast import METHODS, Expectation, Forecast, check_findable, forecast
 from protect.embed.trainers import TRAINERS, Trainer
 from protect.errors import InputError
 from protect.release.plan import WORDING, Options
@@ -101,8 +102,8 @@ def test_expectations_out_of_range(bad: Expectation) -> None:
         bad.check()
 
 
-def _wordings(outcomes: str, learned: tuple[float, ...] = ()) -> tuple[Run, ...]:
-    """Runs of four choices of words, found (1) or lost (0), each of a key of its own."""
+def _wordings(outcomes: str, learned: tuple[float, ...] = (), slots: int = 4) -> tuple[Run, ...]:
+    """Runs of choices of words, found (1) or lost (0), each of a key of its own."""
     return tuple(
         Run(
             "lean",
@@ -112,7 +113,7 @@ def _wordings(outcomes: str, learned: tuple[float, ...] = ()) -> tuple[Run, ...]
             one == "1",
             {},
             f"model {i}",
-            4,
+            slots,
             key=f"key {i}",
             passes=1.0 + i,
             captions_learned=learned[i] if learned else None,
@@ -122,36 +123,47 @@ def _wordings(outcomes: str, learned: tuple[float, ...] = ()) -> tuple[Run, ...]
     )
 
 
+def _planned(passes: float, runs: tuple[Run, ...], slots: int = 4) -> Forecast:
+    return forecast(WORDING, 2_400, 2_400, Expectation(passes, "lora", runs), slots=slots)
+
+
 def test_runs_that_bear_no_law_are_told_as_a_share_and_promise_nothing_outside() -> None:
-    runs, wanted = _wordings("10110101"), WORDING
-    inside = forecast(wanted, 2_400, 2_400, Expectation(4, "lora", runs), slots=4)
-    more = forecast(wanted, 2_400, 2_400, Expectation(8, "lora", runs), slots=4)
+    runs = _wordings("10110101")
+    inside, more = _planned(4, runs), _planned(8, runs)
     assert inside.power == more.power is not None and "bear no law" in inside.sentence()
     assert "5 of 8" in inside.basis and "per 4 slots" in inside.sentence()
-    assert "8 models, 2,400 to 19,200 sightings tried" in inside.in_short()
+    assert "8 models, 9,600 to 76,800 tried" in inside.in_short()
     for passes in (0.5, 100):
-        outside = forecast(wanted, 2_400, 2_400, Expectation(passes, "lora", runs), slots=4)
+        outside = _planned(passes, runs)
         assert outside.power is None and outside.verdict == "not known"
-        assert outside.in_short().startswith("not known: ") and "2,400 to 19,200 were tried" in outside.in_short()
+        assert outside.in_short().startswith("not known: ") and "9,600 to 76,800 were tried" in outside.in_short()
+    assert "8 slots, which were not tried" in _planned(4, runs, slots=8).in_short()
+    assert _planned(4, runs, slots=8).verdict == "not known"
 
 
-def test_other_numbers_of_slots_are_told_and_not_promised() -> None:
+def test_sightings_of_slots_that_are_judged_together_add_up() -> None:
+    """Twice as many choices of words are as good as twice as many passes, as far as the curve tells."""
+    runs = tuple(run for slots in (2, 4, 8) for run in _wordings("00001111", slots=slots))
+    runs = tuple(replace(run, found=run.sightings * run.slots > 30_000, key=f"{i}") for i, run in enumerate(runs))
+    four, eight = _planned(6, runs, slots=4), _planned(3, runs, slots=8)
+    assert four.power == eight.power is not None and four.law is not None and four.law.borne
+    assert four.seen == eight.seen == 4 * 6 * 2_400 and four.sightings == 6 * 2_400
+    assert not _planned(1, runs, slots=4).enough and _planned(8, runs, slots=8).enough
+
+
+def test_slots_count_by_their_average_where_all_captions_teach() -> None:
     runs = _wordings("11111111")
-    four = forecast(WORDING, 2_400, 2_400, Expectation(8, "lora", runs), slots=4)
-    eight = forecast(WORDING, 2_400, 2_400, Expectation(8, "lora", runs), slots=8)
-    assert four.enough and four.power == eight.power
-    assert not eight.enough and eight.verdict == "not known" and "8 slots" in eight.in_short()
+    found = forecast(WORDING, 1_000, 2_400, Expectation(4, "lora", runs), slots=4, on_average=2_000.0)
+    assert found.sightings == 8_000 and found.carriers == 1_000
+    painted = forecast(Options(), 40, 2_400, Expectation(10, "lora", LADDER), slots=2, on_average=60.0)
+    assert painted.sightings == painted.seen == 400
 
 
 def test_what_tells_found_from_lost_is_named_only_where_it_does() -> None:
     learned = tuple(0.3 if one == "1" else 0.02 for one in "1011010110")
-    runs = _wordings("1011010110", learned)
-    told = {
-        one.variable: one.borne
-        for one in forecast(WORDING, 2_400, 2_400, Expectation(4, "lora", runs), slots=4).tells()
-    }
+    told = {one.variable: one.borne for one in _planned(4, _wordings("1011010110", learned)).tells()}
     assert told == {"sightings": False, "passes": False, "how far captions were learned": True}
-    assert forecast(WORDING, 2_400, 2_400, Expectation(4, "lora", _wordings("1111")), slots=4).tells() == []
+    assert _planned(4, _wordings("1111")).tells() == []
 
 
 @pytest.mark.parametrize("trainer", TRAINERS, ids=lambda trainer: trainer.name)
