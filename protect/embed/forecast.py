@@ -26,6 +26,9 @@ METHODS = ("lora", "full")
 _HARDLY, _HOPELESS = 0.5, 0.1
 """A release can hardly be found if the upper end of its power's interval stays below the first, or its mean below the
 second. Below what was tried the curve alone says so."""
+_FURTHER = 3
+"""Of choices of words no power is told where they are shown so many times as often as was ever tried: the curve's last
+value holds near by, but all else is learned, too, and nobody has looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +197,11 @@ def forecast(
         why_not = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
         return Forecast(carriers, sightings, sightings, expectation, None, None, False, why_not, why_not, None, "")
     law, seen = fit(near), sightings * (slots if together else 1)
-    power, needed = law.power(seen), law.sightings()
+    far = together and seen > _FURTHER * law.tried[1]
+    power, needed = None if far else law.power(seen), law.sightings()
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
-    origin = "your rehearsals" if expectation.runs is not None else "the miniature"
-    why_not, notes = _bounds(law, seen, slots)
+    origin = "your rehearsals" if expectation.runs is not None else "small models"
+    why_not, notes = _bounds(law, seen, slots, told=power is not None)
     basis = "; ".join([f"{summary(near)}, on {origin}", *notes])
     remedy = _remedy(options, per_slot, samples)
     few = power or (law.at_few(seen) if seen < law.tried[0] else None)
@@ -216,20 +220,29 @@ def _of_all(runs: Sequence[Run]) -> str:
     return " of all slots" if any(run.slots > 1 for run in runs) else ""
 
 
-def _bounds(law: Law, seen: float, slots: int) -> tuple[str, list[str]]:
+def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, list[str]]:
     """Why no power may be promised, empty if it may; and what must be said of what it rests on."""
     (low, high), notes = law.tried, list[str]()
     of_all = _of_all(law.runs)
     outside = f"{seen:,.0f} sightings{of_all}, and {_tried(law)} were tried"
     if not law.borne:
         notes.append("these runs bear no law in sightings, so the share of those that were found is told, as tried")
-    if seen < low or (seen > high and not law.borne):
+    if not told:
         return outside, [*notes, f"so {'few' if seen < low else 'many'} were not tried"]
+    doubts = [f"none of {count} runs on {kind} was found" for kind, count in _lost_on(law.runs).items()]
     if seen > high:
         notes.append(f"more were not tried, so it is the power at {high:,.0f}{of_all}")
-    if law.borne or slots_tried(law.runs, slots):
-        return "", notes
-    return f"with {slots} slots, which were not tried", [*notes, f"{slots} slots were not tried"]
+    if not law.borne and not slots_tried(law.runs, slots):
+        doubts.append(f"{slots} slots were not tried")
+    return "; ".join(doubts), notes + doubts
+
+
+def _lost_on(runs: Sequence[Run]) -> dict[str, int]:
+    """Kinds of pictures on which no run was found though some were on others, and how many runs there were."""
+    kinds = {
+        kind: [run.found for run in runs if run.pictures == kind] for kind in dict.fromkeys(r.pictures for r in runs)
+    }
+    return {kind: len(found) for kind, found in kinds.items() if not any(found) and any(run.found for run in runs)}
 
 
 def _remedy(options: PartOptions, per_slot: int | None, samples: int) -> str:

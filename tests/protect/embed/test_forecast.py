@@ -137,7 +137,7 @@ def test_runs_that_bear_no_law_are_told_as_a_share_and_promise_nothing_outside()
         outside = _planned(passes, runs)
         assert outside.power is None and outside.verdict == "not known"
         assert outside.in_short().startswith("not known: ") and "9,600 to 76,800 were tried" in outside.in_short()
-    assert "8 slots, which were not tried" in _planned(4, runs, slots=8).in_short()
+    assert "8 slots were not tried" in _planned(4, runs, slots=8).in_short()
     assert _planned(4, runs, slots=8).verdict == "not known"
 
 
@@ -149,6 +149,24 @@ def test_sightings_of_slots_that_are_judged_together_add_up() -> None:
     assert four.power == eight.power is not None and four.law is not None and four.law.borne
     assert four.seen == eight.seen == 4 * 6 * 2_400 and four.sightings == 6 * 2_400
     assert not _planned(1, runs, slots=4).enough and _planned(8, runs, slots=8).enough
+
+
+def test_kinds_of_pictures_on_which_all_runs_failed_leave_no_promise() -> None:
+    runs = tuple(replace(run, pictures="drawings") for run in _wordings("11111111"))
+    lost = tuple(replace(run, pictures="photographs", key=f"p{i}") for i, run in enumerate(_wordings("00")))
+    assert _planned(8, runs).enough
+    doubted = _planned(8, (*runs, *lost))
+    assert doubted.power is not None and not doubted.enough and doubted.verdict == "not known"
+    assert "none of 2 runs on photographs was found" in doubted.sentence()
+    mended = (*runs, *lost, replace(lost[0], found=True, key="p9"))
+    assert "photographs was found" not in _planned(8, mended).sentence()
+
+
+def test_far_beyond_what_was_tried_no_power_is_told_for_words() -> None:
+    runs = _wordings("00111111")
+    near, far = _planned(16, runs), _planned(100, runs)
+    assert near.power == _planned(8, runs).power is not None and not near.why_not
+    assert far.power is None and far.verdict == "not known" and "so many were not tried" in far.basis
 
 
 def test_slots_count_by_their_average_where_all_captions_teach() -> None:
