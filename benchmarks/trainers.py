@@ -53,6 +53,7 @@ CELLS = (
     Cell("template", FULL, 200, 1e-3),
     Cell("template", LORA, 300, 3e-3, ("--rank", "16")),
     Cell("wording", FULL, 225, 1e-3),
+    Cell("wording", LORA, 600, 1e-3, ("--rank", "16")),
 )
 
 

@@ -90,8 +90,8 @@ def plan_command(
             *_plan_lines(found, done.carriers, planned.slots),
             *_law_lines(found),
             f"  the test asks for at most {asked} pictures",
-            "if somebody trains with the defaults of these programs, and each picture teaches as much as it taught small "
-            "models at learning rates of 1e-3 and more (rehearse it: detect rehearse --suspect):",
+            "if somebody trains with the defaults of these programs, and each picture teaches as much as it taught "
+            "small models at learning rates of 1e-3 and more (rehearse it: detect rehearse --suspect):",
             *(f"  {trainer.name}, {trainer.in_words()}: {own.in_short()}" for trainer, own in usual),
             *(named.lines() if named else []),
         ]
