@@ -13,9 +13,10 @@ from functools import cached_property
 from protect.alignments import committed_alignment
 from protect.errors import EvidenceError, InputError
 from protect.files import canonical_json
+from protect.keys.coin_value import parse_coin_value
 from protect.keys.commitment import commitment_leaves, root_from_path, tree_path, tree_root
 from protect.keys.store import Store
-from protect.keys.tree import MASTER, NO_COIN, SlotKey, parse_coin_value, prf, slot_key
+from protect.keys.tree import MASTER, NO_COIN, SlotKey, prf, slot_key
 from protect.release.bound import BoundRelease, BoundSlot, committed_family
 from protect.release.record import Release
 

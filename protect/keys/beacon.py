@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from protect.errors import InputError
-from protect.keys.tree import parse_coin_value
+from protect.keys.coin_value import parse_coin_value
 
 SIGNATURE_BYTES = 48
 _SCHEME = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
@@ -50,7 +50,7 @@ class Beacon:
 
         Args:
             number: of the round.
-            value: the round's signature in hexadecimal, in one spelling (`tree.parse_coin_value`).
+            value: the round's signature in hexadecimal, in one spelling (`parse_coin_value`).
 
         Raises:
             InputError: if it is not that round's signature, or the extra `beacon` is not installed.

@@ -54,7 +54,7 @@ def most_recipients(slots: int) -> int:
     drawing of the key. So `TWINS` bounds the chance that any two do (the union, or birthday, bound).
 
     >>> [most_recipients(slots) for slots in (6, 11, 24, 48)]
-    [1, 2, 18, 1014]
+    [1, 2, 18, 1012]
     """
     pairs = TWINS / alike() ** slots
     return math.floor((1 + math.sqrt(1 + 8 * pairs)) / 2)

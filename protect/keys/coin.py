@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 from protect.errors import InputError, ReleaseError
 from protect.keys.beacon import BEACONS, QUICKNET, can_check, parse_round
+from protect.keys.coin_value import parse_coin_value
 from protect.keys.timestamp import Stamp
-from protect.keys.tree import NO_COIN, parse_coin_value
+from protect.keys.tree import NO_COIN
 from protect.release.record import Coin, Release
 
 TIMESTAMP = "timestamp"

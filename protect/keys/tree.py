@@ -26,8 +26,6 @@ from protect.files import canonical_json
 SECRET_BYTES = 32
 NO_COIN = ""
 """Value of the coin where the commitment named none: verdicts are then flagged `no-public-coin`."""
-COIN_DIGITS = (32, 512)
-"""Fewest and most hexadecimal digits of a coin's value."""
 MASTER = ""
 """The recipient of a release that is given to everybody."""
 
@@ -66,26 +64,6 @@ def prf_int(key: bytes, *label: str | int) -> int:
 def prf_rng(key: bytes, *label: str | int) -> np.random.Generator:
     """A generator of its own for every label."""
     return np.random.default_rng(int.from_bytes(prf(key, *label), "big"))
-
-
-def parse_coin_value(text: str) -> str:
-    """The one spelling of a coin's value: lower-case hexadecimal, two digits a byte.
-
-    Any freedom of spelling would be a salt that an owner could try until a mark fits.
-
-    >>> parse_coin_value(" 00FF" + 28 * "0" + "\\n")
-    '00ff0000000000000000000000000000'
-
-    Raises:
-        InputError: if it is anything else.
-    """
-    value = text.strip().lower()
-    if not re.fullmatch("(?:[0-9a-f]{2})+", value) or not COIN_DIGITS[0] <= len(value) <= COIN_DIGITS[1]:
-        raise InputError(
-            f"--coin {text[:80]!r} is not the value of a public coin",
-            f"Give all its bytes in hexadecimal: {COIN_DIGITS[0]} to {COIN_DIGITS[1]} digits and nothing else.",
-        )
-    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,13 +104,14 @@ def test_nobody_outlives_the_parent(tmp_path: Path, ending: signal.Signals) -> N
         pytest.skip("started in the background, where Ctrl-C is ignored")
     script = tmp_path / "run.py"
     script.write_text(
-        "import sys, time\n"
+        "import time\n"
+        "from contextlib import closing\n"
         "from protect.execution.processes import Processes\n"
         "if __name__ == '__main__':\n"
-        "    results = Processes(2).map(time.sleep, [0, 600, 600])\n"
-        "    next(results)\n"
-        "    print(flush=True)\n"
-        "    next(results)\n"
+        "    with closing(Processes(2).map(time.sleep, [0, 600, 600])) as results:\n"
+        "        next(results)\n"
+        "        print(flush=True)\n"
+        "        next(results)\n"
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
         assert parent.stdout

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from protect.errors import InputError
+from protect.keys.coin_value import parse_coin_value
 from protect.keys.tree import (
     KeyTree,
     SlotKey,
     new_secret,
-    parse_coin_value,
     prf,
     prf_int,
     secret_from_seed,
