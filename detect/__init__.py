@@ -1,5 +1,5 @@
 """Find out whether a model learned from a release: suspects, trials, trainings, provenance of classifiers, pages."""
 
-import logging
+from protect.quiet import silence_imports
 
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is; it advises on what is not used
+silence_imports()
