@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget, Shared, hold_in_common
 from protect.execution.engine import Engine
@@ -119,6 +121,7 @@ def _begin(pickled: bytes, budget: Shared, parent: Connection) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     hold_in_common(budget)
     _function = pickle.loads(pickled)
+    threadpool_limits(1)  # there is a process for every core: more threads would wait for each other by spinning
 
 
 def _end_with(parent: Connection) -> None:
