@@ -51,7 +51,7 @@ def _named(name: str, of: Callable[[Weights], list[Family]]) -> Callable[[Weight
     return lambda weights: next(family for family in of(weights) if family.name == name)
 
 
-def _xl_family(weights: Weights) -> Family:
+def xl_family(weights: Weights) -> Family:
     """SDXL as sd-scripts names it, both text encoders too."""
     stems = {}
     for layer in weights:
@@ -104,7 +104,7 @@ def adapter_cases() -> list[Case]:
     cases += [
         adapter_case("FLUX: kohya, T5", "flux", _t5_family),
         adapter_case("FLUX: diffusers, text encoder", "flux", _diffusers_family("te", "text_encoder")),
-        adapter_case("SDXL: kohya, resized layer by layer, both text encoders", "xl", _xl_family),
+        adapter_case("SDXL: kohya, resized layer by layer, both text encoders", "xl", xl_family),
         adapter_case("SDXL: diffusers", "xl", _diffusers_family("xl", "unet")),
         adapter_case("SD3: diffusers", "sd3", _diffusers_family("sd3", "transformer")),
         adapter_case("SD3: diffusers, second text encoder", "sd3", _diffusers_family("te2", "text_encoder_2")),
