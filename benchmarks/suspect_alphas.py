@@ -5,20 +5,22 @@
 W is the folder of `benchmarks.wording train`; of it one key's copy and the LoRA that learned it are taken. That LoRA
 is saved once more as sd-scripts names it, with a quarter of its rank as alpha in attention and twice its rank
 elsewhere, the upper halves divided by what alpha over rank multiplies; and merged by a formula that is not the
-loader's. Merged at the strength of attention everywhere it shows what a loader would test that takes one alpha for all.
-Beside it, on a small SDXL: the fused change of a LoRA that was resized layer by layer, module by module.
+loader's, in float32 and, as the miniature's own weights are, in float16. Merged at the strength of attention everywhere
+it shows what a loader would test that takes one alpha for all. Beside it, on a small SDXL: the fused change of a LoRA
+that was resized layer by layer, module by module.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.common import Clock, measured_once, write_result
@@ -27,7 +29,7 @@ from benchmarks.suspect_kinds.models import Models, folder_weights, largest_erro
 from benchmarks.wording import HALF, copy_of, tested
 from detect.suspects.images import load_suspect
 from protect.miniature import miniature_path
-from tests.support.adapters import ATTENTION, Weights, kohya_stem, merge, product, save
+from tests.support.adapters import ATTENTION, FILES, Weights, kohya_stem, merge, product, save
 
 KEY, TRAINING = 806, "lora-4"
 
@@ -59,12 +61,22 @@ def forms(lora: Path, work: Path) -> dict[str, Path]:
     held = pairs(lora)
     changes = {layer: product(*halves) for layer, halves in held.items()}
     wrong = {layer: change * strength("to_q") / strength(layer) for layer, change in changes.items()}
+    single = in_single_precision(miniature_path(), work / "single")
     return {
         "as trained": lora,
         "alphas by module": save(work / "alphas.safetensors", with_alphas(held)),
-        "merged": merge(miniature_path(), work / "merged", changes),
-        "merged at one strength": merge(miniature_path(), work / "one-strength", wrong),
+        "merged": merge(single, work / "merged", changes),
+        "merged, in half precision": merge(miniature_path(), work / "half", changes),
+        "merged at one strength": merge(single, work / "one-strength", wrong),
     }
+
+
+def in_single_precision(model: Path, target: Path) -> Path:
+    """A copy whose weights are float32; the miniature's are float16."""
+    shutil.copytree(model, target)
+    for file in FILES.values():
+        save_file({k: v.float() for k, v in load_file(target / file).items()}, target / file, {"format": "pt"})
+    return target
 
 
 def verdicts(models: Path, work: Path) -> list[dict[str, Any]]:
