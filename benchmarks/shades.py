@@ -82,7 +82,7 @@ def model_of(work: Path, kind: str, seed: int) -> Path:
 
 def tuning(samples: int, seed: int) -> FinetuneOptions:
     """A LoRA after so many passes."""
-    return replace(LORA, steps=round(samples * PASSES / BATCH), batch=BATCH, seed=seed)
+    return replace(LORA, precision="bf16", steps=round(samples * PASSES / BATCH), batch=BATCH, seed=seed)
 
 
 def train(work: Path, part: int, parts: int) -> None:
@@ -134,7 +134,7 @@ def judge(work: Path) -> None:
         for kind in KINDS
         if (own := [r for r in rows if r["kind"] == kind])
     }
-    write_result("shades", {"tuning": asdict(LORA), "passes": PASSES, "cells": cells, "rows": rows}, clock())
+    write_result("shades", {"tuning": asdict(tuning(2_400, 0)), "passes": PASSES, "cells": cells, "rows": rows}, clock())
 
 
 if __name__ == "__main__":

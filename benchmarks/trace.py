@@ -51,7 +51,7 @@ from protect.release.bound import BoundRelease
 from protect.release.power import Run
 from protect.release.tracing import slots_needed
 
-TRAINING = Training("lora-4", LORA, 4)
+TRAINING = Training("lora-4", replace(LORA, precision="bf16"), 4)
 FEWEST = 200
 """Samples that colluders must be left with to train on."""
 CROWDS = (10_000, 1_000_000)
