@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 
+from benchmarks.true_models import FLUX, SD, SD3, SDXL, denoiser
 from detect.suspects.images import Query, Sampler, load_suspect
 from detect.suspects.images.memory import batch_for
 from detect.suspects.images.silence import silenced_libraries
@@ -107,35 +108,15 @@ def true_sizes() -> list[dict[str, Any]]:
 
 def _architectures() -> list[tuple[str, int, int]]:
     """Denoisers and text encoders without their weights; text encoders by their published sizes."""
-    import diffusers
-
-    untyped: Any = diffusers
     with torch.device("meta"), silenced_libraries():
-        sd = untyped.UNet2DConditionModel(cross_attention_dim=768)
-        sdxl = untyped.UNet2DConditionModel(
-            sample_size=128,
-            block_out_channels=(320, 640, 1280),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2, 10),
-            attention_head_dim=(5, 10, 20),
-            cross_attention_dim=2048,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=256,
-            projection_class_embeddings_input_dim=2816,
-            use_linear_projection=True,
-        )
-        sd3 = untyped.SD3Transformer2DModel(
-            num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=192
-        )
-        flux = untyped.FluxTransformer2DModel(guidance_embeds=True)
+        sd, sdxl, sd3, flux = (denoiser(kind) for kind in (SD, SDXL, SD3, FLUX))
     clip_l, clip_g, t5, vae = 123_060_480, 694_659_840, 4_762_310_656, 83_653_863
     sizes = {
-        "SD 1.5": (512, sd, clip_l),
-        "SDXL": (1024, sdxl, clip_l + clip_g),
-        "SD 3 medium, without T5": (1024, sd3, clip_l + clip_g),
+        SD: (512, sd, clip_l),
+        SDXL: (1024, sdxl, clip_l + clip_g),
+        SD3: (1024, sd3, clip_l + clip_g),
         "SD 3 medium": (1024, sd3, clip_l + clip_g + t5),
-        "FLUX.1": (1024, flux, clip_l + t5),
+        FLUX: (1024, flux, clip_l + t5),
     }
     return [
         (name, side, sum(p.numel() for p in model.parameters()) + texts + vae)

@@ -96,10 +96,22 @@ def batch_for(side: int, dtype: torch.dtype, memory: float, weights: float) -> i
     """
     if side <= SMALL:
         return MOST
-    unit = _GIB * (side / 1024) ** 2 * dtype.itemsize / 2
-    room = 0.9 * memory - weights - _DECODER * unit
-    count = int(room / (_PER_MEGAPIXEL * unit))
+    room = 0.9 * memory - weights - memory_to_draw(side, dtype, 0)
+    each = memory_to_draw(side, dtype, 1) - memory_to_draw(side, dtype, 0)
+    count = int(room / each)
     return 1 << max(0, min(MOST, max(1, count)).bit_length() - 1)
+
+
+def memory_to_draw(side: int, dtype: torch.dtype, batch: int) -> float:
+    """Bytes that drawing takes beside the weights, at most: what a batch takes, and the decoder of one picture.
+
+    Args:
+        side: of the pictures, in pixels.
+        dtype: of the weights.
+        batch: pictures drawn together.
+    """
+    megapixels = (side / 1024) ** 2 * dtype.itemsize / 2
+    return _GIB * megapixels * (_DECODER + _PER_MEGAPIXEL * batch)
 
 
 def device_memory(device: str) -> int:

@@ -13,7 +13,7 @@ import torch
 
 from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from detect.suspects.images.folder import load_pipeline
-from detect.suspects.images.memory import batch_for, decode_apart, precision_for
+from detect.suspects.images.memory import batch_for, decode_apart, memory_to_draw, precision_for
 from detect.suspects.images.pipeline import PipelineSuspect
 from detect.suspects.images.sampling import arguments, propose
 from detect.suspects.images.windows import reaches, windows
@@ -129,6 +129,17 @@ def test_batches_fit_into_memory() -> None:
     assert batch_for(512, torch.float16, 24 * gib, 2 * gib) == 16
     sizes = [batch_for(1024, torch.bfloat16, memory * gib, 24 * gib) for memory in range(20, 200, 10)]
     assert sizes == sorted(sizes) and sizes[-1] == 32
+
+
+@pytest.mark.parametrize("side", [512, 1024, 1536])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_is_the_largest_that_fits_beside_the_weights(side: int, dtype: torch.dtype) -> None:
+    weights = 7 * 2**30
+    for memory in range(40, 400, 7):
+        room = 0.9 * memory * 2**30 - weights
+        batch = batch_for(side, dtype, memory * 2**30, weights)
+        assert memory_to_draw(side, dtype, batch) <= room or batch == 1
+        assert batch == 32 or memory_to_draw(side, dtype, 2 * batch) > room
 
 
 def test_batches_by_hand_give_the_same_pictures(base: Path) -> None:
