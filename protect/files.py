@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from protect.buckets import BucketPath
 from protect.errors import InputError
 
 _PIECE = 1 << 20
@@ -84,7 +85,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a whole file (see `new_file`)."""
+    """Write a whole file (see `new_file`), in a bucket too."""
+    if isinstance(path, BucketPath):
+        path.put(data)
+        return
     with new_file(path, mode) as stream:
         stream.write(data)
 

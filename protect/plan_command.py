@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from protect import console
+from protect.buckets import place
 from protect.embed.answers import pictures_asked
 from protect.embed.forecast import Expectation, Forecast, with_trainer
 from protect.embed.naming import naming
@@ -38,7 +39,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def plan_command(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
+        Path, typer.Argument(parser=place, metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
     ],
     passes: Passes = 10.0,
     rate: Rate = None,

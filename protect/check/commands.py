@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protect import console, marks
+from protect.buckets import place
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
@@ -24,7 +25,7 @@ _LISTED = 10
 
 def check_command(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
+        Path, typer.Argument(parser=place, metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
     ],
     family: Annotated[list[str] | None, typer.Option(help="Family to check; repeatable. [all]")] = None,
     option: Annotated[

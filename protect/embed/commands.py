@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from protect import console
+from protect.buckets import BucketPath, place
 from protect.embed.answers import (
     difference_text,
     embedding_json,
@@ -45,10 +46,16 @@ from protect.working import EngineName, LogJson, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DatasetPlace = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="Folder, tar or parquet file of captioned pictures.")
+    Path,
+    typer.Argument(
+        parser=place, metavar="DATASET", help="Folder, tar or parquet file of captioned pictures, or s3://… of shards."
+    ),
 ]
-Copy = Annotated[Path, typer.Argument(metavar="COPY", help="Protected copy.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Protected copy. [<dataset>-protected]")]
+Copy = Annotated[Path, typer.Argument(parser=place, metavar="COPY", help="Protected copy.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", parser=place, metavar="PATH", help="Protected copy. [<dataset>-protected]"),
+]
 Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 256]")]
 Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]
 Alpha = Annotated[float, typer.Option(help="Allowed chance of a false accusation.")]
@@ -170,8 +177,10 @@ def embed_command(
 
 
 def diff_command(
-    first: Annotated[Path, typer.Argument(help="A copy, such as the original.")],
-    second: Annotated[Path, typer.Argument(help="Another, such as the protected copy.")],
+    first: Annotated[Path, typer.Argument(parser=place, metavar="FIRST", help="A copy, such as the original.")],
+    second: Annotated[
+        Path, typer.Argument(parser=place, metavar="SECOND", help="Another, such as the protected copy.")
+    ],
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
     workers: Workers = None,
@@ -198,6 +207,6 @@ def default_output(dataset: Path) -> Path:
     """
     end = ending(dataset)
     name = dataset.absolute().name.removesuffix(end)
-    if not name:
+    if not name or (isinstance(dataset, BucketPath) and dataset == dataset.bucket):
         raise InputError(f"{dataset} has no name to call the copy by", "Give --output.")
     return dataset.absolute().parent / f"{name}-protected{end}"

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from protect.buckets import BucketError
 from protect.embed.chosen import Chosen
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending, ShardDone, all_carriers
@@ -53,7 +54,7 @@ class _Writer:
                 shard.write(self.target, planting, link=self.link)
                 return ShardDone(tuple(planting.planted.values()), tuple(planting.refused))
             except (OSError, TracemarkError) as error:
-                if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+                if isinstance(error, BucketError) or (isinstance(error, OSError) and error.errno in DISK_TROUBLE):
                     raise
                 reason = error.what if isinstance(error, TracemarkError) else error.strerror or str(error)
         return self.as_it_is(number, f"could not be marked, twice ({reason})")
@@ -105,7 +106,7 @@ class Copying:
         Raises:
             InputError: if carriers do not read back, or a slot has none left.
         """
-        self.pending.partial.mkdir(exist_ok=True)
+        self.pending.begin()
         reading, place = self.dataset.options, self.pending.partial
         writer = _Writer(self.dataset.shards, bound, chosen, reading, self.budget, place, self.link)
         finished = _write_all(writer, self)

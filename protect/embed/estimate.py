@@ -10,6 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
+from protect.buckets import BucketPath
 from protect.embed.forecast import Expectation, Forecast, best, forecast
 from protect.embed.looks import take_glances
 from protect.embed.places import check_places
@@ -61,8 +62,8 @@ class Estimate:
     """Of the copy."""
     written: int
     """Bytes of it that are not links."""
-    free: int
-    """Bytes on the disk of the output."""
+    free: int | None
+    """Bytes on the disk of the output; None for a bucket, which has no end."""
     looks: float
     """Seconds to look at all pictures, if a family needs that."""
     rest: float
@@ -76,7 +77,7 @@ class Estimate:
     @property
     def fits(self) -> bool:
         """Whether there is room for the copy."""
-        return self.written < self.free
+        return self.free is None or self.written < self.free
 
 
 def is_large(dataset: Dataset) -> bool:
@@ -141,7 +142,7 @@ def estimate(
         painted=painted,
         bytes=size,
         written=written,
-        free=shutil.disk_usage(output.resolve().parent).free,
+        free=None if isinstance(output, BucketPath) else shutil.disk_usage(output.resolve().parent).free,
         looks=looks / engine.workers,
         rest=alone + shared / engine.workers,
         workers=engine.workers,

@@ -21,7 +21,8 @@ def estimate_text(found: Estimate, output: Path) -> str:
         f"changed{aside}",
         f"  at most {found.carriers:,} carriers; "
         + (f"{found.painted:,} pictures change" if found.painted else "no picture changes, only their captions"),
-        f"  {_megabytes(found.bytes)}{linked}; the disk has {_megabytes(found.free)} free"
+        f"  {_megabytes(found.bytes)}{linked}"
+        + ("" if found.free is None else f"; the disk has {_megabytes(found.free)} free")
         + ("" if found.fits else ": TOO LITTLE"),
         f"  about {duration(found.looks + found.rest)} with {found.workers} worker(s)"
         + (f", {duration(found.looks)} of it to look at all pictures" if found.looks else ""),

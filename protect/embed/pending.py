@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 
+from protect.buckets import BucketPath
+from protect.embed.places import unfinished_mark
 from protect.embed.render import whole
 from protect.errors import InputError
 from protect.files import PARTIAL, boot_id, lock_file, private_folder, write_atomic
@@ -18,6 +20,7 @@ from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
 from protect.release.record import Carrier, Release, carrier_from, from_json, to_json
 
+_UNFINISHED = b"The copy beside this object is not finished. Repeat the command that was writing it.\n"
 _CARRIER = tuple(field.name for field in fields(Carrier))
 
 
@@ -35,13 +38,47 @@ class Pending:
 
     folder: Path
     partial: Path
-    """The unfinished copy."""
+    """The unfinished copy. In a bucket it is where the copy will be: nothing is renamed there."""
 
     @classmethod
     def of(cls, keyring: Keyring, output: Path) -> Pending:
         """The pending embedding into `output`."""
         digest = sha256(str(output).encode()).hexdigest()[:16]
-        return cls(keyring.home / PENDING / digest, output.with_name(output.name + PARTIAL))
+        in_bucket = isinstance(output, BucketPath)
+        return cls(keyring.home / PENDING / digest, output if in_bucket else output.with_name(output.name + PARTIAL))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is an unfinished copy."""
+        return self._mark.exists()
+
+    @property
+    def _mark(self) -> Path:
+        return unfinished_mark(self.partial) if isinstance(self.partial, BucketPath) else self.partial
+
+    def begin(self) -> None:
+        """Make the place of the unfinished copy.
+
+        Raises:
+            InputError: if that is in a bucket, and may not be written.
+        """
+        if isinstance(self.partial, BucketPath):
+            unfinished_mark(self.partial).put(_UNFINISHED)
+        else:
+            self.partial.mkdir(exist_ok=True)
+
+    def publish(self, dataset: Path, output: Path) -> None:
+        """Let the copy appear under its name.
+
+        Args:
+            dataset: its root.
+            output: the name.
+        """
+        if isinstance(self.partial, BucketPath):
+            unfinished_mark(self.partial).remove()
+            return
+        self.content(dataset).rename(output)
+        shutil.rmtree(self.partial, ignore_errors=True)  # empty, if a single file was moved out of it
 
     def content(self, dataset: Path) -> Path:
         """What will get the output's name: the unfinished folder, or the file in it if the dataset is a single file."""
@@ -77,16 +114,17 @@ class Pending:
         """
         if not self.record.exists():
             self.forget()  # what a run left that was killed while it forgot
-            if self.partial.exists():
-                raise InputError(f"{self.partial} is in the way", "Move it, or give --output another name.")
+            if self.is_begun:
+                raise InputError(f"{self._mark} is in the way", "Move it, or give --output another name.")
             return None
         release = from_json(read_secret(self.record), self.record)
-        gone = not self.content(dataset).exists()
+        gone = not (self.is_begun and self.content(dataset).exists())
         if gone and keyring.has_copy(release):
-            shutil.rmtree(self.partial, ignore_errors=True)
+            if not isinstance(self.partial, BucketPath):
+                shutil.rmtree(self.partial, ignore_errors=True)
             self.forget()  # killed between publishing and forgetting: that release is complete
             return None
-        if not self.partial.exists():  # somebody removed it: nothing is done any more
+        if not self.is_begun:  # somebody removed it: nothing is done any more
             self.begin_again()
         return release
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from protect.buckets import BucketPath
 from protect.errors import InputError
+from protect.files import PARTIAL
+from protect.formats import FORMATS_OF_BUCKETS
+from protect.formats.dataset_format import Dataset
 
 
 def commitment_file(output: Path) -> Path:
@@ -33,11 +37,13 @@ def check_places(dataset: Path, output: Path, home: Path) -> None:
     """
     if home.is_relative_to(dataset) or home.is_relative_to(output):
         raise InputError(f"the keyring {home} lies inside the dataset or its copy", "Set TRACEMARK_HOME elsewhere.")
-    if output.exists():
+    if isinstance(output, BucketPath):
+        _check_bucket(dataset, output)
+    elif output.exists():
         raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
-    if not output.parent.is_dir():
+    elif not output.parent.is_dir():
         raise InputError(f"{output.parent} is not a folder", "Make it, or give --output another place.")
-    if not os.access(output.parent, os.W_OK):
+    elif not os.access(output.parent, os.W_OK):
         raise InputError(f"{output.parent} is not writable", "Give --output another place.")
     if not output.name.lower().endswith(ending(dataset).lower()):
         raise InputError(
@@ -45,3 +51,35 @@ def check_places(dataset: Path, output: Path, home: Path) -> None:
         )
     if output.is_relative_to(dataset):
         raise InputError(f"{output} lies inside the dataset", "Give --output a place outside it.")
+
+
+def unfinished_mark(output: BucketPath) -> BucketPath:
+    """The object beside a copy in a bucket that is there while the copy is unfinished."""
+    return output.with_name(output.name + PARTIAL)
+
+
+def _check_bucket(dataset: Path, output: BucketPath) -> None:
+    if output == output.bucket:
+        raise InputError(f"{output} is a whole bucket", "Give --output a folder in it.")
+    if dataset.is_file():
+        raise InputError(f"{dataset} is a single file", "Put it into a folder: a bucket takes folders of shards.")
+    if output.exists() and not unfinished_mark(output).exists():
+        raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
+    if not output.bucket.exists():
+        raise InputError(f"the bucket {output.bucket} does not exist", "Make it, or give another --output.")
+
+
+def check_bucket(dataset: Dataset, output: BucketPath) -> None:
+    """Refuse what no bucket takes; write beside the copy, and delete it again, before any work.
+
+    Raises:
+        InputError: if the dataset is not in shards, or the bucket may not be written to.
+    """
+    if dataset.format not in FORMATS_OF_BUCKETS:
+        raise InputError(
+            f"{dataset.root} is of the form {dataset.format}: a bucket takes tar or parquet shards",
+            "Write the copy to a disk, or make shards of the dataset.",
+        )
+    tried = output.with_name(f"{output.name}.try{PARTIAL}")
+    tried.put(b"")
+    tried.remove()

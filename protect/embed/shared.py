@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from protect.alignments.alignment import Draw
 from protect.alignments.wording import Wording
+from protect.buckets import place
 from protect.embed.looks import Glances
 from protect.embed.select import SelectedPart, Selection
 from protect.files import canonical_json
@@ -133,7 +134,7 @@ def stored_shared(store: Store, name: str) -> Shared:
     levels, usable, states, lines, lanes, reading = store.get(KIND, name, *_FIELDS)
     root, said = json.loads(reading.tobytes())
     options = ReadOptions(**{field: tuple(values) for field, values in said.items()})
-    return Shared(Glances(levels, usable, ()), states, lines.tobytes(), lanes, options, Path(root))
+    return Shared(Glances(levels, usable, ()), states, lines.tobytes(), lanes, options, place(root))
 
 
 def _bytes(data: bytes) -> NDArray[np.uint8]:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from protect.buckets import BucketPath
 from protect.embed.copy import write_copy
 from protect.embed.forecast import USUAL, Expectation, check_findable, forecasts
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
-from protect.embed.places import check_places
+from protect.embed.places import check_bucket, check_places
 from protect.embed.render import carriers_of
 from protect.embed.select import (
     UNDATED,
@@ -88,6 +89,8 @@ def embed(
     if link and options.recipients:
         raise InputError("--link: for recipients no copy is written yet", "Give it to protect issue --materialise.")
     output = output.resolve()
+    if link and (isinstance(folder, BucketPath) or isinstance(output, BucketPath)):
+        raise InputError("--link: files in a bucket have no links", "Leave it out.")
     check_places(folder.resolve(), output, keyring.home.resolve())
     if name is not None and not name.isprintable():
         raise InputError(f"--name {name!r} holds control characters", "Use printable characters.")
@@ -109,6 +112,8 @@ def embed(
         return _decide(job, waiting, secret)
     with pending.locked(keyring):
         earlier = pending.load(keyring, job.dataset.root)
+        if isinstance(output, BucketPath):
+            check_bucket(job.dataset, output)
         if earlier and waiting and (earlier.id, earlier.coin) != (waiting.id, waiting.coin):
             raise InputError(
                 f"an interrupted run with another commitment or coin waits in {pending.partial}",
@@ -247,11 +252,10 @@ def _publish(done: Embedding, job: Job, pending: Pending) -> None:
     os.sync()  # once, and not file by file: each single one would wait for all that was copied before it
     job.keyring.save(done.release)
     write_atomic(done.commitment_file, pretty_json(done.release.public()))
-    if done.output.exists():
+    if done.output.exists() and done.output != pending.partial:
         raise InputError(f"{done.output} appeared meanwhile", "Move it away and repeat: the run resumes.")
-    pending.content(job.dataset.root).rename(done.output)
+    pending.publish(job.dataset.root, done.output)
     job.keyring.settle(done.release)
-    shutil.rmtree(pending.partial, ignore_errors=True)  # empty, if a single file was moved out of it
     pending.forget()
 
 
@@ -264,7 +268,7 @@ def _publish_commitment(done: Embedding, keyring: Keyring, pending: Pending) -> 
 
 
 def _disk_trouble(error: OSError, partial: Path) -> InputError:
-    if error.errno == errno.ENOSPC:
+    if error.errno == errno.ENOSPC and not isinstance(partial, BucketPath):
         free = shutil.disk_usage(partial.parent).free
         return InputError(
             f"the disk of {partial} is full ({free:,} bytes free)", "Free some space and repeat: the run resumes."

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from protect.buckets import BucketPath
 from protect.errors import InputError
 from protect.formats.dataset_format import AS_IT_IS, Dataset, DatasetFormat, ReadOptions
 from protect.formats.folder import is_picture
@@ -25,6 +26,10 @@ SHARDED = (
     "protect.formats.parquet.Parquet",
 )
 """Formats that keep pictures inside of larger files."""
+IN_BUCKETS = SHARDED[1:]
+"""Formats that are read from a bucket: whole files one after another, no files for each sample."""
+FORMATS_OF_BUCKETS = ("webdataset", "parquet")
+"""Their names."""
 FALLBACK = "protect.formats.classes.ClassFolders"
 """Only where nothing else holds captions: many captioned datasets keep their pictures in folders too."""
 
@@ -42,6 +47,8 @@ def open_dataset(path: Path, options: ReadOptions = AS_IT_IS) -> Dataset:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist", "Give the folder that holds the pictures, or a file of shards.")
+    if isinstance(path, BucketPath):
+        return _bucket(path, options)
     try:
         return _folder(path, options) if path.is_dir() else _file(path, options)
     except OSError as error:
@@ -91,6 +98,21 @@ def _folder(path: Path, options: ReadOptions) -> Dataset:
         f"{path} holds pictures but no captions (looked for {LOOKED_FOR})",
         "Add one of these, or sort the pictures into class folders.",
     )
+
+
+def _bucket(root: BucketPath, options: ReadOptions) -> Dataset:
+    if root.is_file():
+        raise InputError(f"{root} is a single file in a bucket", "Give the folder that it lies in.")
+    names = walk(root)
+    matching = [found for found in _loaded(IN_BUCKETS) if found.matches(root, names)]
+    if not matching:
+        raise InputError(
+            f"{root} holds no shards: a bucket is read as .tar, .tar.gz or .parquet files that hold the pictures",
+            "Copy loose files, or what save_to_disk wrote, to a disk, or make shards of them.",
+        )
+    if loose := next((name for name in names if is_picture(name) or is_table(name)), None):
+        raise InputError(f"{root} holds {loose} beside its shards", "Give a folder of shards alone.")
+    return matching[0].open(root, names, options)
 
 
 def _refuse_cache(root: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protect.buckets import BucketPath
 from protect.formats.arrow_cells import arrow_module
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def opened(path: Path) -> pq.ParquetFile:
     """
     parquet = arrow_module("pyarrow.parquet")
     # Streams of 1 MiB: otherwise a whole column of a row group would be read at once.
-    return parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
+    source = path.random() if isinstance(path, BucketPath) else path
+    return parquet.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
 
 
 def pieces(file: pq.ParquetFile, group: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from protect.buckets import BucketPath, uploading
 from protect.errors import InputError
 from protect.files import PARTIAL, copy_mode_and_times
 
@@ -28,6 +29,11 @@ def placed(target: Path, name: str) -> Iterator[Path]:
         InputError: if the name leads out of the folder.
         OSError: if it cannot be written.
     """
+    if isinstance(target, BucketPath):
+        _refuse_outside(name)
+        with uploading(target / name) as local:
+            yield local
+        return
     final = _inside(target, name)
     partial = Path(_unfinished(final))
     partial.unlink(missing_ok=True)
@@ -41,10 +47,14 @@ def placed(target: Path, name: str) -> Iterator[Path]:
 
 def _inside(target: Path, name: str) -> str:
     """Where a file of the copy will be; its folder is there. Path objects would cost as much as copying it."""
+    _refuse_outside(name)
     folder, _, file = name.rpartition("/")
+    return f"{_folder_inside(target, folder)}/{file}"
+
+
+def _refuse_outside(name: str) -> None:
     if name.startswith("/") or not _UPWARDS.isdisjoint(name.split("/")):
         raise InputError(f"{name!r} leads out of the dataset", "Rename it.")
-    return f"{_folder_inside(target, folder)}/{file}"
 
 
 def _unfinished(final: str) -> str:
@@ -74,6 +84,10 @@ def place_copy(target: Path, name: str, source: Path | str, *, link: bool) -> No
     One that is there already is replaced, even with the same size and time: it may be one that changed in an earlier
     run, and changed files keep their times.
     """
+    if isinstance(target, BucketPath):
+        _refuse_outside(name)
+        (target / name).upload(Path(source))
+        return
     final = _inside(target, name)
     if link and _linked(source, final):
         return

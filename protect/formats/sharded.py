@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from protect.buckets import BucketPath
 from protect.errors import InputError
 from protect.files import copy_file
 from protect.formats.columns import CaptionColumns
@@ -55,19 +56,31 @@ def copy_whole(target: Path, name: str, source: Path, *, link: bool) -> None:
         copy_file(source.resolve(), unfinished, link=link)
 
 
-class DamagedShard(Shard):
-    """A file that cannot be read."""
+class PlainFile(Shard):
+    """A file that is copied."""
 
-    def __init__(self, path: Path, name: str, reason: str) -> None:
-        self.name, self.size, self._path, self._reason = name, path.stat().st_size, path, reason
+    def __init__(self, path: Path, name: str) -> None:
+        self.name, self.size, self._path = name, path.stat().st_size, path
 
     def scan(self) -> Iterator[Record | SetAside]:
-        """The file, with the reason."""
-        yield SetAside(self.name, self._reason)
+        """Nothing."""
+        return iter(())
 
     def write(self, target: Path, edits: Edits, *, link: bool = False) -> None:
         """Copy it."""
         copy_whole(target, self.name, self._path, link=link)
+
+
+class DamagedShard(PlainFile):
+    """A file that cannot be read."""
+
+    def __init__(self, path: Path, name: str, reason: str) -> None:
+        super().__init__(path, name)
+        self._reason = reason
+
+    def scan(self) -> Iterator[Record | SetAside]:
+        """The file, with the reason."""
+        yield SetAside(self.name, self._reason)
 
 
 def refuse_left_alone(columns: CaptionColumns, names: Iterable[str], where: str) -> None:
@@ -121,7 +134,9 @@ def beside(
         else:
             out.append(LeftOut(name, next(reason for kind, reason in _REASONS if kind.fullmatch(_file(name)))))
     walked = files.left_out if isinstance(files, Names) else ()
-    return list(runs(folder, Names(kept), PlainRun)), [*walked, *summed_up(out)]
+    in_bucket = isinstance(folder, BucketPath)
+    shards = [PlainFile(folder / name, name) for name in kept] if in_bucket else runs(folder, Names(kept), PlainRun)
+    return list(shards), [*walked, *summed_up(out)]
 
 
 def is_kept(name: str) -> bool:

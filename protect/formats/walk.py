@@ -14,6 +14,7 @@ from typing import overload
 
 import numpy as np
 
+from protect.buckets import BucketPath
 from protect.errors import InputError
 from protect.formats.record import LeftOut, normalised
 from protect.formats.traces import no_data, summed_up
@@ -60,6 +61,24 @@ def entries(root: Path) -> Iterator[Entry]:
                 raise InputError(f"{path} is a link to {real}, which holds it", "Remove the link.")
             folders.append((real, path + "/", via))
         waiting += reversed(folders)
+
+
+def _in_bucket(root: BucketPath) -> Iterator[Entry]:
+    """The same of a bucket, in the same order; nothing there is a link."""
+    told = set[str]()
+    for path in sorted(root.below(), key=_order):
+        parts = path.split("/")
+        hidden = next((i for i, part in enumerate(parts, 1) if no_data(part)), 0)
+        if not hidden:
+            yield Entry(path)
+        elif (name := "/".join(parts[:hidden])) not in told:
+            told.add(name)
+            yield Entry(name, no_data(parts[hidden - 1]))
+
+
+def _order(path: str) -> list[tuple[bool, str, str]]:
+    *folders, name = path.split("/")
+    return [*((True, stem(folder), folder) for folder in folders), (False, stem(name), name)]
 
 
 def _sorted(folder: str, prefix: str) -> list[os.DirEntry[str]]:
@@ -209,7 +228,7 @@ def walk(root: Path) -> Names:
     links: dict[str, str] = {}
 
     def data() -> Iterator[str]:
-        for entry in entries(root):
+        for entry in _in_bucket(root) if isinstance(root, BucketPath) else entries(root):
             if entry.reason:
                 left_out.append(LeftOut(entry.path, entry.reason))
                 continue

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from protect import console
+from protect.buckets import place
 from protect.embed.answers import carrier_line, verification_text
 from protect.embed.verify import verify
 from protect.errors import InputError
@@ -19,7 +20,7 @@ from protect.recipients.find import Found, release_and_recipient
 from protect.working import EngineName, LogJson, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Copy = Annotated[Path, typer.Argument(metavar="COPY", help="Protected copy.")]
+Copy = Annotated[Path, typer.Argument(parser=place, metavar="COPY", help="Protected copy.")]
 
 
 def verify_command(
@@ -47,7 +48,9 @@ def verify_command(
 
 def show_command(
     copy: Copy,
-    original: Annotated[Path | None, typer.Option(help="The dataset before, to show both side by side.")] = None,
+    original: Annotated[
+        Path | None, typer.Option(parser=place, metavar="PATH", help="The dataset before, to show both side by side.")
+    ] = None,
     release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
     recipient: Annotated[str | None, typer.Option(help="Number or name of a recipient. [found likewise]")] = None,
     report: Annotated[

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from protect.buckets import BucketPath
 from protect.embed.copy import Copying
 from protect.embed.pending import Pending
-from protect.embed.places import check_places, commitment_file
+from protect.embed.places import check_bucket, check_places, commitment_file
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.execution.engine import Engine
@@ -82,6 +82,8 @@ def materialise(
     opened = _opened(made, dataset, release, progress)
     check_places(opened.root.resolve(), output, keyring.home.resolve())
     copy = Copy(release, recipient, output, len(made.chosen), made.chosen.painted, opened.size)
+    if isinstance(output, BucketPath):
+        check_bucket(opened, output)
     if dry_run:
         return copy
     _check_beside(copy)
@@ -135,8 +137,7 @@ def _write(
                 copy = replace(copy, recipient=_with_digest(copy.recipient, made.digest(bound.release.carriers)))
             ledger.note_digest(copy.recipient, copy.recipient.digest)
         write_atomic(commitment_file(copy.output), pretty_json(public(copy)))
-        pending.content(opened.root).rename(copy.output)
-        shutil.rmtree(pending.partial, ignore_errors=True)  # empty, if a single file was moved out of it
+        pending.publish(opened.root, copy.output)
         pending.forget()
     return copy
 
@@ -155,10 +156,10 @@ def _begin(pending: Pending, copy: Copy) -> None:
     mark = pending.folder / "copy.json"
     row = canonical_json([copy.release.id, copy.recipient.serial])
     if mark.exists() and mark.read_bytes() == row:
-        if not pending.partial.exists():  # somebody removed it: nothing is done any more
+        if not pending.is_begun:  # somebody removed it: nothing is done any more
             pending.begin_again()
         return
-    if pending.partial.exists():
+    if pending.is_begun:
         raise InputError(f"{pending.partial} is in the way", "Move it, or give --output another name.")
     pending.forget()
     private_folder(pending.folder.parent)
