@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detect.suspects.images.suspect import Query, Sampler
+from detect.suspects.images.services import Limits, ServiceSuspect, Settings, load_service
+from detect.suspects.images.suspect import Query, Sampler, Suspect
 
 Pixels = NDArray[np.uint8]
 Draw = Callable[[Query, Sampler], Pixels]
@@ -46,6 +47,19 @@ def noise(query: Query, sampler: Sampler) -> Pixels:
     """What an innocent draws: it depends on prompt and seed."""
     words = sum(query.prompt.encode()) % 1009
     return np.random.default_rng([query.seed % 2**32, words]).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+def drawn_by(model: Suspect, steps: int) -> Draw:
+    """What a service draws that runs this model, one picture at a time, in steps of its own."""
+    lock = threading.Lock()
+
+    def draw(query: Query, sampler: Sampler) -> Pixels:
+        with lock:
+            picture = model.answer([query], Sampler(steps, sampler.guidance))[0].picture
+        assert picture is not None
+        return picture
+
+    return draw
 
 
 def encoded(picture: Pixels, form: str = "PNG", **options: Any) -> bytes:
@@ -115,6 +129,13 @@ def serving(service: Loopback) -> Iterator[Loopback]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+def reach(service: Loopback, kind: str, attempts: int = 3, side: int = 32) -> ServiceSuspect:
+    """The suspect behind a service."""
+    workflow = json.dumps(WORKFLOW) if kind == "comfyui" else ""
+    settings = Settings(workflow=workflow, size=(side, side) if kind != "comfyui" else None)
+    return load_service(service.url, kind, settings, Limits(timeout=60, attempts=attempts), sleep=lambda pause: None)
 
 
 class Handler(BaseHTTPRequestHandler):

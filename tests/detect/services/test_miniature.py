@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from detect.demo import EMBEDDING, TUNING
 from detect.suspects.images import load_suspect
-from detect.suspects.images.suspect import Query, Sampler, Suspect
+from detect.suspects.images.suspect import Suspect
 from detect.training.rehearse import protected_copy
 from detect.training.side_by_side import train_side_by_side
 from detect.trial.judge import detect
@@ -21,20 +20,7 @@ from protect.miniature import miniature_path
 from protect.progress import no_progress
 from protect.release.bound import BoundRelease, bind
 from protect.sample import unpack_sample
-from tests.detect.services.test_verdicts import reach
-from tests.support.services import Draw, Loopback, serving
-
-
-def drawn_by(model: Suspect) -> Draw:
-    """What a service draws that runs this model, one picture at a time."""
-    lock = threading.Lock()
-
-    def draw(query: Query, sampler: Sampler):  # type: ignore[no-untyped-def]
-        # A service without steps draws with steps of its own.
-        with lock:
-            return model.answer([query], Sampler(EMBEDDING.steps, sampler.guidance))[0].picture
-
-    return draw
+from tests.support.services import Loopback, drawn_by, reach, serving
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +61,8 @@ def test_the_miniature_is_found_behind_each_service(
         ("comfyui", "JPEG", {"quality": 85}, 0.05),
         ("openai", "PNG", {}, 0.0),
     ):
-        with serving(Loopback(drawn_by(guilty), form, dict(options))) as service:
-            there = judge(reach(service, kind))
+        with serving(Loopback(drawn_by(guilty, EMBEDDING.steps), form, dict(options))) as service:
+            there = judge(reach(service, kind, side=64))
         print(f"{kind}, {form}: {there.outcome}, E {there.e_value:.4g}, {there.answer_flags}")
         assert least * here.e_value <= there.e_value
         if least:
@@ -91,7 +77,7 @@ def test_an_innocent_miniature_is_not_found_behind_a_service(
     unpack_sample(tmp_path / "dataset")
     train_side_by_side(miniature_path(), {tmp_path / "lora": tmp_path / "dataset"}, TUNING, "cpu", no_progress)
     innocent = load_suspect(tmp_path / "lora", base=miniature_path())
-    with serving(Loopback(drawn_by(innocent), "JPEG", {"quality": 85})) as service:
-        verdict = judge(reach(service, "openai"))
+    with serving(Loopback(drawn_by(innocent, EMBEDDING.steps), "JPEG", {"quality": 85})) as service:
+        verdict = judge(reach(service, "openai", side=64))
     print(f"innocent: {verdict.outcome}, E {verdict.e_value:.4g}")
     assert verdict.outcome == "no evidence"

@@ -15,7 +15,6 @@ from PIL import Image
 
 import cli
 from detect.asking.sheet import sheet_rows
-from detect.suspects.images.services import Limits, ServiceSuspect, Settings, load_service
 from detect.suspects.images.suspect import Query, Sampler
 from detect.trial import probe
 from detect.trial.judge import detect
@@ -23,7 +22,7 @@ from detect.trial.questions import query_plan
 from detect.trial.verdict import Verdict
 from protect.keys.keyring import Keyring
 from protect.release.bound import BoundRelease
-from tests.support.services import WORKFLOW, Draw, Handler, Loopback, encoded, hang_up, serving, status
+from tests.support.services import Draw, Handler, Loopback, encoded, hang_up, reach, serving, status
 from tests.support.suspects import FakeSuspect, Guilty, marked
 
 KINDS = ("openai", "a1111", "comfyui")
@@ -39,13 +38,6 @@ def drawn_by(suspect: FakeSuspect) -> Draw:
         return suspect.paint(query)
 
     return draw
-
-
-def reach(service: Loopback, kind: str, attempts: int = 3) -> ServiceSuspect:
-    """The suspect behind a service."""
-    workflow = json.dumps(WORKFLOW) if kind == "comfyui" else ""
-    settings = Settings(workflow=workflow, size=(32, 32) if kind != "comfyui" else None)
-    return load_service(service.url, kind, settings, Limits(timeout=60, attempts=attempts), sleep=lambda pause: None)
 
 
 @pytest.fixture(scope="module")
