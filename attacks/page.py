@@ -58,11 +58,13 @@ def write_page(path: Path, results: Sequence[CellResult], examples: Path, set_as
         "page.html.j2",
         cells=sorted(cells, key=lambda c: (c.found / max(c.conclusive, 1), c.least)),
         innocents=innocents,
+        accused=sum(one.accused for one in innocents),
+        tests=sum(one.conclusive for one in innocents),
         pictures=[
             Example(file.stem, data_uri(on_white(read_rgba(file.read_bytes()))))
             for file in sorted(examples.glob("*.png"))
         ],
-        plot=Markup(svg(cost_plot(cells))),
+        plot=Markup(svg(cost_plot(cells), "Evidence of each attack, over what it costs; the table has the figures")),
         found=sum(c.found for c in cells),
         conclusive=sum(c.conclusive for c in cells),
         set_aside=set_aside,

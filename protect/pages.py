@@ -1,20 +1,23 @@
-"""The one place where pages are made: self-contained HTML from Jinja templates that lie beside the code."""
+"""The one place where pages are made: self-contained HTML from Jinja templates that lie beside the code.
+
+All extend `base.html.j2`, which lies here: one look, dark or light, on narrow screens and on paper.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from protect.files import write_atomic
 
 
 @cache
 def _environment(package: str) -> Environment:
-    """Templates of a package; everything is escaped unless a template says otherwise."""
+    """Templates of a package, and the base of all; everything is escaped unless a template says otherwise."""
     return Environment(
-        loader=PackageLoader(package, ""),
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("protect", "")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

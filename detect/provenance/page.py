@@ -20,6 +20,12 @@ from protect.pixels.measure import data_uri
 
 SHOWN = 8
 """Pictures in a row."""
+MEANINGS = {
+    "panel evidence": "It does better on your generator's pictures than nearly all classifiers that never saw them.",
+    "no evidence": "It does not do better on your generator's pictures than classifiers that never saw them. That does "
+    "not show that it is innocent.",
+}
+"""What an outcome says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ def write_page(path: Path, verdict: ProvenanceVerdict, materials: Materials) -> 
         accuracies=accuracies,
         flaws=FLAWS,
         assumption=ASSUMPTION,
+        meaning=MEANINGS.get(verdict.outcome, ""),
         batches=verdict.paper and batch_plot(verdict.paper),
         contrasts=verdict.panel and contrast_plot(verdict.panel),
         set_aside=materials.set_aside,
@@ -83,7 +90,7 @@ def batch_plot(paper: PaperVerdict) -> str:
     axes.set_ylabel("batches")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3, fontsize=8)
-    return svg(figure)
+    return svg(figure, f"Batches of the shadow; the suspect's mean is {paper.suspect_mean:.3g}, the limit {limit:.3g}")
 
 
 def contrast_plot(ours: PanelVerdict) -> str:
@@ -97,4 +104,4 @@ def contrast_plot(ours: PanelVerdict) -> str:
     axes.set_ylabel("classifiers")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
-    return svg(figure)
+    return svg(figure, f"Contrasts of {len(group)} references; the suspect's is {ours.contrasts[ours.group]:.3g}")

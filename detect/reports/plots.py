@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from html import escape
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ def decoy_histogram(scores: Scores) -> str:
     axes.set_ylabel("decoys")
     axes.margins(x=0.04)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
-    return svg(figure)
+    return svg(figure, f"Scores of {len(scores.decoys):,} decoys; the planted mark's is {scores.planted:.3g}")
 
 
 def running_plot(verdict: Verdict) -> str:
@@ -47,7 +48,8 @@ def running_plot(verdict: Verdict) -> str:
     axes.set_xticks(range(verdict.release.plan.slots + 1))
     axes.set_xlabel("slots asked")
     axes.set_ylabel("evidence E (log scale)")
-    return svg(figure)
+    course = ", ".join(f"{e:.3g}" for e in verdict.running)
+    return svg(figure, f"Evidence after each slot: {course or 'none'}; required: {verdict.threshold:,.0f}")
 
 
 def pull_plot(scores: Scores, drawn: str) -> str:
@@ -60,11 +62,16 @@ def pull_plot(scores: Scores, drawn: str) -> str:
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set_xticks(range(len(shown)), [name for _, name in shown], rotation=40, ha="right", fontsize=8)
     axes.set_ylabel("pull of the mark")
-    return svg(figure)
+    return svg(figure, f"How much the mark draws answers to each class; to {drawn}, the key's, {scores.planted:.3g}")
 
 
-def svg(figure: Figure) -> str:
-    """A figure as SVG text; the same figure gives the same bytes."""
+def svg(figure: Figure, name: str) -> str:
+    """A figure as SVG text without a ground of its own; the same figure gives the same bytes.
+
+    Args:
+        figure: the figure.
+        name: what it shows, for those who cannot see it.
+    """
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=MUTED, labelsize=9)
@@ -73,6 +80,6 @@ def svg(figure: Figure) -> str:
     import matplotlib as mpl
 
     with mpl.rc_context({"svg.hashsalt": "tracemark"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return f'<svg role="img" aria-label="{escape(name)}"' + text[text.index("<svg") + len("<svg") :]

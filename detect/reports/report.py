@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detect.reports.flags import flag_lines
 from detect.reports.plots import running_plot, scores_plot
-from detect.reports.words import EFFECTS, in_words, rehearsed_in_words
+from detect.reports.strength import strength_in_words
+from detect.reports.words import EFFECTS, TONES, in_words, rehearsed_in_words
 from detect.trial.verdict import LookLine, SlotResult, Verdict
 from protect.formats.record import SetAside
 from protect.pages import write_page
@@ -96,10 +98,14 @@ class _SectionView:
     verdict: Verdict
     headline: str
     tone: str
-    """Class of the bar's colour; "open" for what is no answer to the reader's question."""
+    """Class of the bar's colour: the outcome's first word, or what it means to an owner who rehearsed."""
     labels: bool
     """Whether the suspect is a classifier."""
     words: str
+    strength: list[str]
+    """How likely the release finds a guilty model, in sentences."""
+    flags: list[tuple[str, str]]
+    """Each with what it says."""
     e: str
     threshold: str
     p: str
@@ -162,14 +168,16 @@ def _gallery(gallery: Gallery) -> _GalleryView:
 
 
 def _section(section: Section) -> _SectionView:
-    verdict, found = section.verdict, section.verdict.outcome == "evidence"
+    verdict = section.verdict
     return _SectionView(
         title=section.title,
         verdict=verdict,
         headline=EFFECTS[verdict.outcome] if section.rehearsed else verdict.outcome,
-        tone="open" if section.rehearsed and not found else verdict.outcome.split()[0],
+        tone=TONES[verdict.outcome] if section.rehearsed else verdict.outcome.split()[0],
         labels=verdict.kind == "labels",
         words=rehearsed_in_words(verdict) if section.rehearsed else in_words(verdict),
+        strength=strength_in_words(verdict),
+        flags=flag_lines(verdict.flags),
         e=f"{verdict.e_value:,.3g}" if verdict.e_value < _FEW else f"{verdict.e_value:,.0f}",
         threshold=f"{verdict.threshold:,.0f}",
         p=f"{verdict.p_value:.2g}",

@@ -12,6 +12,8 @@ EFFECTS: dict[Outcome, str] = {
     "inconclusive": "the rehearsal says nothing",
 }
 """What a rehearsal's verdict means to the owner."""
+TONES: dict[Outcome, str] = {"evidence": "good", "no evidence": "bad", "inconclusive": "open"}
+"""Whether that is good news: a suspect is acquitted by what an owner must hear as a warning."""
 
 
 def in_words(verdict: Verdict) -> str:

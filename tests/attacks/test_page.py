@@ -73,7 +73,7 @@ def test_the_page_shows_the_worst_first_with_examples_and_what_was_set_aside(tmp
     aside = (SetAside("bad <b>.png", "truncated"),)
     write_page(tmp_path / "p.html", [PLAIN, half, missed], tmp_path, aside)
     page = (tmp_path / "p.html").read_text()
-    assert page.index("<td>crop</td>") < page.index("<td>mix</td>") < page.index("<td>none</td>")
+    assert page.index(">crop</th>") < page.index(">mix</th>") < page.index(">none</th>")
     assert "0 of 2" in page and "1 of 2" in page and "2 of 2" in page and "+1.50" in page
     assert "1 sample of the dataset took no part" in page and "bad &lt;b&gt;.png (truncated)" in page
     assert "crop 0.5, template" in page and "data:image/png;base64," in page and "<svg" in page

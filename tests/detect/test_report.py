@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from detect.reports.flags import LINES, flag_lines
 from detect.reports.report import Gallery, Section, write_report
+from detect.reports.strength import strength_in_words
 from detect.reports.words import in_words, summary
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
+from detect.trial.warnings import FLAGS
 from protect.formats.record import SetAside
+from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST
 from protect.keys.keyring import Keyring
 from tests.support.suspects import Broken, FakeSuspect, Guilty, marked
 
@@ -56,17 +61,17 @@ def test_report_of_a_failure_still_stands(tmp_path: Path, keyring: Keyring, cach
 def test_a_failed_rehearsal_is_told_in_words_and_not_in_green(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
     """Finding nothing acquits a suspect, and is bad news about one's own release."""
     verdict = detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache)
-    green = ".verdict.no { border-color: var(--none)"
+    green = ".verdict.no, .verdict.good { border-color: var(--good)"
     tested, rehearsed = _page(tmp_path, verdict), _page(tmp_path, verdict, rehearsed=True)
     assert _bar(tested) == "no" and green in tested and "innocent" in tested
-    assert _bar(rehearsed) == "open" and "<b>no measurable effect</b>" in rehearsed
+    assert _bar(rehearsed) == "bad" and "<b>no measurable effect</b>" in rehearsed
     assert "would prove nothing" in rehearsed and "E = " in rehearsed
 
 
 def test_a_rehearsal_that_works_says_so(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
     bound = marked(tmp_path, keyring)
     page = _page(tmp_path, detect(bound, Guilty(bound), keyring, cache), rehearsed=True)
-    assert "<b>yes, this way of training would be found</b>" in page
+    assert "<b>yes, this way of training would be found</b>" in page and _bar(page) == "good"
 
 
 def test_samples_set_aside_are_all_named(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
@@ -90,3 +95,24 @@ def test_words_name_what_the_bound_leaves_out(tmp_path: Path, keyring: Keyring, 
     verdict = detect(bound, Guilty(bound), keyring, cache)
     assert "before committing to it" in in_words(verdict) and "one key in 1,000" in in_words(verdict)
     assert "commitments in the keyring: 1" in summary(verdict)
+
+
+def test_every_flag_is_told_in_a_line() -> None:
+    """Those that answers can carry, those of coins, and those that the judge gives."""
+    known = {*FLAGS, CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST}
+    known |= {"throw-away-key", "control", "reference", "answers-gone"}
+    assert known == set(LINES)
+    lines = flag_lines([*sorted(known), "further-plan-3"])
+    assert all(line.endswith((".", "up.")) and len(line) < 160 for _, line in lines)
+    assert "8 times the evidence" in lines[-1][1]
+
+
+def test_pages_say_what_finding_nothing_is_worth(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    weak = detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache)
+    said = strength_in_words(weak)
+    assert "expected power" in said[0] and "a guilty model is often missed" in said[-1]
+    questions = [replace(weak.release.slot_questions(k), taught=1_000) for k in range(weak.release.plan.slots)]
+    strong = replace(weak, release=weak.release.with_questions(tuple(questions)))
+    assert "says something" in strength_in_words(strong)[-1]
+    assert strength_in_words(replace(weak, kind="labels"))[0].startswith("Not known")
+    assert len(strength_in_words(replace(weak, outcome="evidence"))) == 1
