@@ -42,15 +42,8 @@ class Way:
         return f"{self.service}, {self.form}{quality}" if self.service else "here"
 
 
-WAYS = (
-    Way(""),
-    Way("a1111"),
-    Way("comfyui", "JPEG", 85),
-    Way("openai"),
-    Way("a1111", "JPEG", 60),
-    Way("openai", "JPEG", 85),
-)
-INNOCENT = (Way(""), Way("comfyui", "JPEG", 85), Way("openai", "JPEG", 85))
+WAYS = (Way(""), Way("a1111"), Way("comfyui", "JPEG", 85), Way("openai"))
+INNOCENT = (Way("openai", "JPEG", 85), Way(""))
 
 
 def row(models: Path, work: Path, suspect: str, way: Way) -> dict[str, Any]:
