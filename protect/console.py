@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,16 @@ UsageError: Any = typer.BadParameter.__base__
 DONE, USAGE, EVIDENCE, INCONCLUSIVE, SET_ASIDE, STOPPED = 0, 2, 3, 4, 5, 130  # 1 is left to bugs
 NOT_ENOUGH = INCONCLUSIVE
 """A plan that falls short is no mistake of usage and no success."""
+EXIT_CODES = {
+    DONE: "done",
+    1: "a bug",
+    USAGE: "usage or input",
+    EVIDENCE: "evidence (with --exit-code)",
+    INCONCLUSIVE: "inconclusive (with --exit-code); plan: not enough",
+    SET_ASIDE: "done, but samples were set aside or damage found",
+    STOPPED: "stopped",
+}
+"""What each means; all programs show it at the end of their help."""
 
 
 _FIRST_SAID = 1_000
@@ -151,9 +161,27 @@ def _say(stream: TextIO, text: str) -> None:
 
 def make_app(text: str) -> typer.Typer:
     """A console script whose errors `run_app` answers; no markup, which would swallow defaults in brackets."""
-    return typer.Typer(
-        help=text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
+    return typer.Typer(help=text, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def add_examples(
+    app: typer.Typer, examples: Mapping[str, Sequence[str]], with_families: Sequence[str] = (), families: str = ""
+) -> None:
+    """Put examples at the end of each command's help, and the exit codes at the end of the app's own.
+
+    Args:
+        app: with all its commands.
+        examples: by command, as it is typed after the program's name.
+        with_families: commands that take options of families.
+        families: what these are, as a paragraph.
+    """
+    app.info.epilog = "\n".join(["\b", "Exit codes:", *(f"  {code:<3} {what}" for code, what in EXIT_CODES.items())])
+    groups = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
+    for prefix, group in groups:
+        for command in group.registered_commands if group else ():
+            lines = ["\b", "Examples:", *(f"  {line}" for line in examples.get(f"{prefix}{command.name}", ()))]
+            told = [families] if prefix + str(command.name) in with_families else []
+            command.epilog = "\n\n".join([*told, "\n".join(lines)]) if lines[2:] or told else None
 
 
 def run_app(app: typer.Typer, name: str) -> None:

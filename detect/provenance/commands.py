@@ -12,6 +12,7 @@ import typer
 
 from detect.commands import Anew, Device, Json, chosen_releases, set_aside_lines, use_all_cores
 from protect import console
+from protect.embed.options import share
 from protect.errors import InputError
 from protect.files import default_cache
 from protect.formats.record import SetAside
@@ -79,7 +80,7 @@ def run_command(
     references: Annotated[int, typer.Option(help="Reference classifiers for each control: n allow 1/(n + 1).")] = 19,
     variant: Annotated[VariantName, typer.Option(help="Of the paper's rule.")] = VariantName.accuracy,
     batch: Annotated[int, typer.Option(help="Pictures per batch of the paper's rule.")] = 128,
-    alpha: Annotated[float, typer.Option(help="Level of panel_p.")] = 0.05,
+    alpha: Annotated[float, typer.Option(parser=share, metavar="SHARE", help="Level of panel_p, such as 5%.")] = 0.05,
     input_size: InputSize = 224,
     normalisation: Normalise = Normalisation.imagenet,
     report: Report = Path("provenance.html"),

@@ -15,7 +15,7 @@ from detect.training.cost import rehearsal_cost
 from detect.training.options import FinetuneOptions
 from protect import console
 from protect.alignments import make_alignment
-from protect.embed.options import AlignmentName, Both, Family, FamilyOption, Rate, make_options, refuse_given
+from protect.embed.options import AlignmentName, Both, Family, FamilyOption, Rate, make_options, refuse_given, share
 from protect.errors import InputError
 from protect.keys.store import NO_STORE
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
@@ -109,7 +109,9 @@ def rehearse_command(
     resolution: Annotated[int | None, typer.Option(help="Side of the training pictures. [the base's own]")] = None,
     precision: Annotated[Precision, typer.Option(help="Of the forward pass.")] = Precision.auto,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, more time.")] = False,
-    caption_dropout: Annotated[float, typer.Option(help="Share of captions left empty in training.")] = 0.1,
+    caption_dropout: Annotated[
+        float, typer.Option(parser=share, metavar="SHARE", help="Share of captions left empty, such as 10%.")
+    ] = 0.1,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror every other picture.")] = False,
     min_snr: Annotated[float | None, typer.Option(help="Gamma of min-SNR loss weights, such as 5.")] = None,
     noise_offset: Annotated[float, typer.Option(help="Strength of offset noise, such as 0.05.")] = 0.0,

@@ -34,6 +34,7 @@ from protect.embed.options import (
     Wordings,
     make_options,
     refuse_given,
+    share,
 )
 from protect.embed.places import ending
 from protect.embed.write import embed
@@ -58,7 +59,9 @@ Output = Annotated[
 ]
 Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 256]")]
 Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]
-Alpha = Annotated[float, typer.Option(help="Allowed chance of a false accusation.")]
+Alpha = Annotated[
+    float, typer.Option(parser=share, metavar="SHARE", help="Allowed chance of a false accusation, such as 0.1%.")
+]
 Steps = Annotated[int, typer.Option(help="Sampling steps of the test.")]
 Guidance = Annotated[float, typer.Option(help="Guidance scale of the test.")]
 _SETTLED = (

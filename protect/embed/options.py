@@ -45,17 +45,28 @@ Rate = Annotated[
         help="Largest share of samples that change, such as 0.02 or 2%. [0.5 for choices of words, else 0.02]",
     ),
 ]
-Family = Annotated[str, typer.Option(help=f"Mark family: {', '.join(marks.BUILT_IN)}. [lean: no picture changes]")]
+Family = Annotated[
+    str,
+    typer.Option(
+        help=f"Mark family: {', '.join(marks.BUILT_IN)}. [lean: no picture changes]",
+        autocompletion=lambda: list(marks.BUILT_IN),
+    ),
+]
 Both = Annotated[bool, typer.Option("--both", help="Shades of the pictures besides: found if captions are rewritten.")]
 Wordings = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Your own choices of words: two columns, CSV or TSV.")
 ]
 AlignmentName = Annotated[
-    str | None, typer.Option("--alignment", help=f"How triggers meet captions: {', '.join(BUILT_IN)}. {AUTO}")
+    str | None,
+    typer.Option(
+        "--alignment",
+        help=f"How triggers meet captions: {', '.join(BUILT_IN)}. {AUTO}",
+        autocompletion=lambda: list(BUILT_IN),
+    ),
 ]
 FamilyOption = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="Family option; repeatable. `protect ls` lists them."),
+    typer.Option("--option", metavar="NAME=VALUE", help="Family option; repeatable. They stand below."),
 ]
 ForRecipients = Annotated[
     bool, typer.Option("--for-recipients", help="No copy for all: everybody gets one of their own (protect issue).")

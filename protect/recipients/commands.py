@@ -22,7 +22,7 @@ from protect.recipients.table import ENDINGS, entries_in, recipients_in, write_t
 from protect.release.record import Release
 from protect.working import EngineName, LogJson, Workers, engine_of
 
-recipients_app = typer.Typer(help="Who has which copy: list, take out and in, end a licence.", no_args_is_help=True)
+recipients_app = console.make_app("Who has which copy: list, take out and in, end a licence.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ReleaseName = Annotated[str, typer.Argument(metavar="RELEASE", help="Release for recipients, by id or name.")]
