@@ -10,6 +10,7 @@ from detect.bundle.commands import verify_command
 from detect.commands import demo_command, detect_app
 from detect.provenance.commands import provenance_app
 from detect.stored_commands import basis_command, cache_command, pool_command
+from detect.survey_command import survey_command
 from detect.trace.commands import certify_command, trace_command
 from detect.training.commands import rehearse_command
 from protect import examples as protect_examples
@@ -21,6 +22,7 @@ protect_app.command("pool")(pool_command)
 protect_app.command("basis")(basis_command)
 detect_app.command("ask")(ask_command)
 detect_app.command("verify")(verify_command)
+detect_app.command("survey")(survey_command)
 detect_app.command("rehearse")(rehearse_command)
 detect_app.command("trace")(trace_command)
 detect_app.command("cache")(cache_command)

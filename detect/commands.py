@@ -130,7 +130,7 @@ def run_command(
 
     keyring, departures = Keyring.default(), Departures(queries, steps, guidance)
     releases = chosen_releases(keyring, release, for_classifiers=False)
-    _check_given_to_all(releases)
+    check_given_to_all(releases)
     box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
     first, models = split_models(model, any(map(box.is_address, model or ())))
     box.check(first, base)
@@ -152,7 +152,8 @@ def run_command(
     use_all_cores()
     from detect.reports.report import Section, write_report
     from detect.reports.words import summary
-    from detect.trial.judge import detect_all, uses_reference
+    from detect.trial.every_release import detect_all
+    from detect.trial.judge import uses_reference
     from detect.trial.questions import query_plan
 
     loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
@@ -212,7 +213,7 @@ def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool
     return found
 
 
-def _check_given_to_all(releases: Sequence[Release]) -> None:
+def check_given_to_all(releases: Sequence[Release]) -> None:
     """Refuse a release of which every recipient has a copy of its own: its own marks are in none of them."""
     if made := [release for release in releases if release.plan.recipients]:
         raise InputError(

@@ -108,6 +108,30 @@ def overall_p_value(running: Array) -> float:
     return float(min(1.0, 1.0 / running.max())) if len(running) and running.max() > 0 else 1.0
 
 
+def discoveries(e_values: Array, level: float) -> NDArray[np.bool_]:
+    """Which of many hypotheses are rejected by e-BH (Wang and Ramdas 2022, arXiv 2009.02824).
+
+    The k largest are, for the largest k such that all of them are at least m / (k level). On average at most `level`
+    of what is rejected is so falsely, however the e-values depend on each other.
+
+    Args:
+        e_values: one of each hypothesis, of mean 1 at most where it is true; shape (m,). A running maximum is none.
+        level: false discovery rate.
+
+    Returns:
+        Shape (m,).
+
+    >>> discoveries(np.array([300.0, 1.0, 160.0, 60.0]), 0.02).tolist()
+    [True, False, True, False]
+    """
+    order = np.argsort(-e_values, kind="stable")
+    needed = len(e_values) / (np.arange(1, len(e_values) + 1) * level)
+    enough = np.flatnonzero(e_values[order] >= needed)
+    found = np.zeros(len(e_values), dtype=bool)
+    found[order[: enough[-1] + 1 if len(enough) else 0]] = True
+    return found
+
+
 def reachable(decoys: int, distinct: Sequence[int | None], threshold: float) -> bool:
     """Whether the strongest outcome that can be hoped for, in all slots, would reach the threshold.
 

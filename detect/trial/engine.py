@@ -64,6 +64,7 @@ def examine(
     *,
     releases: Sequence[Release],
     anew: bool = False,
+    at_least: float = 0.0,
 ) -> Examined:
     """Ask a suspect slot by slot until the evidence suffices, or the suspect or a family fails.
 
@@ -76,6 +77,7 @@ def examine(
         releases: all releases under test on this suspect now.
         anew: have all questions answered once more. Other answers than before are a further look at half the level; if
             they are the same, nothing was looked at.
+        at_least: go on until E is so large, even where less suffices for a verdict.
 
     Returns:
         The slots; a repeat says the same, whether or not the answers are still in the cache.
@@ -84,7 +86,7 @@ def examine(
     with _alone(keyring, [release.id, subject_of(suspect), plan], progress):
         place = register(keyring, releases, release, suspect, plan, departs=trial.departs, anew=anew)
         found = Examined(place, trial.opened(suspect))
-        course = _Course(trial, suspect, keyring, place.look, cache, progress)
+        course = _Course(trial, suspect, keyring, place.look, cache, progress, at_least)
         course.run(found)
         with opened(keyring) as ledger:
             look = ledger.find(course.look.key)
@@ -132,6 +134,7 @@ class _Course(Generic[S]):
     look: Look
     cache: Path
     progress: Progress
+    at_least: float
 
     def run(self, found: Examined) -> None:
         """Ask and score until the evidence suffices, or the suspect or a family fails."""
@@ -145,7 +148,7 @@ class _Course(Generic[S]):
                 else:
                     result = self._ask(found, slot)
                 found.results.append(result)
-                if found.running[-1] >= self.look.threshold(release.plan.alpha):
+                if found.running[-1] >= max(self.look.threshold(release.plan.alpha), self.at_least):
                     break
         except TracemarkError as error:  # one release's trouble must not end the tests of the others
             found.trouble = error.what

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from detect.suspects.images.suspect import Suspect
 from detect.trial.engine import Examined, ask_control, examine
-from detect.trial.ledger import commitments_held, count_suspects, opened, register_control
+from detect.trial.ledger import commitments_held, opened, register_control
 from detect.trial.looks import Place
 from detect.trial.outcome import answer_flags, look_lines, outcome_of
 from detect.trial.picture_trial import PictureTrial
 from detect.trial.probe import recognise, refuse_same
 from detect.trial.questions import AS_COMMITTED, Departures, query_plan
-from detect.trial.result import Tally, tally
+from detect.trial.result import tally
 from detect.trial.trial import S, Trial
 from detect.trial.verdict import Verdict
 from protect import __version__
-from protect.errors import InputError, TracemarkError
+from protect.errors import InputError
 from protect.evidence import overall_p_value
 from protect.keys.history import commitments_before
 from protect.keys.keyring import Keyring
@@ -26,7 +26,7 @@ from protect.keys.stamps import coin_state
 from protect.keys.tree import NO_COIN
 from protect.marks import family_class
 from protect.progress import Progress, no_progress
-from protect.release.bound import BoundRelease, bind
+from protect.release.bound import BoundRelease
 from protect.release.record import Release
 
 _PACKAGES = ("torch", "diffusers", "transformers", "peft", "numpy")
@@ -43,6 +43,7 @@ def detect(
     reference: Suspect | None = None,
     departures: Departures = AS_COMMITTED,
     anew: bool = False,
+    at_least: float = 0.0,
     progress: Progress = no_progress,
 ) -> Verdict:
     """Test one release against one text-to-image model.
@@ -59,6 +60,7 @@ def detect(
             what the words do to it. Another reference, or none, is a further plan.
         departures: changes to the committed plan.
         anew: have the questions answered once more; other answers than before are a further look at half the level.
+        at_least: go on until E is so large, even where less suffices for a verdict.
         progress: called with (stage, done, total).
 
     Returns:
@@ -75,7 +77,17 @@ def detect(
         reference = None
     refuse_same(keyring, "reference", reference, suspect, "Give the model that the suspect was made from, or none.")
     trial = PictureTrial(bound, plan, reference)
-    return run_trial(trial, suspect, keyring, cache, releases=releases, control=control, anew=anew, progress=progress)
+    return run_trial(
+        trial,
+        suspect,
+        keyring,
+        cache,
+        releases=releases,
+        control=control,
+        anew=anew,
+        at_least=at_least,
+        progress=progress,
+    )
 
 
 def run_trial(
@@ -87,6 +99,7 @@ def run_trial(
     releases: Sequence[Release] = (),
     control: S | None = None,
     anew: bool = False,
+    at_least: float = 0.0,
     progress: Progress = no_progress,
 ) -> Verdict:
     """Test one release against one suspect of any kind (see `detect`).
@@ -99,7 +112,8 @@ def run_trial(
     coin = coin_state(keyring, release)
     recognise(keyring, suspect)
     refuse_same(keyring, "control", control, suspect, "Give a model that cannot have seen the release.")
-    found = examine(trial, suspect, keyring, cache, progress, releases=releases or [release], anew=anew)
+    together = releases or [release]
+    found = examine(trial, suspect, keyring, cache, progress, releases=together, anew=anew, at_least=at_least)
     threshold = found.place.look.threshold(release.plan.alpha)
     control_e = found.place.control_e_value or None
     if control is not None and found.results and found.peak >= threshold:
@@ -221,78 +235,3 @@ def flags(
 def versions() -> dict[str, str]:
     """Versions of this program and of the libraries that outputs depend on."""
     return {"tracemark": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}}
-
-
-def detect_all(
-    releases: Sequence[Release],
-    suspect: Suspect,
-    keyring: Keyring,
-    cache: Path,
-    *,
-    control: Suspect | None = None,
-    reference: Suspect | None = None,
-    departures: Departures = AS_COMMITTED,
-    anew: bool = False,
-    progress: Progress = no_progress,
-) -> list[Verdict]:
-    """Test every release, each at its share of the level (Bonferroni: E must reach R/alpha).
-
-    A release that this program cannot use gets an inconclusive verdict and is not entered in the ledger.
-    """
-    verdicts = []
-    for release in releases:
-        try:
-            check_testable(release)
-            coin_state(keyring, release)
-            bound = bind(release, keyring.store)
-        except TracemarkError as error:  # one release's trouble must not end the tests of the others
-            verdicts.append(_untested(release, suspect, keyring, len(releases), departures, error.what))
-            continue
-        verdicts.append(
-            detect(
-                bound,
-                suspect,
-                keyring,
-                cache,
-                releases=releases,
-                control=control,
-                reference=reference,
-                departures=departures,
-                anew=anew,
-                progress=progress,
-            )
-        )
-    return verdicts
-
-
-def _untested(
-    release: Release, suspect: Suspect, keyring: Keyring, together: int, departures: Departures, reason: str
-) -> Verdict:
-    """What is said of a release without a single question."""
-    return Verdict(
-        outcome="inconclusive",
-        reason=reason,
-        kind="pictures",
-        release=release,
-        suspect=suspect.name,
-        identity=dict(suspect.identity),
-        alpha=release.plan.alpha,
-        threshold=together / release.plan.alpha,
-        e_value=1.0,
-        p_value=1.0,
-        running=(),
-        queries=0,
-        slots=(),
-        tally=Tally(),
-        control_e_value=None,
-        reference=None,
-        flags=flags(release, None, ()),
-        suspects_tested=count_suspects(keyring, release),
-        looks=(),
-        commitments=commitments_held(keyring),
-        commitments_before=commitments_before(keyring, release),
-        coin="Nothing was asked, and the public coin was not looked at.",
-        plan=query_plan(release, departures).as_dict(),
-        transcript="",
-        versions=versions(),
-    )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from detect.reports.words import in_words, summary
-from detect.trial.judge import detect, detect_all
+from detect.trial.every_release import detect_all
+from detect.trial.judge import detect
 from protect.keys.beacon import BEACONS
 from protect.keys.keyring import Keyring
 from protect.keys.stamps import keep

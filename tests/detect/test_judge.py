@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from detect.suspects.images.suspect import Answer, Query, Sampler
-from detect.trial.judge import detect, detect_all
+from detect.trial.every_release import detect_all
+from detect.trial.judge import detect
 from detect.trial.questions import Departures
 from protect.errors import InputError
 from protect.keys.keyring import Keyring

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from detect.trial.judge import detect, detect_all
+from detect.trial.every_release import detect_all
+from detect.trial.judge import detect
 from detect.trial.questions import Departures
 from protect.errors import InputError, ReleaseError
 from protect.keys.keyring import Keyring

@@ -16,7 +16,8 @@ from jsonschema.exceptions import ValidationError
 from detect.provenance.tag_questions import open_original
 from detect.provenance.tags import detect_tags
 from detect.suspects.classifiers.classifier import Answers, Classifier
-from detect.trial.judge import detect, detect_all
+from detect.trial.every_release import detect_all
+from detect.trial.judge import detect
 from detect.trial.verdict import SCHEMA_VERSION, Verdict
 from detect.trial.warnings import FLAGS
 from protect.embed.write import embed
