@@ -141,7 +141,7 @@ class Workshop:
         return Resources(
             base=self.setting.base,
             clean=self.part("clean"),
-            second=lambda: self.marked_copy(cell, recipient=1).folder,
+            copies=lambda recipient: self.marked_copy(cell, recipient).folder,
             tuning=self.setting.tuning,
             device=self.setting.device,
             captioner=self.setting.captioner,

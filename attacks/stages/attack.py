@@ -41,8 +41,8 @@ class Resources:
     """The diffusers folder that he tunes."""
     clean: Path
     """Folder of captioned pictures of the same kind, which nobody marked."""
-    second: Callable[[], Path]
-    """Folder of another recipient's copy of the same dataset; made when first asked for."""
+    copies: Callable[[int], Path]
+    """Folder of a recipient's copy of the dataset, by number; 0 is the thief's own. Made when first asked for."""
     tuning: FinetuneOptions
     """How he trains."""
     device: str = "cpu"

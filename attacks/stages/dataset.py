@@ -16,7 +16,7 @@ from attacks.quality import denoising_losses
 from attacks.stages import images
 from attacks.stages.attack import Captioned, Resources
 from attacks.stages.captions import new_first_words
-from attacks.stages.samples import read_captioned, same_sample
+from attacks.stages.samples import read_captioned
 from detect.suspects.images.folder import load_pipeline
 from protect.check.exposure import residual_spectrum
 from protect.marks.family import Array, Pixels
@@ -191,25 +191,3 @@ def mix(
     passes = [rng.permutation(len(clean)) for _ in range(count // len(clean) + 1)]
     chosen = np.concatenate(passes)[:count].tolist()
     return [*samples, *(replace(clean[i], key=f"clean {n}") for n, i in enumerate(chosen))]
-
-
-def merge_copies(
-    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
-) -> list[Captioned]:
-    """Each sample is taken from another recipient's copy; half of them at full strength."""
-    other = _second_copy(resources) if strength else {}
-    return [other.get(s.key, s) if rng.random() < strength / 2 else s for s in samples]
-
-
-def drop_differing(
-    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
-) -> list[Captioned]:
-    """Samples that differ from another recipient's copy are left out, with that probability."""
-    other = _second_copy(resources) if strength else {}
-    kept = [s for s in samples if rng.random() >= strength or (s.key in other and same_sample(s, other[s.key]))]
-    return kept or list(samples[:1])
-
-
-def _second_copy(resources: Resources) -> dict[str, Captioned]:
-    """Another recipient's copy, by key."""
-    return {s.key: s for s in read_captioned(resources.second())}

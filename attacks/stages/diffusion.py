@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from attacks.stages.attack import Resources
+from attacks.stages.attack import Captioned, Resources
 from detect.suspects.images.folder import load_pipeline, native_size
 from detect.suspects.images.silence import silenced_libraries
 from protect.errors import InputError
@@ -77,6 +79,28 @@ def purify(picture: Pixels, strength: float, rng: np.random.Generator, resources
         generator=generator,
     )
     return _as_before(done.images[0], picture)
+
+
+def redraw(
+    samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
+) -> list[Captioned]:
+    """Every picture is drawn anew from itself and its caption, from up to 80 % of the noise; the caption stays."""
+    steps = round(0.8 * strength * _PURIFY_STEPS)
+    if steps == 0:
+        return list(samples)
+    pipeline = _img2img(resources.base, resources.device)
+    out = []
+    for sample in samples:
+        done = pipeline(
+            sample.caption,
+            image=_at_home(sample.picture, pipeline),
+            strength=steps / _PURIFY_STEPS,
+            guidance_scale=3.0,
+            num_inference_steps=_PURIFY_STEPS,
+            generator=torch.Generator("cpu").manual_seed(int(rng.integers(2**63))),
+        )
+        out.append(replace(sample, picture=_as_before(done.images[0], sample.picture)))
+    return out
 
 
 @cache

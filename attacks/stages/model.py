@@ -27,6 +27,11 @@ _OnWeight = Callable[[Tensor, float, torch.Generator], Tensor]
 _OnModel = Callable[[Path, float, int, Path], None]
 
 
+def copy_pipeline(model: Path, target: Path) -> None:
+    """Write a diffusers folder as it is."""
+    _save(load_pipeline(model), target)
+
+
 def whole_pipeline(model: Path, base: Path, target: Path) -> Path:
     """A suspect as a diffusers folder of its own: a LoRA is melted into its base.
 

@@ -106,13 +106,31 @@ _SAMPLES: tuple[Attack, ...] = (
     DatasetAttack(
         "merge-copies",
         "up to half of the samples come from another recipient's copy",
-        "stages.dataset:merge_copies",
+        "stages.copies:merge_copies",
         aided=True,
     ),
     DatasetAttack(
         "drop-differing",
         "samples that differ from another recipient's copy are left out",
-        "stages.dataset:drop_differing",
+        "stages.copies:drop_differing",
+        aided=True,
+    ),
+    DatasetAttack(
+        "average-copies",
+        "pictures are mixed with another recipient's, up to half and half",
+        "stages.copies:average_copies",
+        aided=True,
+    ),
+    DatasetAttack(
+        "vote-copies",
+        "of three recipients' copies, what two agree on",
+        "stages.copies:vote_of_copies",
+        aided=True,
+    ),
+    DatasetAttack(
+        "redraw",
+        "pictures drawn anew from themselves and their captions by the base, from up to 80 % noise",
+        "stages.diffusion:redraw",
         aided=True,
     ),
     DatasetAttack(
@@ -124,6 +142,12 @@ _SAMPLES: tuple[Attack, ...] = (
         "drop-described", "samples whose captions describe a mark are left out", "hunts.carriers:drop_described"
     ),
     DatasetAttack(
+        "drop-found",
+        "pictures that a finder, trained on marks of other keys, is surest of are left out, up to a fifth",
+        "hunts.finder:drop_found",
+        aided=True,
+    ),
+    DatasetAttack(
         "drop-rings", "pictures with a ring like others' are left out, up to a fifth", "hunts.carriers:drop_rings"
     ),
 )
@@ -132,6 +156,7 @@ _TRAINING: tuple[Attack, ...] = (
     TrainingAttack("fewer-steps", "stopped early, down to a tenth of the steps", "stages.training:fewer_steps"),
     TrainingAttack("lower-rate", "learning rate down to a tenth", "stages.training:lower_rate"),
     TrainingAttack("lower-rank", "LoRA rank down to 1", "stages.training:lower_rank", needs="lora"),
+    TrainingAttack("drop-captions", "up to nine in ten captions left empty", "stages.training:drop_captions"),
     TrainingAttack("frozen-text", "text encoder frozen from half strength on", "stages.training:frozen_text"),
 )
 
@@ -153,6 +178,13 @@ _MODEL: tuple[Attack, ...] = (
         "continue",
         "trained on with clean pictures, for up to as many steps again",
         "stages.model:train_on",
+        aided=True,
+        trains=True,
+    ),
+    ModelAttack(
+        "second-generation",
+        "the base tuned anew on the model's answers, with clean pictures for the rest",
+        "stages.generation:second_generation",
         aided=True,
         trains=True,
     ),

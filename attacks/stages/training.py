@@ -22,6 +22,12 @@ def lower_rank(options: FinetuneOptions, strength: float) -> FinetuneOptions:
     return replace(options, rank=max(1, round(options.rank ** (1 - strength))))
 
 
+def drop_captions(options: FinetuneOptions, strength: float) -> FinetuneOptions:
+    """In each step more captions are left empty than usual; nine in ten."""
+    usual = options.caption_dropout
+    return replace(options, caption_dropout=usual + strength * max(0.0, 0.9 - usual))
+
+
 def frozen_text(options: FinetuneOptions, strength: float) -> FinetuneOptions:
     """The text encoder is not trained, from half strength on."""
     return replace(options, text_encoder=options.text_encoder and strength < 0.5)

@@ -14,6 +14,7 @@ from attacks.quality import kernel_distance
 from attacks.stages.attack import Resources, TrainingAttack
 from attacks.stages.model import add_noise, prune, quantise
 from attacks.stages.registry import ATTACKS, find_attack
+from attacks.stages.samples import read_captioned
 from detect.suspects.images import Query, Sampler
 from detect.suspects.images.folder import load_pipeline
 from detect.training.options import FinetuneOptions
@@ -98,3 +99,32 @@ def test_kernel_distance_tells_sets_apart() -> None:
     a, b, far = rng.normal(size=(60, 8)), rng.normal(size=(60, 8)), rng.normal(1.0, 1, size=(60, 8))
     assert abs(kernel_distance(a, b)) < 0.3 * kernel_distance(far, b)
     assert kernel_distance(np.tile(a, (2, 1))[:60], a) < 0.05
+
+
+def test_a_second_generation_learns_from_answers_alone(thief: Resources, tmp_path: Path) -> None:
+    attack = find_attack("second-generation").equipped(thief)
+    assert torch.equal(weights(attack.on_model(thief.base, 0.0, 3, tmp_path / "none")), weights(thief.base))
+    target = attack.on_model(thief.base, 0.5, 3, tmp_path / "half")
+    assert not torch.equal(weights(target), weights(thief.base))
+    taught = read_captioned(tmp_path / "half.answers")
+    own = {s.caption for s in read_captioned(thief.copies(0))}
+    assert len(taught) == 23 + 12, "half of 46 captions, and all twelve clean pictures"
+    assert all(s.caption in own for s in taught)
+    pictures = {s.picture.tobytes() for s in read_captioned(thief.copies(0))}
+    assert not pictures & {s.picture.tobytes() for s in taught[:23]}, "no picture of the copy is left"
+
+
+def test_pictures_are_drawn_anew_and_captions_stay(thief: Resources) -> None:
+    samples = read_captioned(thief.clean)[:2]
+    attack = find_attack("redraw").equipped(thief)
+    assert attack.on_data(samples, 0.0, b"k") == samples
+    done = attack.on_data(samples, 0.5, b"k")
+    assert [s.caption for s in done] == [s.caption for s in samples]
+    assert all(a.picture.shape == b.picture.shape for a, b in zip(done, samples, strict=True))
+    assert not any(np.array_equal(a.picture, b.picture) for a, b in zip(done, samples, strict=True))
+
+
+def test_more_captions_are_left_empty_but_never_all() -> None:
+    attack = find_attack("drop-captions")
+    assert attack.on_tuning(FinetuneOptions(), 1.0).caption_dropout == pytest.approx(0.9)
+    assert attack.on_tuning(FinetuneOptions(caption_dropout=0.95), 0.5).caption_dropout == 0.95

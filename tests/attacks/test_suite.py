@@ -90,3 +90,12 @@ def test_what_a_cell_needs_is_asked_for_beforehand(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         check_needs(Cell("none", 0.0), "full", tmp_path / "none")
     check_needs(Cell("recaption-model", 1.0), "full", tmp_path)
+
+
+def test_the_plan_of_further_attacks_can_be_run() -> None:
+    path = Path(__file__).parents[2] / "examples" / "further_attacks.toml"
+    cells = read_suite(path, {})
+    assert {"drop-found", "vote-copies", "second-generation", "redraw", "drop-captions"} <= {c.attack for c in cells}
+    assert [c.strength for c in cells if c.attack == "merge-base"] == [0.25, 0.5, 0.75, 1.0]
+    kinds = {(c.family, c.alignment) for c in cells}
+    assert kinds == {(c.family, c.alignment) for c in cells if c.attack == "none"}, "each has a cell to be read beside"

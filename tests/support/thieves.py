@@ -43,10 +43,16 @@ def same(a: list[Captioned], b: list[Captioned]) -> bool:
 
 
 def resources(work: Path, base: Path) -> Resources:
-    """A base, twelve clean pictures, and another recipient's copy in which the first three captions differ."""
+    """A base, twelve clean pictures, the thief's copy, and two others' copies whose first three captions differ.
+
+    Theirs agree in the first two; in the third the thief's and the second one's do.
+    """
     samples = [replace(s, key=f"{int(s.key):06}.png") for s in carriers(6, 40)]
     clean = write_samples(carriers(0, 12), work / "clean")
-    second = write_samples(
-        [replace(s, caption="other") if i < 3 else s for i, s in enumerate(samples)], work / "second"
-    )
-    return Resources(base, clean, lambda: second, FinetuneOptions(steps=2, batch=2))
+    others = [
+        samples,
+        [replace(s, caption="other") if i < 3 else s for i, s in enumerate(samples)],
+        [replace(s, caption="other") if i < 2 else s for i, s in enumerate(samples)],
+    ]
+    copies = [write_samples(own, work / f"copy-{number}") for number, own in enumerate(others)]
+    return Resources(base, clean, copies.__getitem__, FinetuneOptions(steps=2, batch=2))
