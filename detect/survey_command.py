@@ -15,6 +15,7 @@ from detect.suspects.images import is_pipeline
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
+from protect.embed.options import share
 from protect.errors import SuspectError
 from protect.files import default_cache
 from protect.keys.keyring import Keyring
@@ -36,7 +37,12 @@ def survey_command(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--false-discovery-rate", help="Mean share of wrong ones among what is found. [releases' alpha]"),
+        typer.Option(
+            "--false-discovery-rate",
+            parser=share,
+            metavar="SHARE",
+            help="Mean share of wrong ones among what is found, such as 5%. [releases' alpha]",
+        ),
     ] = None,
     report: Annotated[Path, typer.Option(help="HTML report.")] = Path("tracemark-survey.html"),
     device: Device = "cpu",
