@@ -104,7 +104,7 @@ def killed(source: Path, work: Path, workers: int, kills: int, during: Callable[
     """Kill runs until so many were killed, and compare all that ended."""
     tally, rng = Tally(), random.Random(f"{source.name} {workers}")
     _made(work / "usual")
-    _ended(_started(str(source), str(work / "usual" / "first"), work / "usual" / "home", workers), tally)
+    _ended(_started(str(source), str(work / "usual" / "first"), work / "usual" / "another-home", workers), tally)
     start = time.monotonic()
     _ended(_started(str(source), str(work / "usual" / "out"), work / "usual" / "home", workers), tally)
     usual, expected = time.monotonic() - start, hash_of_hashes(work / "usual" / "out")
