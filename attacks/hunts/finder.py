@@ -65,7 +65,7 @@ def train_finder(clean: Sequence[Pixels], rng: np.random.Generator, device: str 
             seen = seen.flip(-1)
         loss = nn.functional.binary_cross_entropy_with_logits(network(seen)[:, 0], truth)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return network.eval()
 
