@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def main() -> None:
     if not (args.work / "dataset").exists():
         unpack_sample(args.work / "dataset")
     rows = [
-        measured_once(args.work / "rows" / f"{cell.name}.json", lambda cell=cell: row(cell, args.scripts, args.work))
+        measured_once(args.work / "rows" / f"{cell.name}.json", partial(row, cell, args.scripts, args.work))
         for cell in CELLS
     ]
     markings = {name: options.settled() for name, options in MARKINGS.items()}
