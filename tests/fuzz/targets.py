@@ -20,7 +20,7 @@ from PIL import Image
 from protect.errors import InputError, TracemarkError
 from protect.formats import open_dataset
 from protect.formats.dataset_format import Dataset
-from protect.formats.record import Record, SetAside
+from protect.formats.record import SetAside
 from tests.support.datasets import Marking, contents, copied, draw
 
 READ, ASIDE, REFUSED, LARGE = "read", "set aside", "refused", "too large to try"
@@ -62,7 +62,7 @@ def _read_and_copied(folder: Path) -> str:
     before = contents(folder / "set")
     try:
         dataset = open_dataset(folder / "set")
-        found, aside = _all(dataset), _aside(dataset)
+        found, aside = _all(dataset)
         marked = set(list(found)[::2])
         copied(dataset, folder / "out", Marking(marked))
         dataset.finish(folder / "out")
@@ -71,30 +71,28 @@ def _read_and_copied(folder: Path) -> str:
     finally:
         assert contents(folder / "set") == before, "the original changed"
         assert {path.name for path in folder.iterdir()} <= {"set", "out"}, "something was written elsewhere"
-    copy = open_dataset(folder / "out")
-    again = _all(copy)
-    assert again.keys() == found.keys() and _aside(copy) == aside, "samples were lost or made"
+    again, aside_again = _all(open_dataset(folder / "out"))
+    assert again.keys() == found.keys() and aside_again == aside, "samples were lost or made"
     for key, (captions, picture) in found.items():
         edits = Marking(marked)
         assert again[key][0] == dict(edits.captions(key, captions)), f"captions of {key}"
-        if picture is not None and again[key][1] is not None:
-            wanted = picture + b"marked" if key in marked else picture
-            assert again[key][1] == wanted, f"picture of {key}"
+        wanted = picture + b"marked" if key in marked else picture
+        assert again[key][1] == wanted, f"picture of {key}"
     return ASIDE if aside else READ
 
 
-def _all(dataset: Dataset) -> dict[str, tuple[dict[str, str], bytes | None]]:
-    found: dict[str, tuple[dict[str, str], bytes | None]] = {}
+def _all(dataset: Dataset) -> tuple[dict[str, tuple[dict[str, str], bytes]], int]:
+    """Captions and picture of every sample, and how many were set aside."""
+    found: dict[str, tuple[dict[str, str], bytes]] = {}
+    aside = 0
     for one in dataset.scan():
-        if isinstance(one, Record):
-            if one.key in found:
-                raise InputError("two samples have one key")  # as `survey` says
-            found[one.key] = (dict(one.captions), one.read())
-    return found
-
-
-def _aside(dataset: Dataset) -> int:
-    return sum(isinstance(one, SetAside) for one in dataset.scan())
+        if isinstance(one, SetAside):
+            aside += 1
+            continue
+        if one.key in found:
+            raise InputError("two samples have one key")  # as `survey` says
+        found[one.key] = (dict(one.captions), one.read())
+    return found, aside
 
 
 def _picture(data: bytes, folder: Path) -> str:
