@@ -24,6 +24,10 @@ def test_the_demo_tells_guilty_from_innocent(tmp_path: Path) -> None:
     assert first == second
 
 
+_GUILTY_LINES = {"evidence": 2}
+"""Of notebooks that say it more than once: there the other side computes the verdict again."""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore")
@@ -35,6 +39,7 @@ def test_notebooks_run(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=3000, resources={"metadata": {"path": str(tmp_path)}}).execute()
     text = "".join(o.get("text", "") for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
-    told = [line.partition(" E =")[0] for line in text.splitlines() if " E =" in line]
-    assert "evidence" in told[0] and "no evidence" not in told[0], "the guilty one comes first"
-    assert len(told) > 1 and all("no evidence" in line for line in told[1:])
+    told = [line.partition(" E =")[0] for line in text.replace("\n  E =", " E =").splitlines() if " E =" in line]
+    guilty = _GUILTY_LINES.get(path.stem, 1)
+    assert all("evidence" in line and "no evidence" not in line for line in told[:guilty]), "the guilty one comes first"
+    assert len(told) > guilty and all("no evidence" in line for line in told[guilty:])
