@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -35,6 +40,7 @@ from tests.support.datasets import contents, make_folder
 
 SECRET = secret_from_seed(7, "buckets")
 PAINTED = Options(rate=0.02, family="template", alignment="twa", decoys=99, alpha=0.05)
+ROOT = Path(__file__).parents[3]
 Form = Callable[[Path], Path]
 
 
@@ -193,15 +199,52 @@ def test_a_network_that_is_cut_is_told_in_two_lines_and_the_run_goes_on(
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """What the command line says when it refuses: exit code 2 and two lines."""
-    import sys
-    from unittest.mock import patch
-
     with patch.object(sys, "argv", ["protect", *words]), pytest.raises(SystemExit) as stopped:
         run_app(protect_app, "protect")
     said = capsys.readouterr().err
     assert stopped.value.code == 2 and len(said.strip().splitlines()) == 2 and "Traceback" not in said, said
     assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"] not in said
     return said
+
+
+_COMMAND = """
+from protect.execution.processes import Processes
+from cli import protect_main
+if __name__ == "__main__":
+    Processes.worth = 0.0  # however little there is to do
+    protect_main()
+"""
+
+
+def _protect(scratch: Path, *words: str) -> dict[str, Any]:
+    """A command in a process of its own, as people start it."""
+    script = scratch / "command.py"
+    script.write_text(_COMMAND)
+    environment = os.environ | {"TMPDIR": str(scratch), "TRACEMARK_HOME": str(scratch / "home")}
+    done = subprocess.run(
+        [sys.executable, str(script), *words, "--json"], env=environment, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"] not in done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_the_commands_work_in_a_bucket_with_several_processes(bucket: Service, tmp_path: Path) -> None:
+    bucket.fill("marked", forms.shards(tmp_path), "set")
+    painted = ("--family", "template", "--alignment", "twa", "--rate", "0.02", "--anyway")
+    dry = _protect(tmp_path, "embed", "s3://marked/set", *painted, "--dry-run")
+    assert dry["output"] == "s3://marked/set-protected" and "set-protected" not in str(bucket.holds("marked").keys())
+    done = _protect(tmp_path, "embed", "s3://marked/set", *painted, "--workers", "2")
+    assert done["samples"] == forms.COUNT and done["carriers"] == dry["carriers"] > 0
+    checked = _protect(tmp_path, "verify", "s3://marked/set-protected", "--workers", "2")
+    assert checked["release"] == done["release"] and checked["intact"] == done["carriers"]
+    found = _protect(tmp_path, "diff", "s3://marked/set", "s3://marked/set-protected", "--workers", "2")
+    assert found["samples"] == forms.COUNT and len(found["changes"]) == done["carriers"]
+    shown = _protect(tmp_path, "show", "s3://marked/set-protected", "--original", "s3://marked/set")
+    assert len(shown["carriers"]) == done["carriers"]
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
+    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"].encode() not in kept
 
 
 def test_what_cannot_be_done_is_refused_in_two_lines(
