@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import hashlib
 import io
 import os
@@ -246,8 +245,6 @@ def _asked(path: BucketPath, question: Callable[[Any, str], T]) -> T:
         BucketError: if it refuses, or does not answer for `PATIENCE` seconds.
     """
     protocol, name = path.parts[0].removesuffix(":"), "/".join(path.parts[1:])
-    if protocol == "memory":
-        name = f"/{name}"
     system, end, pause = _file_system(protocol), time.monotonic() + PATIENCE, 0.25
     while True:
         try:
@@ -349,6 +346,8 @@ def _part(path: BucketPath, start: int, end: int) -> bytes:
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Keep others on this machine from bringing the same file at the same time."""
+    import fcntl  # unknown to systems on which nothing here works: what they cannot do is told elsewhere
+
     with (_room() / f"lock-{name[-2:]}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

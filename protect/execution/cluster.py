@@ -44,10 +44,10 @@ class Ray(Engine):
             import ray
         except ImportError:
             raise InputError("--engine ray needs Ray", "pip install 'tracemark[ray]'") from None
-        self._ray = ray
+        self._ray: Any = ray
         if not ray.is_initialized():
             _connect(ray, workers)
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def map(
         self, function: Callable[[T], R], things: Iterable[T], lost: Callable[[T], R] | None = None
