@@ -134,7 +134,8 @@ def judge(work: Path) -> None:
         for kind in KINDS
         if (own := [r for r in rows if r["kind"] == kind])
     }
-    write_result("shades", {"tuning": asdict(tuning(2_400, 0)), "passes": PASSES, "cells": cells, "rows": rows}, clock())
+    held = {"tuning": asdict(tuning(2_400, 0)), "passes": PASSES, "cells": cells, "rows": rows}
+    write_result("shades", held, clock())
 
 
 if __name__ == "__main__":
