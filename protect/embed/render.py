@@ -124,10 +124,12 @@ class Planting:
                 picture = read_rgba(data)
                 if obstacle(data, decoded=True) or family.obstacle(picture):
                     return None
+                mark = prf_int(self.bound.release.secret, "sham", normalised(key))
+                written = rewrite(data, family.plant(picture, mark, self._placement("sham placement", key)))
+                read_rgba(written)
             except PictureError:
                 return None
-            mark = prf_int(self.bound.release.secret, "sham", normalised(key))
-            return rewrite(data, family.plant(picture, mark, self._placement("sham placement", key)))
+            return written
 
 
 def whole(known: Carrier | None, half: Carrier) -> Carrier:

@@ -72,10 +72,17 @@ class CocoTable(CaptionTable):
     def _images(self, data: mmap.mmap) -> Iterator[tuple[Row, tuple[int, int], list[tuple[int, int]]]]:
         """Row, place of the image's object, places of its annotations' objects."""
         ids, starts, ends = self._index
+        taken = bytearray(len(ids))
         for number, (_, start, end) in enumerate(elements(data, _IMAGES), 1):
             image = self._object(data, start, end)
             wanted = _number(image.get("id"))
             first, last = np.searchsorted(ids, wanted, "left"), np.searchsorted(ids, wanted, "right")
+            if first < last and taken[first]:  # what changes for one would change for the other
+                raise InputError(
+                    f"{self.path} has two images with the id {str(image.get('id'))[:40]}, and captions for it",
+                    "Give every image an id of its own.",
+                )
+            taken[first:last] = b"\1" * (last - first)
             places = [(int(starts[i]), int(ends[i])) for i in range(first, last)]
             annotations: list[Json] = [self._object(data, *place) for place in places]
             yield Row(number, {**image, _ANNOTATIONS: annotations}), (start, end), places

@@ -64,6 +64,7 @@ def _in_child(name: str, start: int, end: int) -> Iterator[tuple[int, str, str]]
                     return
                 became, trouble = ours.recv()
             except EOFError:
+                child.join()
                 yield number, ENDED, f"exit code {child.exitcode}"
                 return
             yield number, became, trouble

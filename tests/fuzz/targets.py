@@ -106,10 +106,10 @@ def _picture(data: bytes, folder: Path) -> str:
         pixels = read_rgba(data)
         if obstacle(data, decoded=True):
             return REFUSED
-        new = rewrite(data, pixels)
+        again = read_rgba(rewrite(data, pixels))  # as embed reads back what it is about to write
     except PictureError:
         return REFUSED
-    assert read_rgba(new).shape == pixels.shape, "another size"
+    assert again.shape == pixels.shape, "another size"
     return READ
 
 

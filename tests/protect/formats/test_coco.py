@@ -85,7 +85,22 @@ def test_images_listed_twice_are_refused(tmp_path: Path) -> None:
     value = json.loads(path.read_text())
     value["images"].append(value["images"][0])
     path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match="two images with the id 1000"):
+        survey(open_dataset(folder))
+    value["images"][-1] = value["images"][0] | {"id": 7}
+    value["annotations"].append({"image_id": 7, "id": 99, "caption": "a box"})
+    path.write_text(json.dumps(value))
     with pytest.raises(InputError, match=r"image 1 and .*image 4"):
+        survey(open_dataset(folder))
+
+
+def test_images_that_share_captions_are_refused(tmp_path: Path) -> None:
+    folder = _coco(tmp_path / "d", 3)
+    path = folder / "annotations" / "captions_train2017.json"
+    value = json.loads(path.read_text())
+    value["images"][1]["id"] = value["images"][0]["id"]  # another picture: it would change with the first one
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match="two images with the id 1000"):
         survey(open_dataset(folder))
 
 
