@@ -74,7 +74,12 @@ def from_frontier() -> Iterator[Run]:
             yield Run("spread", "twa", "full", row["exposures"], found, options, row["suspect"])
 
 
-WORDINGS = (("wording", "drawings"), ("wording_four_slots", "drawings"), ("wording_photographs", "photographs"))
+WORDINGS = (
+    ("wording", "drawings"),
+    ("wording_four_slots", "drawings"),
+    ("wording_photographs", "photographs"),
+    ("wording_photographs_10000", "photographs"),
+)
 """Results, and what was trained on; the second was measured with four slots, the first with as many as serve."""
 
 
