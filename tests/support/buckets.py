@@ -96,9 +96,9 @@ def forget_connections() -> None:
     """The program makes new connections, by what the environment says now."""
     import fsspec
 
-    from protect import buckets
+    from protect.buckets.service import told
 
-    buckets._told.clear()
+    told.clear()
     for kind in {"s3"}:
         fsspec.get_filesystem_class(kind).clear_instance_cache()
     assert "AWS_PROFILE" not in os.environ

@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 import pytest
 
-from protect import buckets
-from protect.buckets import BucketError, BucketPath, place
+from protect.buckets import BucketError, BucketPath, copies, place
+from protect.buckets import service as asking
 from protect.commands import protect_app
 from protect.console import run_app
 from protect.embed.difference import difference
@@ -81,7 +81,7 @@ def test_from_bucket_to_bucket_is_the_same_as_on_a_disk(form: Form, bucket: Serv
     found = difference(open_dataset(place("s3://marked/set")), copy)
     assert found.samples == forms.COUNT and len(found.changes) == done.carriers
     assert not (found.only_first or found.only_second or found.files_only_first or found.files_only_second)
-    buckets._leave()
+    copies.leave()
     room = tmp_path / "scratch" / f"tracemark-{os.getuid()}"
     assert not [path for path in room.iterdir() if not path.name.startswith("lock-")]
 
@@ -96,8 +96,8 @@ def test_one_side_may_be_a_disk(places: tuple[str, str], bucket: Service, tmp_pa
 
 
 def test_the_cache_of_files_stays_small(bucket: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buckets, "KEPT", 0)
-    monkeypatch.setattr(buckets, "FEWEST", 1)
+    monkeypatch.setattr(copies, "KEPT", 0)
+    monkeypatch.setattr(copies, "FEWEST", 1)
     expected = _filled(forms.shards, bucket, tmp_path)
     _in_bucket(tmp_path / "home")
     assert bucket.holds("marked", "out/") == expected
@@ -183,7 +183,7 @@ def test_a_network_that_is_cut_is_told_in_two_lines_and_the_run_goes_on(
     bucket: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = _filled(forms.shards, bucket, tmp_path)
-    monkeypatch.setattr(buckets, "PATIENCE", 0.5)
+    monkeypatch.setattr(asking, "PATIENCE", 0.5)
 
     def cut(stage: str, done: int, total: int) -> None:
         if stage == "writing":
@@ -298,7 +298,7 @@ def test_without_rights_nothing_is_begun(
 
 
 def test_a_shard_that_changes_is_another_one(bucket: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buckets, "_CURRENT", 0.0)
+    monkeypatch.setattr(asking, "_CURRENT", 0.0)
     bucket.fill("marked", forms.shards(tmp_path), "set")
     dataset = open_dataset(place("s3://marked/set"))
     assert not dataset.shards[1].changed()
