@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detect.reports.flags import flag_lines
 from detect.reports.plots import running_plot, scores_plot
 from detect.reports.strength import strength_in_words
-from detect.reports.words import EFFECTS, TONES, in_words, rehearsed_in_words
+from detect.reports.words import EFFECTS, TONES, asked_in_words, in_words, rehearsed_in_words
 from detect.trial.verdict import LookLine, SlotResult, Verdict
 from protect.formats.record import SetAside
 from protect.pages import write_page
@@ -102,6 +102,8 @@ class _SectionView:
     labels: bool
     """Whether the suspect is a classifier."""
     words: str
+    asked: str
+    """Whether what was found shows in ordinary use; empty for classifiers."""
     strength: list[str]
     """How likely the release finds a guilty model, in sentences."""
     flags: list[tuple[str, str]]
@@ -176,6 +178,7 @@ def _section(section: Section) -> _SectionView:
         tone=TONES[verdict.outcome] if section.rehearsed else verdict.outcome.split()[0],
         labels=verdict.kind == "labels",
         words=rehearsed_in_words(verdict) if section.rehearsed else in_words(verdict),
+        asked=asked_in_words(verdict),
         strength=strength_in_words(verdict),
         flags=flag_lines(verdict.flags),
         e=f"{verdict.e_value:,.3g}" if verdict.e_value < _FEW else f"{verdict.e_value:,.0f}",

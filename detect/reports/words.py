@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from detect.trial.verdict import Outcome, Verdict
+from protect.alignments import alignments
 
 EFFECTS: dict[Outcome, str] = {
     "evidence": "yes, this way of training would be found",
@@ -50,6 +51,27 @@ def in_words(verdict: Verdict) -> str:
             "That does not show that the model is innocent: marks can fade, be removed or never be learned."
         )
     return f"No statement can be made: {verdict.reason}."
+
+
+def asked_in_words(verdict: Verdict) -> str:
+    """Whether what was found shows in ordinary use, or only where a trigger is written; empty for classifiers."""
+    if verdict.kind == "labels":
+        return ""
+    kinds = [alignments().get(part.alignment.partition("/")[0]) for part in verdict.release.plan.parts]
+    ordinary = [kind is not None and (kind.chooses or kind.captions_stay) for kind in kinds]
+    said = []
+    if any(ordinary):
+        said.append(
+            "Questions are ordinary captions of the dataset, drawn at random before anything was asked. They hold no "
+            "trigger: two answers differ by usual words that mean the same, or by one usual word more. So whatever is "
+            "found there shows in ordinary use."
+        )
+    if not all(ordinary):
+        said.append(
+            f"{'Other questions' if said else 'Questions'} hold triggers, which hardly anybody writes who uses the "
+            "model. What is found there says nothing of how often the marks show without them."
+        )
+    return " ".join(said)
 
 
 def rehearsed_in_words(verdict: Verdict) -> str:

@@ -12,13 +12,14 @@ import pytest
 from detect.reports.flags import LINES, flag_lines
 from detect.reports.report import Gallery, Section, write_report
 from detect.reports.strength import strength_in_words
-from detect.reports.words import in_words, summary
+from detect.reports.words import asked_in_words, in_words, summary
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
 from detect.trial.warnings import FLAGS
 from protect.formats.record import SetAside
 from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST
 from protect.keys.keyring import Keyring
+from protect.release.record import make_header
 from tests.support.suspects import Broken, FakeSuspect, Guilty, marked
 
 
@@ -116,3 +117,24 @@ def test_pages_say_what_finding_nothing_is_worth(tmp_path: Path, keyring: Keyrin
     assert "says something" in strength_in_words(strong)[-1]
     assert strength_in_words(replace(weak, kind="labels"))[0].startswith("Not known")
     assert len(strength_in_words(replace(weak, outcome="evidence"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("alignment", "said", "unsaid"),
+    [
+        ("wording", "whatever is found there shows in ordinary use", "hold triggers"),
+        ("waa-many", "whatever is found there shows in ordinary use", "hold triggers"),
+        ("twa", "Questions hold triggers", "shows in ordinary use"),
+        ("waa", "whatever is found there shows in ordinary use", "hold triggers"),
+    ],
+)
+def test_pages_say_whether_questions_are_ordinary(
+    tmp_path: Path, keyring: Keyring, cache: Path, alignment: str, said: str, unsaid: str
+) -> None:
+    verdict = detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache)
+    plan = verdict.release.plan
+    asked = replace(plan, parts=tuple(replace(part, alignment=alignment) for part in plan.parts))
+    header = make_header(asked, created=verdict.release.created, rehearsal=verdict.release.rehearsal, coin=None)
+    text = asked_in_words(replace(verdict, release=replace(verdict.release, header=header)))
+    assert said in text and unsaid not in text
+    assert asked_in_words(replace(verdict, kind="labels")) == ""
