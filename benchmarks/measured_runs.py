@@ -113,9 +113,30 @@ def from_wording() -> Iterator[Run]:
             )
 
 
+def from_shades() -> Iterator[Run]:
+    """`shade`, one slot of many words; with the base taken off, as a LoRA is tested."""
+    found = load("shades")
+    for row in found["rows"]:
+        if row["kind"] == "shade":
+            yield Run(
+                "shade",
+                "waa-many",
+                found["tuning"]["method"],
+                row["passes"] * row["carriers"],
+                row["reference"]["evidence"],
+                strength_options("shade", {}),
+                suspect=f"shades {row['key']}",
+                p_values=tuple(row["reference"]["p_values"]),
+                key=f"shades {row['key']}",
+                passes=row["passes"],
+                pictures="drawings",
+            )
+
+
 def collected() -> str:
     """All runs, as the file that ships holds them."""
-    runs = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier(), *from_wording()]
+    painted = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier()]
+    runs = [*painted, *from_wording(), *from_shades()]
     return pretty_json([asdict(run) for run in runs]).decode()
 
 
