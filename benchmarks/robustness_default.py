@@ -1,0 +1,176 @@
+"""The standard suite on the default, `lean` with `wording`; its most telling attacks on `--both` and on `template`.
+
+    python -m benchmarks.robustness_default train --work W --part 0/2 &
+    python -m benchmarks.robustness_default train --work W --part 1/2
+    python -m benchmarks.robustness_default judge --work W
+
+Two thirds of the sample dataset are marked; thieves tune the whole miniature for 200 steps of 64 in half precision, as
+in `benchmarks.robustness`. A release of the default holds as many slots as choices of words serve; each slot has a key
+of its own, so that one model is asked about several marks at once, and the test stops where they suffice together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from attacks.cell import Cell
+from attacks.measure import run_cells
+from attacks.result import CellResult
+from attacks.suite import standard
+from attacks.summary import all_tests, found_count, grouped, mean_rise
+from attacks.workshop import Setting, Workshop
+from benchmarks.common import PAINTED, Clock, interval, run_stages, write_result
+from benchmarks.suspects import FULL
+from protect.miniature import miniature_path
+from protect.release.plan import SHADE, WORDING, Options
+from protect.sample import unpack_sample
+
+TUNING = replace(FULL, precision="bf16")
+DEFAULT = Options.of(WORDING, steps=12)
+BOTH = Options.of(WORDING, SHADE, steps=12)
+TELLING = (
+    "none",
+    "recaption",
+    "unify-wording",
+    "lose",
+    "mix",
+    "continue",
+    "merge-other",
+    "merge-base",
+    "drop-losses",
+    "grey",
+    "colour",
+    "crop",
+)
+"""What is repeated with a second key: what strikes captions or learning."""
+PICTURES = ("none", "recaption", "unify-wording", "grey", "colour", "mix", "continue", "merge-other", "drop-outliers")
+"""What can make a difference to a mark that lives in captions and in pictures."""
+BESIDE = ("none", "recaption", "mix", "continue", "merge-other", "merge-base", "drop-outliers", "drop-losses", "crop")
+"""What `template` goes through under the same training, one release of one slot alone in its copy."""
+INNOCENT = (("none", 0.0), ("recaption", 1.0), ("unify-wording", 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A cell, and what the owner planted."""
+
+    release: str
+    """`default`, `both` or `template`."""
+    cell: Cell
+
+    def workshop(self, work: Path) -> Workshop:
+        """What the cell shares with others of its release, and the folder where."""
+        planted = {"default": DEFAULT, "both": BOTH, "template": PAINTED}[self.release]
+        shared = Setting(work.with_name(work.name + "-sample"), miniature_path(), planted, TUNING)
+        return Workshop(shared, work / self.release, work / "cache")
+
+    def measured(self, work: Path) -> CellResult:
+        """Its result, read back if it was measured before."""
+        return run_cells([self.cell], self.workshop(work))[0]
+
+    def done(self, work: Path) -> bool:
+        """Whether it was measured."""
+        return self.workshop(work).result_path(self.cell).exists()
+
+
+def cases() -> list[Case]:
+    """The whole suite on the default's first key first; then the most telling attacks on the other releases."""
+    painted = standard((0,), "template", "twa-double")
+    return [
+        *(Case("default", cell) for cell in standard((0,))),
+        *(Case("both", cell) for cell in standard((0,)) if cell.attack in PICTURES and cell.where != "prompts"),
+        *(Case("template", cell) for cell in painted if cell.attack in BESIDE),
+        *(Case("default", cell) for cell in standard((1,)) if cell.attack in TELLING),
+        *(Case("default", Cell(attack, strength, innocent=True)) for attack, strength in INNOCENT),
+    ]
+
+
+def groups() -> Iterator[list[Case]]:
+    """Cases that share a model."""
+    found: dict[tuple[str, str], list[Case]] = {}
+    for case in cases():
+        found.setdefault((case.release, case.cell.trained.name), []).append(case)
+    yield from found.values()
+
+
+def prepare(work: Path) -> None:
+    """The sample dataset, its parts, and the marked copies that processes share."""
+    sample = work.with_name(work.name + "-sample")
+    if not sample.exists():
+        unpack_sample(sample)
+    for case in cases():
+        if case.cell.attack == "none" and not case.cell.innocent:
+            workshop = case.workshop(work)
+            workshop.prepare()
+            workshop.marked_copy(case.cell)
+
+
+def train(work: Path, part: int, parts: int) -> None:
+    """This process's share of the cases; finished ones are kept."""
+    for case in itertools.chain.from_iterable(itertools.islice(groups(), part, None, parts)):
+        clock = Clock()
+        result = case.measured(work)
+        e_values = [round(test.e_value, 2) for test in result.tests]
+        print(f"{case.release} {case.cell.name}: E = {e_values}, {clock():.0f} s", flush=True)
+
+
+def judge(work: Path) -> None:
+    """Collect the cells that are there."""
+    clock = Clock()
+    made = [(case, case.measured(work)) for case in cases() if case.done(work)]
+    write_result(
+        "robustness_default",
+        {
+            "tuning": asdict(TUNING),
+            "left_out": [f"{case.release}: {case.cell.name}" for case in cases() if not case.done(work)],
+            "worst_first": {
+                release: lines([result for case, result in made if case.release == release])
+                for release in dict.fromkeys(case.release for case, _ in made)
+            },
+            "innocents": [_innocent(result) for _, result in made if result.cell.innocent],
+            "rows": [{"release": case.release, **result.as_json()} for case, result in made],
+        },
+        clock(),
+    )
+
+
+def lines(results: Sequence[CellResult]) -> list[dict[str, Any]]:
+    """One line an attack, the weakest evidence first."""
+    accused = [result for result in results if not result.cell.innocent]
+    found = [_line(own, accused) for own in grouped(accused)]
+    return sorted(found, key=lambda line: (line["found"]["share"], min(line["e_values"])))
+
+
+def _line(own: Sequence[CellResult], results: Sequence[CellResult]) -> dict[str, Any]:
+    cell, made = own[0].cell, all_tests(own)
+    cost = mean_rise(own, results)
+    return {
+        "attack": cell.attack,
+        "strength": cell.strength,
+        "where": cell.where,
+        "samples": own[0].samples,
+        "found": interval(found_count(own), len(made)),
+        "e_values": [test.e_value for test in made],
+        "p_values": [test.p_values for test in made],
+        "queries": [test.queries for test in made],
+        "denoising_loss_rise": cost and cost.denoising_loss,
+        "kernel_distance_rise": cost and cost.kernel_distance,
+    }
+
+
+def _innocent(result: CellResult) -> dict[str, Any]:
+    return {
+        "attack": result.cell.attack,
+        "strength": result.cell.strength,
+        "accused": found_count([result]),
+        "e_values": [test.e_value for test in result.tests],
+        "p_values": [test.p_values for test in result.tests],
+    }
+
+
+if __name__ == "__main__":
+    run_stages(__doc__, train, judge, prepare)
