@@ -34,19 +34,6 @@ from protect.marks.spread import Spread
 DIFFERENT = 500
 SHARDS = 20
 STEPS = ("writes", "reads")
-LOOKS = """
-import sys
-from pathlib import Path
-from protect.embed.looks import take_glances
-from protect.execution.budget import MemoryBudget
-from protect.execution.engine import make_engine
-from protect.formats import open_dataset
-records = list(open_dataset(Path(sys.argv[1])).records())
-def fine(record, data): return None
-if __name__ == "__main__":
-    seen = take_glances(records, len(records), fine, MemoryBudget(), engine=make_engine("local", int(sys.argv[2])))
-    assert seen.usable.all()
-"""
 
 
 def bodies(count: int, side: int, noise: float) -> list[bytes]:
@@ -156,7 +143,7 @@ def folders(work: Path, made: list[bytes], count: int, number: int) -> dict[str,
         "painted": embedding(source, out, *PAINTED),
         "lean": embedding(source, out),
         "lean, links": embedding(source, out, "--link"),
-        "looks": [sys.executable, "-c", LOOKS, str(source), "2"],
+        "looks": [sys.executable, "-m", "benchmarks.looks_pass", str(source)],
     }
     rows = rounds(work, commands, number)
     shutil.rmtree(source)
@@ -216,7 +203,7 @@ def looks_of_large(work: Path, number: int) -> dict[str, object]:
     """Looks of JPEGs of one megapixel, by two processes; their start and the reading of the list included."""
     count = 4_000
     source = make_folder(work / "large", bodies(40, 1_024, 6.0), count)
-    rows = rounds(work, {"looks": [sys.executable, "-c", LOOKS, str(source), "2"]}, number)
+    rows = rounds(work, {"looks": [sys.executable, "-m", "benchmarks.looks_pass", str(source)]}, number)
     shutil.rmtree(source)
     found = float(np.median([count / row["looks"] for row in rows]))
     return {"pictures": count, "pixels": 1_024**2, "rounds": rows, "pictures a second": found, "targets": "400"}
