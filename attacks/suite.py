@@ -74,7 +74,11 @@ def standard(
     seeds: Iterable[int] = (0,), family: str = WORDING.family, alignment: str = WORDING.alignment
 ) -> list[Cell]:
     """The standard suite on a kind of release."""
-    return [Cell(*row, family, alignment, seed) for seed in seeds for row in STANDARD]
+    return [
+        Cell(attack, float(strength), where, family, alignment, seed)
+        for seed in seeds
+        for attack, strength, where in STANDARD
+    ]
 
 
 def read_suite(path: Path, options: Mapping[str, FamilyOptions], store: Store = NO_STORE) -> list[Cell]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from attacks.cell import Cell, check_needs
+from attacks.stages.attack import ImageAttack
+from attacks.stages.registry import find_attack
 from attacks.suite import STANDARD, read_suite, standard
 from protect.errors import InputError
 from protect.keys.store import NO_STORE
@@ -20,6 +23,17 @@ def test_the_standard_suite_is_sound() -> None:
     assert len(cells) == 2 * len(STANDARD) == len({c.name for c in cells})
     for cell in cells:
         cell.check({}, NO_STORE)
+
+
+def test_picture_attacks_of_the_standard_suite_run_at_their_strength() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    found = [(cell, find_attack(cell.attack)) for cell in standard()]
+    images = [(cell, attack) for cell, attack in found if isinstance(attack, ImageAttack) and not attack.needs]
+    assert {"grey", "colour", "jpeg", "crop"} <= {cell.attack for cell, _ in images}
+    for cell, attack in images:
+        tries = [attack.on_output(picture, cell.strength, np.random.default_rng(seed)) for seed in range(8)]
+        assert all(altered.shape == picture.shape for altered in tries), cell.name
+        assert not all(np.array_equal(altered, picture) for altered in tries), cell.name
 
 
 def test_a_plan_file_is_read(tmp_path: Path) -> None:

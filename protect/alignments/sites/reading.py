@@ -141,6 +141,8 @@ def _stays(match: re.Match[str], opening: bool, text: str) -> bool:
     if match["number"] is not None:
         return not match[0].isdecimal() or len(match[0]) > 2
     word = match[0]
+    if word.isalpha() and word.islower():  # most are; all that is asked below would say the same
+        return False
     if word in _KNOWN_CAPITALS or word.lower() in COMPOUNDS:
         return False
     if "-" in word or "–" in word or "_" in word or any(c.isdigit() for c in word):
