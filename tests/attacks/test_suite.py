@@ -28,7 +28,7 @@ def test_the_standard_suite_is_sound() -> None:
 def test_picture_attacks_of_the_standard_suite_run_at_their_strength() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     found = [(cell, find_attack(cell.attack)) for cell in standard()]
-    images = [(cell, attack) for cell, attack in found if isinstance(attack, ImageAttack) and not attack.needs]
+    images = [(cell, attack) for cell, attack in found if isinstance(attack, ImageAttack) and not attack.aided]
     assert {"grey", "colour", "jpeg", "crop"} <= {cell.attack for cell, _ in images}
     for cell, attack in images:
         tries = [attack.on_output(picture, cell.strength, np.random.default_rng(seed)) for seed in range(8)]
