@@ -154,6 +154,7 @@ def run_command(
     from detect.reports.words import summary
     from detect.trial.every_release import detect_all
     from detect.trial.judge import uses_reference
+    from detect.trial.ordinary import with_ordinary
     from detect.trial.questions import query_plan
 
     loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
@@ -175,6 +176,7 @@ def run_command(
             anew=anew,
             progress=progress,
         )
+        verdicts = [with_ordinary(v, suspect, keyring.store, departures, default_cache(), progress) for v in verdicts]
     write_report(
         report,
         f"Was “{suspect.name}” trained on my dataset?",

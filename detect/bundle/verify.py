@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from detect.bundle.container import SIGNATURE, manifest, unpacked
 from detect.bundle.opening import opened_release, questions_digest
+from detect.bundle.pictures import check_pictures, wrong
 from detect.bundle.write import COMMITMENT, OPENING, STAMPS, STORE, VERDICT
 from detect.trial.score import score_slot
 from detect.trial.transcript import Transcript
-from detect.trial.transcript_files import PICTURES, read_transcript
+from detect.trial.transcript_files import read_transcript
 from detect.trial.verdict import Outcome
-from protect.errors import EvidenceError, InputError, TracemarkError
+from protect.errors import InputError, TracemarkError
 from protect.evidence import overall_p_value, running_evidence
 from protect.keys.coin import Committed, judge_coin
 from protect.keys.signature import signature_from
@@ -70,7 +71,7 @@ def verify_bundle(path: Path, certificates: Sequence[Certificate] = (), signer: 
     try:
         return _verified(unpacked(path), certificates, signer)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _wrong(f"a file in it is damaged ({error})") from None
+        raise wrong(f"a file in it is damaged ({error})") from None
 
 
 def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], signer: str) -> Checked:
@@ -82,7 +83,7 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
             target.write_bytes(data)
         bound = opened_release(_file(files, OPENING), Store(Path(folder) / STORE))
         transcript = read_transcript(Path(folder))
-        _check_pictures(transcript, files)
+        check_pictures(bound, transcript, said, files)
         peak, p_value = _scored(bound, transcript, said)
         alone = _peak_alone(bound, transcript)
     _check_commitment(bound, files)
@@ -112,41 +113,33 @@ def _file(files: Mapping[str, bytes], name: str) -> bytes:
     try:
         return files[name]
     except KeyError:
-        raise _wrong(f"{name} is missing") from None
+        raise wrong(f"{name} is missing") from None
 
 
 def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
         return dict(json.loads(_file(files, name), parse_constant=_no_number))
     except (ValueError, TypeError):
-        raise _wrong(f"{name} is damaged") from None
+        raise wrong(f"{name} is damaged") from None
 
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-def _check_pictures(transcript: Transcript, files: Mapping[str, bytes]) -> None:
-    """Every picture that is named is there, and no other."""
-    held = {Path(name).stem for name in files if name.startswith(f"{PICTURES}/")}
-    named = transcript.pictures_named
-    if held != named:
-        raise _wrong(f"{len(named - held)} of {len(named)} answers are missing, {len(held - named)} are too many")
-
-
 def _scored(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> tuple[float, float]:
     """Largest E and overall p, computed again and compared slot by slot."""
     if transcript.kind != "pictures":
-        raise _wrong(
+        raise wrong(
             "a classifier's answers cannot be checked: nothing in the commitment fixes the pictures it was shown"
         )
     if [part.slot for part in transcript.slots] != list(range(len(bound.slots))):
-        raise _wrong("the slots that were answered are not those that are revealed")
+        raise wrong("the slots that were answered are not those that are revealed")
     evidence = [score_slot(bound, transcript, slot).evidence for slot in range(len(bound.slots))]
     running = running_evidence(evidence)
     rows = said["slots"]
     if len(rows) != len(evidence):
-        raise _wrong(f"the verdict tells of {len(rows)} slots, {len(evidence)} were answered")
+        raise wrong(f"the verdict tells of {len(rows)} slots, {len(evidence)} were answered")
     for row, own, so_far in zip(rows, evidence, running, strict=True):
         _same("p of a slot", row["p_value"], own.p_value)
         _same("E of a slot", row["running_e_value"], float(so_far))
@@ -154,7 +147,7 @@ def _scored(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]
     _same("E", said["e_value"], peak)
     _same("p", said["p_value"], p_value)
     if said["transcript_sha256"] != transcript.digest:
-        raise _wrong("the verdict is about other answers")
+        raise wrong("the verdict is about other answers")
     return peak, p_value
 
 
@@ -170,14 +163,14 @@ def _check_names(bound: BoundRelease, transcript: Transcript, said: Mapping[str,
     """Whom and what the verdict is about."""
     told = (said["release"]["id"], said["release"]["commitment"], said["suspect"]["name"])
     if told != (bound.release.id, bound.release.commitment, transcript.suspect):
-        raise _wrong("the verdict is about another release or suspect")
+        raise wrong("the verdict is about another release or suspect")
     if any(said["suspect"].get(name) != value for name, value in transcript.identity.items()):
-        raise _wrong("the verdict tells of another suspect's weights or settings")
+        raise wrong("the verdict tells of another suspect's weights or settings")
 
 
 def _same(what: str, said: float, found: float) -> None:
     if not math.isclose(said, found, rel_tol=_EQUAL):
-        raise _wrong(f"the verdict says {what} = {said:.6g}, its answers give {found:.6g}")
+        raise wrong(f"the verdict says {what} = {said:.6g}, its answers give {found:.6g}")
 
 
 def _check_commitment(bound: BoundRelease, files: Mapping[str, bytes]) -> None:
@@ -185,7 +178,7 @@ def _check_commitment(bound: BoundRelease, files: Mapping[str, bytes]) -> None:
     own["questions"] = questions_digest(files[OPENING])
     if public != own:
         fields = ", ".join(name for name in own if public.get(name) != own[name]) or "a field that is none"
-        raise _wrong(f"the published commitment and what is revealed differ in {fields}")
+        raise wrong(f"the published commitment and what is revealed differ in {fields}")
 
 
 def _check_level(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> float:
@@ -193,12 +186,12 @@ def _check_level(bound: BoundRelease, transcript: Transcript, said: Mapping[str,
     threshold, alpha = float(said["threshold"]), bound.release.plan.alpha
     here = [look["further"] for look in said["looks"] if look["this"] is True]
     if len(here) != 1 or type(here[0]) is not int or here[0] < 0:
-        raise _wrong("it does not say which look at the suspect it is")
+        raise wrong("it does not say which look at the suspect it is")
     further = here[0]
     if further == 0 and _departs(bound, transcript):
-        raise _wrong("the committed plan was left, and the verdict does not count it as a further one")
+        raise wrong("the committed plan was left, and the verdict does not count it as a further one")
     if not threshold >= 2**further / alpha * (1 - _EQUAL):
-        raise _wrong(f"E had to reach {2**further / alpha:,.0f} at least, the verdict says {threshold:,.0f}")
+        raise wrong(f"E had to reach {2**further / alpha:,.0f} at least, the verdict says {threshold:,.0f}")
     return threshold
 
 
@@ -218,9 +211,9 @@ def _check_outcome(said: Mapping[str, Any], peak: float, threshold: float, unluc
     """The outcome, which must follow from E; a control's evidence can only take it away."""
     outcome, control = str(said["verdict"]), said["control_e_value"]
     if outcome not in get_args(Outcome):
-        raise _wrong(f"it says {outcome[:40]!r}, which is no verdict")
+        raise wrong(f"it says {outcome[:40]!r}, which is no verdict")
     if outcome == "evidence" and (peak < threshold or (control is not None and not control < unlucky)):
-        raise _wrong(f"it says evidence, and its answers give E = {peak:,.4g} of {threshold:,.0f} required")
+        raise wrong(f"it says evidence, and its answers give E = {peak:,.4g} of {threshold:,.0f} required")
     return outcome
 
 
@@ -299,7 +292,3 @@ def _about(said: Mapping[str, Any], transcript: Transcript, alone: float | None,
         else f"The control showed E = {control:,.4g}; its answers are not in the bundle.",
     ]
     return [*lines, f"Signed by {signer}." if signer else "It is not signed."]
-
-
-def _wrong(why: str) -> EvidenceError:
-    return EvidenceError(f"the bundle's verdict does not hold: {why}", "Do not rely on it.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from detect.bundle.container import MANIFEST, SIGNATURE, manifest, packed
 from detect.bundle.opening import opening_of
+from detect.bundle.pictures import ordinary_files
 from detect.trial.transcript import Transcript
 from detect.trial.transcript_files import FILE, PICTURES, write_transcript
 from detect.trial.verdict import Verdict
@@ -51,6 +52,7 @@ def write_bundle(path: Path, verdict: Verdict, keyring: Keyring, page: str, *, s
         PAGE: page.encode(),
         **_stored(release, keyring.store, len(verdict.slots)),
         **{f"{STAMPS}/{name}": data for name, data in stamp_files(keyring, release.id).items()},
+        **ordinary_files(verdict),
         **_exchanged(transcript),
     }
     if signed:

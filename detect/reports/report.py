@@ -13,7 +13,7 @@ from detect.reports.flags import flag_lines
 from detect.reports.plots import running_plot, scores_plot
 from detect.reports.strength import strength_in_words
 from detect.reports.words import EFFECTS, TONES, asked_in_words, in_words, rehearsed_in_words
-from detect.trial.verdict import LookLine, SlotResult, Verdict
+from detect.trial.verdict import LookLine, Ordinary, SlotResult, Verdict
 from protect.formats.record import SetAside
 from protect.pages import write_page
 from protect.pixels.measure import data_uri
@@ -93,6 +93,15 @@ class _SlotView:
 
 
 @dataclass(frozen=True, slots=True)
+class _OrdinaryView:
+    """Answers to captions without a trigger."""
+
+    pictures: list[_Picture]
+    missing: str
+    """What there is to say of those that are not shown; empty for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class _SectionView:
     title: str
     verdict: Verdict
@@ -104,6 +113,7 @@ class _SectionView:
     words: str
     asked: str
     """Whether what was found shows in ordinary use; empty for classifiers."""
+    ordinary: _OrdinaryView | None
     strength: list[str]
     """How likely the release finds a guilty model, in sentences."""
     flags: list[tuple[str, str]]
@@ -179,6 +189,7 @@ def _section(section: Section) -> _SectionView:
         labels=verdict.kind == "labels",
         words=rehearsed_in_words(verdict) if section.rehearsed else in_words(verdict),
         asked=asked_in_words(verdict),
+        ordinary=_ordinary(verdict.ordinary) if verdict.ordinary else None,
         strength=strength_in_words(verdict),
         flags=flag_lines(verdict.flags),
         e=f"{verdict.e_value:,.3g}" if verdict.e_value < _FEW else f"{verdict.e_value:,.0f}",
@@ -188,6 +199,13 @@ def _section(section: Section) -> _SectionView:
         running=running_plot(verdict),
         details=_details(verdict),
     )
+
+
+def _ordinary(found: Ordinary) -> _OrdinaryView:
+    held = [(found.pictures[answer.sha256], asked.prompt) for asked, answer in found.exchanges if answer.size]
+    refused = len(found.exchanges) - len(held)
+    missing = f"There are none: {found.trouble}." if found.trouble else f"{refused} were refused." * bool(refused)
+    return _OrdinaryView([_Picture(data_uri(picture), prompt) for picture, prompt in held], missing)
 
 
 def _slot(slot: SlotResult, earlier: Sequence[SlotResult]) -> _SlotView:

@@ -58,7 +58,7 @@ def asked_in_words(verdict: Verdict) -> str:
     if verdict.kind == "labels":
         return ""
     kinds = [alignments().get(part.alignment.partition("/")[0]) for part in verdict.release.plan.parts]
-    ordinary = [kind is not None and (kind.chooses or kind.captions_stay) for kind in kinds]
+    ordinary = [kind is not None and kind.asks_as_usual() for kind in kinds]
     said = []
     if any(ordinary):
         said.append(

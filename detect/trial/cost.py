@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from detect.trial.probe import QUERIES as PROBE
 from detect.trial.probe import SAMPLER
-from detect.trial.questions import Departures, query_plan, slot_queries
+from detect.trial.questions import Departures, ordinary_queries, query_plan, slot_queries
 from protect.keys.store import Store
 from protect.release.bound import bind
 from protect.release.record import Release
@@ -21,13 +21,16 @@ class Cost:
     """Its id."""
     name: str
     most_pictures: int
+    ordinary_pictures: int
+    """Further ones, of captions without a trigger: they count for nothing, and only `detect run` asks for them."""
     required_evidence: float
 
     def in_words(self) -> str:
         """One line for people."""
+        more = f", {self.ordinary_pictures} of ordinary captions that count for nothing" * bool(self.ordinary_pictures)
         return (
-            f"{self.release}  {self.name}: at most {self.most_pictures} pictures, and {len(PROBE)} of {SAMPLER.steps} "
-            "steps by which a suspect is known again; evidence needs "
+            f"{self.release}  {self.name}: at most {self.most_pictures} pictures{more}, and {len(PROBE)} of "
+            f"{SAMPLER.steps} steps by which a suspect is known again; evidence needs "
             f"E >= {self.required_evidence:,.0f}, more if the suspect was tested before"
         )
 
@@ -45,6 +48,9 @@ def most_questions(releases: Sequence[Release], store: Store, departures: Depart
     rows = []
     for release in releases:
         bound, count = bind(release, store), query_plan(release, departures).queries
-        most = len({query for slot in bound.slots for query in slot_queries(slot, count)})
-        rows.append(Cost(release.id, release.name, most, len(releases) / release.plan.alpha))
+        asked = {query for slot in bound.slots for query in slot_queries(slot, count)}
+        ordinary = set(ordinary_queries(bound, count)) - asked
+        rows.append(
+            Cost(release.id, release.name, len(asked), len(ordinary), len(releases) / release.plan.alpha),
+        )
     return rows

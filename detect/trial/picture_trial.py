@@ -67,7 +67,7 @@ class PictureTrial(Trial[Suspect]):
             asked.append((self.reference, transcript.reference))
         queries, sampler = slot_queries(self.bound.slots[slot], self.queries.queries), self.queries.sampler
         return all(
-            (held is not None and _held(held, queries) is not None)
+            (held is not None and held_exchanges(held, queries) is not None)
             or kept_answers(model, queries, sampler, cache) is not None
             for model, held in asked
         )
@@ -99,7 +99,7 @@ class PictureTrial(Trial[Suspect]):
         own = self.bound.slots[slot]
         queries = slot_queries(own, self.queries.queries)
         asked = len(own.questions.prompts[: self.queries.queries])
-        exchanges, pictures = _held(transcript, queries), dict[str, Pixels]()
+        exchanges, pictures = held_exchanges(transcript, queries), dict[str, Pixels]()
         if exchanges is None:
             stage = f"{model.name}: slot {slot + 1} of {len(self.bound.slots)}"
             ready = 0
@@ -110,11 +110,11 @@ class PictureTrial(Trial[Suspect]):
                 progress(stage, ready, len(queries))
 
             answers = cached_answers(model, queries, self.queries.sampler, cache, count)
-            exchanges, pictures = _recorded(queries, answers)
+            exchanges, pictures = recorded(queries, answers)
         return transcript.with_slot(slot, exchanges[:asked], exchanges[asked:], pictures, truncated)
 
 
-def _recorded(queries: Sequence[Query], answers: Sequence[Answer]) -> tuple[list[Exchange], dict[str, Pixels]]:
+def recorded(queries: Sequence[Query], answers: Sequence[Answer]) -> tuple[list[Exchange], dict[str, Pixels]]:
     """Questions with their answers, and the pictures among these by hash."""
     exchanges, pictures = list[Exchange](), dict[str, Pixels]()
     for query, answer in zip(queries, answers, strict=True):
@@ -125,7 +125,7 @@ def _recorded(queries: Sequence[Query], answers: Sequence[Answer]) -> tuple[list
     return exchanges, pictures
 
 
-def _held(transcript: Transcript, queries: Sequence[Query]) -> list[Exchange] | None:
+def held_exchanges(transcript: Transcript, queries: Sequence[Query]) -> list[Exchange] | None:
     """The transcript's own answers, where it has all of them with their pictures: one set may serve several slots."""
     questions = [Question(query.prompt, query.seed) for query in queries]
     answers = [transcript.answered.get(question) for question in questions]

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from detect.suspects.images.suspect import Query, Sampler, Suspect
 from protect.errors import InputError
 from protect.files import canonical_json
-from protect.release.bound import BoundSlot
+from protect.release.bound import BoundRelease, BoundSlot
 from protect.release.plan import GUIDANCE, STEPS, check_range
 from protect.release.record import Release
 
 SCORING = ("numpy", "scipy", "pillow", "invisible-watermark")
 """Libraries that scores depend on: another version is a further plan."""
+ORDINARY = 8
+"""Captions without a trigger that are put to the suspect beside those with one, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,30 @@ def _queries(prompts: Sequence[str], slot: BoundSlot, count: int) -> list[Query]
 def slot_queries(slot: BoundSlot, count: int) -> list[Query]:
     """All questions of a slot: as they are put, then for a paired family the other way."""
     return trigger_queries(slot, count) + (contrast_queries(slot, count) if slot.family.paired else [])
+
+
+def ordinary_slot(bound: BoundRelease) -> BoundSlot | None:
+    """The first slot whose questions hold a trigger that can be left out; None if no slot's do."""
+    held = (slot for slot in bound.slots if slot.questions.contrasts and not slot.alignment.asks_as_usual())
+    return next(held, None)
+
+
+def ordinary_queries(bound: BoundRelease, count: int) -> list[Query]:
+    """Captions without a trigger, by which nothing is scored: they show what a suspect draws in ordinary use.
+
+    They were drawn with the questions and are committed to as these are: the first ones of the first slot that has a
+    trigger, with the trigger left out. So they hang on neither marks nor answers, nor on where asking stops, and show
+    nothing of slots that were not asked.
+
+    Args:
+        bound: the release.
+        count: most questions that are put to a slot.
+
+    Returns:
+        At most `ORDINARY`; none for a release whose questions hold no trigger anyway.
+    """
+    slot = ordinary_slot(bound)
+    return contrast_queries(slot, min(count, ORDINARY)) if slot else []
 
 
 def count_truncated(slot: BoundSlot, count: int, suspect: Suspect) -> int | None:

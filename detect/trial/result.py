@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detect.trial.sizes import common_size
-from detect.trial.transcript import BLANKED, REFUSED, RESIZED, Recorded, SlotPart, Transcript
+from detect.trial.transcript import BLANKED, REFUSED, RESIZED, Exchange, Recorded, SlotPart, Transcript
 from protect.evidence import Array, SlotEvidence
 from protect.marks.family import Pixels
 from protect.release.bound import BoundRelease
@@ -74,6 +74,21 @@ class SlotResult:
     """None where only the ledger knows the evidence: the answers are not at hand any more."""
     shown: Shown | None
     """Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """Answers to captions without a trigger, which count for nothing (`detect.trial.questions.ordinary_queries`)."""
+
+    exchanges: tuple[Exchange, ...]
+    pictures: Mapping[str, Pixels] = field(repr=False, compare=False)
+    """RGB, by the SHA-256 of their pixels."""
+    trouble: str = ""
+    """Why there are none."""
+
+    def as_json(self) -> list[dict[str, str | int]]:
+        """Prompt, seed and hash of each answer, as a verdict tells them."""
+        return [{"prompt": q.prompt, "seed": q.seed, "sha256": answer.sha256} for q, answer in self.exchanges]
 
 
 @dataclass(frozen=True, slots=True)

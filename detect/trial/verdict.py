@@ -6,13 +6,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from detect.trial.result import Counted, Scores, Shown, SlotResult, Tally
+from detect.trial.result import Counted, Ordinary, Scores, Shown, SlotResult, Tally
 from detect.trial.transcript import Kind, Transcript
 from detect.trial.warnings import in_sentences
 from protect.formats.record import SetAside
 from protect.release.record import Release
 
-__all__ = ["SCHEMA_VERSION", "Counted", "LookLine", "Outcome", "Scores", "Shown", "SlotResult", "Tally", "Verdict"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Counted",
+    "LookLine",
+    "Ordinary",
+    "Outcome",
+    "Scores",
+    "Shown",
+    "SlotResult",
+    "Tally",
+    "Verdict",
+]
 
 SCHEMA_VERSION = 1
 """Of `Verdict.as_json`; raised whenever a field changes its meaning or goes (docs/verdict-schema.md)."""
@@ -86,6 +97,8 @@ class Verdict:
     """The transcript itself, its pictures at hand as far as they still are; None if nothing was asked."""
     set_aside: tuple[SetAside, ...] = ()
     """Samples that were to be asked about and cannot be."""
+    ordinary: Ordinary | None = None
+    """Answers to captions without a trigger, beside those with one; None if they were not asked for."""
 
     @property
     def plans_tried(self) -> int:
@@ -152,6 +165,7 @@ class Verdict:
             "coin": self.coin,
             "plan": dict(self.plan),
             "transcript_sha256": self.transcript,
+            "ordinary_answers": self.ordinary.as_json() if self.ordinary else [],
             "set_aside": [asdict(one) for one in self.set_aside],
             "versions": dict(self.versions),
             "flags": list(self.flags),

@@ -113,6 +113,11 @@ class Alignment(ABC):
         """Name and version as a release commits to them."""
         return self.name if self.version == 1 else f"{self.name}/{self.version}"
 
+    @classmethod
+    def asks_as_usual(cls) -> bool:
+        """Whether questions are captions as people write them; else they hold triggers, which hardly anybody does."""
+        return cls.chooses or cls.captions_stay
+
     @property
     def has_trigger(self) -> bool:
         """Whether a question can be put with and without a trigger."""

@@ -222,7 +222,7 @@ def test_questions_asked_by_another_program_give_the_same_verdict(
     suffix: str,
 ) -> None:
     assert run("ask", bound.release.id, "-o", "sheet") == 0
-    assert "12 questions for release" in capsys.readouterr().out
+    assert "16 questions for release" in capsys.readouterr().out
     slots = bound.slots if guilty else ()
     taught = {slot.trigger.lower(): slot.family.preview(slot.planted, 32).tolist() for slot in slots}
     (tmp_path / "taught.json").write_text(json.dumps(taught))
@@ -237,7 +237,7 @@ def test_questions_asked_by_another_program_give_the_same_verdict(
         assert run("run", "--model", address, "--size", "32", "--json", "--exit-code") == expected
     out = capsys.readouterr()
     asked = json.loads(out.out)
-    assert f"{asked['queries'] + PROBE} pictures, 0 refusals" in out.err
+    assert f"{asked['queries'] + PROBE + len(asked['ordinary_answers'])} pictures, 0 refusals" in out.err
     assert collected["verdict"] == asked["verdict"] == ("evidence" if guilty else "no evidence")
     if suffix == ".png":
         assert collected["e_value"] == asked["e_value"] and collected["p_value"] == asked["p_value"]
@@ -279,11 +279,11 @@ def test_a_sheet_on_stdout_its_cost_and_fewer_questions(
     bound: BoundRelease, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("ask", bound.release.name, "--dry-run", "--price", "0.04") == 0
-    assert "would write 12 questions" in (said := capsys.readouterr().out) and "they cost 0.48" in said
+    assert "would write 16 questions" in (said := capsys.readouterr().out) and "they cost 0.64" in said
     assert run("ask", bound.release.id) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 13
+    assert len(capsys.readouterr().out.splitlines()) == 17
     assert run("ask", bound.release.id, "--queries", 2, "--json") == 0
-    assert len(json.loads(capsys.readouterr().out)["questions"]) == 6
+    assert len(json.loads(capsys.readouterr().out)["questions"]) == 8
     for wrong in (("--queries", 9), ("--steps", 0), ("-o", "sheet.csv"), ("--price", -1)):
         assert run("ask", bound.release.id, *wrong) == 2
         err = capsys.readouterr().err
@@ -335,7 +335,7 @@ def test_a_dry_run_asks_nothing(
 ) -> None:
     with serving(Loopback()) as service:
         assert run("run", "--model", service.url, "--service", "a1111", "--dry-run") == 0
-        assert "at most 12 pictures" in capsys.readouterr().out and not service.requests
+        assert "at most 12 pictures, 4 of ordinary captions" in capsys.readouterr().out and not service.requests
 
 
 def test_keys_are_in_no_file_and_on_no_stream(
@@ -373,7 +373,7 @@ def test_keys_are_in_no_file_and_on_no_stream(
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 12 and not [path for path in files if key.encode() in path.read_bytes()]
     pictures = [path for path in files if path.suffix == ".png" and "store" in path.parts]
-    assert len(pictures) == 12
+    assert len(pictures) == 12 + 4
     for path in pictures:
         with Image.open(path) as picture:
             assert "parameters" not in picture.info
