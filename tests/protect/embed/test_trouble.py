@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import signal
@@ -12,7 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from protect.commands import protect_app
+from protect.console import SET_ASIDE
 from protect.embed import copy as copying
 from protect.embed.copy import Copying
 from protect.embed.pending import Pending
@@ -155,6 +159,31 @@ def test_a_shard_that_kills_its_worker_twice_is_set_aside_and_the_rest_is_done(t
     names = sorted(path.name for path in source.iterdir() if path.suffix == ".tar")
     unchanged = [n for n in names if (tmp_path / "a" / "out.partial" / n).read_bytes() == (source / n).read_bytes()]
     assert len(unchanged) == 1
+
+
+def test_the_command_ends_with_5_after_a_shard_failed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = Planting.picture, list[str]()
+
+    def fail(self: Planting, key: str, read: object) -> bytes | None:
+        if key in self.chosen and key.startswith("00002/"):
+            tries.append(key)
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, key, read)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Planting, "picture", fail)
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    source, output = forms.shards(tmp_path), tmp_path / "out"
+    options = ("--family", "template", "--alignment", "twa", "--rate", "10%", "--workers", "1", "--anyway", "--json")
+    done = CliRunner().invoke(
+        protect_app, ["embed", str(source), "-o", str(output), *options], standalone_mode=False, catch_exceptions=False
+    )
+    assert done.return_value == SET_ASIDE, done.output
+    assert len(tries) == 2
+    said = json.loads(done.stdout)
+    assert said["set_aside_count"] == 1 and "twice (Input/output error)" in str(said["set_aside"])
+    before, after = contents(source), contents(output)
+    assert before["00002.tar"] == after["00002.tar"]
+    assert all(before[f"{shard:05}.tar"] != after[f"{shard:05}.tar"] for shard in (0, 1, 3))
 
 
 def test_a_shard_that_changes_after_it_was_read_is_copied_and_told(tmp_path: Path, keyring: Keyring) -> None:
