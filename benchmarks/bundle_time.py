@@ -37,7 +37,7 @@ class Noise(Suspect):
         """One picture for each question."""
         return [Answer(self._drawn(query)) for query in queries]
 
-    def _drawn(self, query: Query) -> np.ndarray:  # type: ignore[type-arg]
+    def _drawn(self, query: Query) -> np.ndarray:
         said = hashlib.sha256(query.prompt.encode()).digest()[:8]
         rng = np.random.default_rng([query.seed, int.from_bytes(said, "big")])
         return rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
