@@ -96,7 +96,7 @@ def survey_command(
     other = loading.load_other(compared, base) if compared and any(map(uses_reference, releases)) else None
     with console.progress() as progress:
         done = survey(opened, releases, keyring, default_cache(), level, reference=other, progress=progress)
-    _write_page(report, done, suspects)
+    write_page(report, done, suspects)
     console.answer(f"{_text(done)}\nreport: {report}", done.as_json(), as_json, output)
     return console.DONE
 
@@ -134,14 +134,14 @@ def _text(done: Survey) -> str:
             f"E = {others[0].e_value:.4g}"
         )
     lines += [f"  not tested: {name}: {why}" for name, why in done.unopened.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  warning: {warning}" for warning in done.warnings)])
 
 
 def _pair(verdict: Verdict) -> str:
     return f"{verdict.suspect} and release {verdict.release.name}"
 
 
-def _write_page(path: Path, done: Survey, folder: Path) -> None:
+def write_page(path: Path, done: Survey, folder: Path) -> None:
     """What was found with all its pictures, and E of every pair."""
     from detect.reports.report import Box, Section, write_report
 
@@ -159,6 +159,7 @@ def _write_page(path: Path, done: Survey, folder: Path) -> None:
         [Section(_pair(pair.verdict), pair.verdict) for pair in found],
         boxes=[
             Box("All pairs", "E when asking stopped; further looks count by half, and by half again.", rows),
+            Box("The same answers", "", [("warning", warning) for warning in done.warnings]),
             Box("Not opened", "They count as pairs in which nothing was found.", list(done.unopened.items())),
         ],
     )

@@ -15,6 +15,7 @@ from tests.support.report_pages import write_pages
 KINDS = (
     *("evidence", "no-evidence", "inconclusive", "rehearsal-lost", "rehearsal-found", "classifier"),
     *("check", "choice", "show", "publish", "ask", "attacks", "passive"),
+    *("survey", "trace-many", "trace-few", "trace-nobody", "trace-inconclusive", "certify"),
 )
 SCRIPTED = {"choice", "ask"}
 """Pages that have scripts."""

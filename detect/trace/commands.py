@@ -62,6 +62,7 @@ Steps = Annotated[int | None, typer.Option(help="Other sampling steps than plann
 Guidance = Annotated[float | None, typer.Option(help="Other guidance than planned.")]
 Device = Annotated[str, typer.Option(help="Where models run, as torch names it.")]
 Pickle = Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")]
+Report = Annotated[Path, typer.Option(help="HTML report.")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer here. [stdout]")]
@@ -79,6 +80,7 @@ def trace_command(
     queries: Queries = None,
     steps: Steps = None,
     guidance: Guidance = None,
+    report: Report = Path("tracemark-trace.html"),
     service: ServiceOption = None,
     service_model: ServiceModel = "",
     workflow: WorkflowFile = None,
@@ -105,7 +107,7 @@ def trace_command(
     from detect.trial.questions import Departures
 
     departures, models = Departures(queries, steps, guidance), model or []
-    asked = _Asked(release, None, models, base, control, reference, box, loading, departures, output, as_json)
+    asked = _Asked(release, None, models, base, control, reference, box, loading, departures, report, output, as_json)
     return asked.answer(dry_run=dry_run, exit_code=exit_code)
 
 
@@ -122,6 +124,7 @@ def certify_command(
     queries: Queries = None,
     steps: Steps = None,
     guidance: Guidance = None,
+    report: Report = Path("tracemark-certify.html"),
     service: ServiceOption = None,
     service_model: ServiceModel = "",
     workflow: WorkflowFile = None,
@@ -148,7 +151,9 @@ def certify_command(
     from detect.trial.questions import Departures
 
     departures, models = Departures(queries, steps, guidance), model or []
-    asked = _Asked(release, recipient, models, base, control, reference, box, loading, departures, output, as_json)
+    asked = _Asked(
+        release, recipient, models, base, control, reference, box, loading, departures, report, output, as_json
+    )
     return asked.answer(dry_run=dry_run, exit_code=exit_code)
 
 
@@ -166,6 +171,7 @@ class _Asked:
     box: BlackBoxOptions
     loading: LoadingOptions
     departures: Departures
+    report: Path
     output: Path | None
     as_json: bool
 
@@ -188,8 +194,9 @@ class _Asked:
         for path in filter(None, (*paths, self.base, self.control, self.reference)):
             if not path.exists():
                 raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
+        console.check_target("--report", self.report)
         if self.output:
-            console.check_target("--output", self.output, page=False)
+            console.check_target("--output", self.output, [self.report], page=False)
         bound = bind(release, keyring.store)
         check_traceable(bound, serials)
         if dry_run:
@@ -225,6 +232,7 @@ class _Asked:
         return console.DONE
 
     def _say(self, suspect: Suspect, bound: BoundRelease, keyring: Keyring, serials: range, *, exit_code: bool) -> int:
+        from detect.trace.page import write_trace_page
         from detect.trace.trace import trace
         from detect.trace.words import summary
 
@@ -246,7 +254,9 @@ class _Asked:
         with open_ledger(keyring) as ledger:
             told = {source.serial for source in found.sources} | ({serials.start} if self.recipient else set())
             names = {serial: ledger.name(bound.release.id, serial) for serial in sorted(told)}
-        text = summary(found, names, certify=self.recipient is not None)
+        certify = self.recipient is not None
+        write_trace_page(self.report, found, names, certify=certify)
+        text = f"{summary(found, names, certify=certify)}\nreport: {self.report}"
         console.answer(text, found.as_json(names), self.as_json, self.output)
         if not exit_code or found.outcome == "nobody":
             return console.DONE

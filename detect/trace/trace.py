@@ -150,6 +150,7 @@ def _answer(
         transcript=heard.transcript.digest if heard.weighed else "",
         answers_sha256=tuple(heard.transcript.slot_digest(part.slot) for part in heard.transcript.slots),
         versions=versions(),
+        log_e_values=peaks,
     )
 
 

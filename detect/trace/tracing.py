@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from detect.trace.evidence import family_wise_p, shown
+from protect.evidence import Array
 from protect.release.record import Release
 
 Outcome = Literal["named", "at least two sources", "some copy", "nobody", "inconclusive"]
@@ -65,9 +66,11 @@ class Tracing:
     coin: str
     """What is to be said of the public coin, in a sentence."""
     versions: Mapping[str, str]
+    log_e_values: Array = field(repr=False, compare=False)
+    """Natural logarithm of each recipient's largest running E, in the order of `serials`, shape (N,)."""
 
     def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
-        """Everything but pixels, ready for JSON.
+        """Everything but pixels and the evidence against those who are not named, ready for JSON.
 
         Args:
             names: what recipients are called, by serial number, as far as it is known.

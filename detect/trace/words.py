@@ -26,7 +26,7 @@ def in_words(found: Tracing, names: Names) -> str:
             f"The model learned from at least one recipient's copy of “{found.release.name}”, but whose it was cannot "
             f"be said: no single recipient's marks show enough among {len(found.serials):,}. {_bound(found)}"
         )
-    who = ", ".join(_called(source.serial, names) for source in found.sources)
+    who = ", ".join(called(source.serial, names) for source in found.sources)
     if found.outcome == "named":
         return f"The model learned from the copy of {who}. {_bound(found)} {_MEANING}"
     return (
@@ -40,7 +40,7 @@ _MEANING = "It says whose copy was learned from, not who trained the model: a co
 
 def certified_in_words(found: Tracing, names: Names) -> str:
     """What was found about one recipient, who says that the model is its own."""
-    who = _called(found.serials.start, names)
+    who = called(found.serials.start, names)
     if found.outcome == "inconclusive":
         return f"No statement can be made: {found.reason}."
     if found.sources:
@@ -55,6 +55,15 @@ def certified_in_words(found: Tracing, names: Names) -> str:
     )
 
 
+def headline(found: Tracing, names: Names, *, certify: bool = False) -> str:
+    """The answer in a few words."""
+    if certify and found.outcome != "inconclusive":
+        return "certified" if found.sources else "not certified"
+    if found.outcome == "named":
+        return called(found.sources[0].serial, names)
+    return "some copy, and nobody is named" if found.outcome == "some copy" else found.outcome
+
+
 def summary(found: Tracing, names: Names, *, certify: bool = False) -> str:
     """A few lines for the terminal."""
     recipients, slots = len(found.serials), f"{found.release.plan.slots} slots"
@@ -63,7 +72,7 @@ def summary(found: Tracing, names: Names, *, certify: bool = False) -> str:
     lines = [
         f"{found.outcome}: {found.suspect} against release {found.release.name}",
         f"  {said}",
-        *(f"  {_called(one.serial, names)}: E = {one.e_value:.4g}, p = {one.p_value:.2g}" for one in found.sources),
+        *(f"  {called(one.serial, names)}: E = {one.e_value:.4g}, p = {one.p_value:.2g}" for one in found.sources),
         f"  a name needs E >= {found.threshold:,.0f}; that some copy was used: E = {found.some:.4g} (required "
         f"{found.threshold / recipients:,.0f})",
         f"  {recipients:,} recipients under test, {found.queries} pictures, {slots}{silent}, {found.decoys:,} decoys",
@@ -82,6 +91,7 @@ def _bound(found: Tracing) -> str:
     )
 
 
-def _called(serial: int, names: Names) -> str:
+def called(serial: int, names: Names) -> str:
+    """A recipient by number, and by name where that is known."""
     name = names.get(serial)
     return f"recipient {serial} ({name})" if name else f"recipient {serial}"

@@ -44,6 +44,25 @@ class Survey:
     tested: int
     """m: pairs of a suspect and a release, those that could not be opened included."""
 
+    @property
+    def alike(self) -> tuple[tuple[str, ...], ...]:
+        """Names of suspects that gave the same answers, pixel for pixel: one model under several names, most likely."""
+        groups = dict[tuple[str, ...], set[str]]()
+        for pair in self.pairs:
+            first = pair.verdict.slots[0].counted.answer_sha256 if pair.verdict.slots else ()
+            if any(first):
+                groups.setdefault((pair.verdict.release.id, *first), set()).add(pair.verdict.suspect)
+        return tuple(sorted({tuple(sorted(names)) for names in groups.values() if len(names) > 1}))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know of the suspects, in sentences."""
+        return tuple(
+            f"{', '.join(names)} gave the same answers: take them for one suspect. If they are said to be different "
+            "ones, look where the answers come from."
+            for names in self.alike
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Ready for JSON; verdicts are whole."""
         return {
@@ -51,6 +70,7 @@ class Survey:
             "pairs_tested": self.tested,
             "pairs": [{"found": p.found, "e_value": p.e_value, "verdict": p.verdict.as_json()} for p in self.pairs],
             "unopened": dict(self.unopened),
+            "warnings": list(self.warnings),
         }
 
 

@@ -18,9 +18,16 @@ from detect.provenance.sets import LabelledSet
 from detect.provenance.settings import Settings
 from detect.provenance.trainprove import PaperVerdict
 from detect.reports.report import Box, Gallery, Section, write_report
+from detect.survey_command import write_page as write_survey
 from detect.suspects.classifiers.classifier import Answers
+from detect.trace.evidence import shown as shown_e
+from detect.trace.page import write_trace_page
+from detect.trace.tracing import Outcome, Tracing, source_of
 from detect.training.options import FinetuneOptions
 from detect.trial.judge import detect
+from detect.trial.ordinary import with_ordinary
+from detect.trial.questions import AS_COMMITTED
+from detect.trial.survey import Pair, Survey
 from detect.trial.verdict import Scores, Shown, SlotResult, Verdict
 from protect.check.page import write_choices
 from protect.check.page import write_page as write_check
@@ -31,6 +38,7 @@ from protect.embed.publish import write_publication
 from protect.embed.published import read_published
 from protect.embed.show import carriers_shown
 from protect.embed.show import write_page as write_show
+from protect.evidence import Array
 from protect.formats import open_dataset
 from protect.formats.record import SetAside
 from protect.keys.keyring import Keyring
@@ -48,7 +56,9 @@ def write_pages(work: Path) -> dict[str, Path]:
     """Every kind of page, by name."""
     keyring = Keyring(work / "home")
     bound = marked(work, keyring)
-    guilty = detect(bound, Guilty(bound), keyring, work / "cache")
+    model = Guilty(bound)
+    guilty = detect(bound, model, keyring, work / "cache")
+    guilty = with_ordinary(guilty, model, keyring.store, AS_COMMITTED, work / "cache")
     innocent = detect(bound, FakeSuspect(), keyring, work / "cache")
     nothing = detect(bound, Broken("broken"), keyring, work / "cache")
     refused = detect(bound, Refusing(), keyring, work / "cache")
@@ -72,7 +82,8 @@ def write_pages(work: Path) -> dict[str, Path]:
             set_aside=ASIDE,
         )
     others = {"ask": _ask(work), "attacks": _attacks(work), "passive": _passive(work)}
-    return pages | _owners(work, keyring) | others
+    others["survey"] = _survey(work, guilty, innocent)
+    return pages | _owners(work, keyring) | others | _traces(work, guilty)
 
 
 def _flagged(verdict: Verdict) -> Verdict:
@@ -142,6 +153,68 @@ def _attacks(work: Path) -> Path:
     (work / "examples" / "crop 0.5, template.png").write_bytes(png_bytes(np.hstack([_photo(3), _photo(4)])))
     write_attacks(work / "attacks.html", cells, work / "examples", ASIDE)
     return work / "attacks.html"
+
+
+def _survey(work: Path, *verdicts: Verdict) -> Path:
+    """Two suspects, one of them found, and one that could not be opened."""
+    pairs = tuple(Pair(one, one.e_value, one.outcome == "evidence") for one in verdicts)
+    write_survey(work / "survey.html", Survey(1e-3, pairs, {LONG: "it is no model"}, 3), work / LONG)
+    return work / "survey.html"
+
+
+def _traces(work: Path, like: Verdict) -> dict[str, Path]:
+    """Answers about recipients: of many and of few, some of them named."""
+    noise = np.random.default_rng(3).exponential(1.0, 2_000)
+    many, few = noise.copy(), noise[:30].copy()
+    many[1_376], few[[4, 16]] = 40.0, (22.0, 14.0)
+    found = {
+        "trace-many": tracing(like, "named", many, flags=("no-public-coin", "further-plan-2", "lossy")),
+        "trace-few": tracing(like, "at least two sources", few),
+        "trace-nobody": tracing(like, "nobody", noise[:5]),
+        "trace-inconclusive": replace(tracing(like, "inconclusive", noise[:5]), reason="8 answers were refused"),
+        "certify": tracing(like, "named", np.array([9.5]), first=9),
+    }
+    names = {5: "Studio North", 9: "Gallery <b> & Sons", 17: LONG, 1_377: "Person 1,377"}
+    for name, answer in found.items():
+        write_trace_page(work / f"{name}.html", answer, names, certify=name == "certify")
+    return {name: work / f"{name}.html" for name in found}
+
+
+def tracing(
+    like: Verdict, outcome: Outcome, log_e_values: Array, *, first: int = 1, flags: tuple[str, ...] = ()
+) -> Tracing:
+    """An answer about recipients whose evidence is given, on the suspect of a verdict."""
+    serials, recipients = range(first, first + len(log_e_values)), len(log_e_values)
+    threshold = recipients / 1e-3
+    named = [n for n in range(recipients) if log_e_values[n] >= np.log(threshold) and outcome != "inconclusive"]
+    return Tracing(
+        outcome=outcome,
+        reason="",
+        release=like.release,
+        suspect=like.suspect,
+        identity=like.identity,
+        serials=serials,
+        alpha=1e-3,
+        threshold=threshold,
+        sources=tuple(source_of(serials[n], float(log_e_values[n]), recipients) for n in named),
+        some=shown_e(float(log_e_values.max()) - np.log(recipients)),
+        silent=(),
+        queries=48,
+        decoys=99_999,
+        control_e_value=0.4,
+        reference={"name": "base", "weights": "0" * 64},
+        flags=flags,
+        suspects_tested=3,
+        plans_tried=1,
+        commitments=1,
+        commitments_before=0,
+        plan=like.plan,
+        transcript=like.transcript,
+        answers_sha256=tuple(slot.counted.sha256 for slot in like.slots),
+        coin=like.coin,
+        versions=like.versions,
+        log_e_values=log_e_values,
+    )
 
 
 def _passive(work: Path) -> Path:

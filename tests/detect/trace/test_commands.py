@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class _Asked:
         self.model.mkdir()
         patch.setenv("TRACEMARK_HOME", str(keyring.home))
         patch.setenv("TRACEMARK_CACHE", str(place / "cache"))
+        patch.chdir(place)
 
     def run(self, suspect: Suspect, command: str, *more: str) -> tuple[int, str]:
         """Exit code and output."""
@@ -77,6 +79,37 @@ def test_the_leak_is_named_by_number_and_name(asked: _Asked) -> None:
     (source,) = row["sources"]
     assert (source["serial"], source["name"]) == (17, "Person 17") and source["p_value"] <= row["alpha"] == 0.05
     assert source["e_value"] >= row["threshold"] == 600
+
+
+def test_the_page_names_the_leak_and_nobody_else(asked: _Asked) -> None:
+    page = asked.model.parent / "tracemark-trace.html"
+    text = asked.run(Leaker(asked.bound, [17], 3.3), "trace")[1]
+    assert f"report: {page.name}" in text and page.stat().st_mode & 0o077 == 0
+    shown = page.read_text(encoding="utf-8")
+    assert '<th scope="row">recipient 17 (Person 17)</th>' in shown and "<b>recipient 17 (Person 17)</b>" in shown
+    assert "Evidence of 30 recipient(s)" in shown and "a name needs 600; 1 reached it" in shown
+    assert set(re.findall(r"Person \d+", shown)) == {"Person 17"} and asked.bound.release.commitment in shown
+    asked.run(FakeSuspect("more noise"), "trace", "--report", "other.html")
+    nobody = page.with_name("other.html").read_text(encoding="utf-8")
+    assert "<b>nobody</b>" in nobody and "Person" not in nobody and "0 reached it" in nobody
+
+
+def test_the_page_of_a_certificate_is_about_one_recipient(asked: _Asked) -> None:
+    page, own = asked.model.parent / "tracemark-certify.html", Leaker(asked.bound, [9], 3.2)
+    asked.run(own, "certify", "--recipient", "9")
+    shown = page.read_text(encoding="utf-8")
+    assert "<b>certified</b>" in shown and "Person 9" in shown and "Evidence of 1 recipient(s)" in shown
+    asked.run(own, "certify", "--recipient", "10")
+    other = page.read_text(encoding="utf-8")
+    assert "<b>not certified</b>" in other and "Person 9" not in other and "0 reached it" in other
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_asked(asked: _Asked) -> None:
+    suspect = Leaker(asked.bound, [2], 2.2)
+    for wrong in (("--report", "page.txt"), ("--report", "a.html", "-o", "a.html")):
+        with pytest.raises(InputError, match=r"is not an \.html file|would both go to"):
+            asked.run(suspect, "trace", *wrong)
+    assert suspect.asked == 0
 
 
 def test_nobody_is_named_without_evidence(asked: _Asked) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from detect.suspects.images.suspect import Suspect
+from detect.suspects.images.suspect import Query, Suspect
 from detect.trial.judge import detect
 from detect.trial.survey import survey
 from protect.errors import SuspectError
@@ -98,3 +100,27 @@ def test_further_looks_count_by_half(tmp_path: Path, keyring: Keyring, cache: Pa
     done = survey({"g": lambda: Guilty(bound)}, [bound.release], keyring, cache, 1e-3)
     look = next(one for one in done.pairs[0].verdict.looks if one.this)
     assert done.pairs[0].e_value == pytest.approx(done.pairs[0].verdict.running[-1] / 2**look.further)
+
+
+class Collected(FakeSuspect):
+    """Answers that somebody collected: nobody can ask what it is."""
+
+    repeatable = False
+
+    def __init__(self, name: str, source: str) -> None:
+        super().__init__(name)
+        self.source = FakeSuspect(source)
+
+    def paint(self, query: Query) -> NDArray[np.uint8]:
+        return self.source.paint(query)
+
+
+def test_the_same_answers_under_two_names_are_told(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+    bound = marked(tmp_path, keyring)
+    sources = {"box": "a", "other box": "a", "third box": "b"}
+    suspects = {name: partial(Collected, name, source) for name, source in sources.items()}
+    done = survey(suspects, [bound.release], keyring, cache, 1e-3)
+    assert done.alike == (("box", "other box"),)
+    assert "box, other box gave the same answers" in done.as_json()["warnings"][0] and done.tested == 3
+    own = survey({"third box": suspects["third box"]}, [bound.release], keyring, cache, 1e-3)
+    assert own.alike == () and own.warnings == ()
