@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
@@ -21,30 +15,23 @@ from protect.embed.fit import (
     check_survey,
     check_together,
 )
+from protect.embed.leaning import leanings_of
 from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.embed.obstacles import obstacles, picture_obstacle, repeated_caption
-from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
-from protect.execution.engine import Engine, Threads, batches
+from protect.execution.engine import Engine, Threads
 from protect.formats.dataset_format import Dataset
-from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, SetAside, normalised
 from protect.formats.remembered import Remembered
 from protect.formats.survey import Survey, may_change, survey
-from protect.keys.coin import check_value
 from protect.keys.store import Store
-from protect.keys.tree import MASTER, KeyTree, SlotKey
+from protect.keys.tree import MASTER, KeyTree
 from protect.marks import family_class, make_family
 from protect.marks.family import ChoosingFamily, MarkFamily
 from protect.marks.looks import hold_looks
 from protect.progress import Progress, no_progress
 from protect.release.plan import Options, PartOptions
-from protect.release.record import Coin, Part, Plan, Questions, Release, make_header
-
-UNDATED = datetime.fromtimestamp(0, UTC)
-"""Date of rehearsals: the date is committed to, and the same throw-away secret must give the same bytes."""
-_BATCH = 64
-"""Pictures that a worker reads in one go."""
+from protect.release.record import Questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +105,7 @@ def select(
     check_for_recipients(options, store)
     found = survey(dataset, progress, engine)
     check_survey(found, dataset)
-    records = Remembered(lambda: _changeable(dataset))
+    records = Remembered(lambda: changeable(dataset))
     glances = _glances(dataset, records, options, store, found.changeable, budget, progress, engine)
     parts: list[SelectedPart] = []
     for part in options.parts:
@@ -164,7 +151,8 @@ class _Refusal:
         return reason or next((why for family in self.pushing if (why := picture_obstacle(data, family))), None)
 
 
-def _changeable(dataset: Dataset) -> Iterator[Record]:
+def changeable(dataset: Dataset) -> Iterator[Record]:
+    """The samples that may be changed."""
     return (record for record in dataset.records() if may_change(record, dataset.options))
 
 
@@ -220,131 +208,3 @@ def _with_looks(part: PartOptions, glances: Glances | None, store: Store) -> Par
         return part
     name = hold_looks(glances.fitted(), store)
     return replace(part, family_options={**part.family_options, "looks": name})
-
-
-def leanings_of(
-    family: ChoosingFamily,
-    glances: Glances,
-    records: Callable[[], Iterator[Record]],
-    key_of: Callable[[int], SlotKey],
-) -> Callable[[int], NDArray[np.float64]]:
-    """How far each picture leans towards a slot's mark, blurred as the owner wishes.
-
-    Args:
-        family: with its looks.
-        glances: at the pictures.
-        records: the samples, in the same order.
-        key_of: key of each slot of this part.
-    """
-
-    def lean(slot: int) -> NDArray[np.float64]:
-        key = key_of(slot)
-        found = glances.leanings(family.fitted_looks, lambda looks: family.leanings(looks, key.planted))
-        if not family.softness:
-            return found
-        keys = (normalised(record.key) for record in records())
-        return found + family.softness * _noise(key, keys, len(found))
-
-    return lean
-
-
-def _noise(key: SlotKey, names: Iterable[str], count: int) -> NDArray[np.float64]:
-    """A standard normal number for each sample, which follows from its own key and not from its place."""
-    bits = np.fromiter((key.integer("softness", name) for name in names), np.uint64, count) >> np.uint64(12)
-    return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2**52))
-
-
-def digest_of_pictures(dataset: Dataset, progress: Progress = no_progress, engine: Engine | None = None) -> str:
-    """Digest over the keys and picture files of all samples that may be changed; reads every one of them."""
-    digest, done = DatasetDigest(), 0
-    for found in (engine or Threads()).map(_hashes, batches(_changeable(dataset), _BATCH)):
-        for key, sha256 in found:
-            digest.add_picture(key, sha256)
-        done += len(found)
-        progress("reading pictures", done, 0)
-    return digest.hexdigest()
-
-
-def _hashes(records: Sequence[Record]) -> list[tuple[str, str]]:
-    return [(record.key, _hash_of(record)) for record in records]
-
-
-def _hash_of(record: Record) -> str:
-    try:
-        return hashlib.sha256(record.read()).hexdigest()
-    except OSError:
-        return "cannot be read"
-
-
-def commit_to(
-    selection: Selection,
-    options: Options,
-    secret: bytes,
-    *,
-    name: str,
-    created: datetime,
-    rehearsal: bool = False,
-    coin: Coin | None = None,
-    pictures: str | None = None,
-) -> Release:
-    """A release with its commitment, and with its questions unless they wait for a coin.
-
-    Args:
-        selection: what the key decides.
-        options: the owner's decisions.
-        secret: 32 bytes.
-        name: how people call the release; not committed to.
-        created: time of the commitment.
-        rehearsal: whether the secret is a throw-away.
-        coin: public randomness that is to come; of the draws only their number is committed to then.
-        pictures: digest of all pictures, which takes the place of the questions' (`digest_of_pictures`).
-    """
-    plan = plan_of(selection, options, pictures)
-    date = created.astimezone(UTC).isoformat(timespec="seconds")
-    if coin:
-        return Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal, coin=coin))
-    draft = Release(name, secret, make_header(plan, created=date, rehearsal=rehearsal))
-    draft = draft.with_questions(selection.questions)
-    header = make_header(plan, created=date, rehearsal=rehearsal, questions=draft.questions_digest)
-    return replace(draft, header=header)
-
-
-def plan_of(selection: Selection, options: Options, pictures: str | None) -> Plan:
-    """What is committed to."""
-    return Plan(
-        parts=tuple(map(_part_of, selection.parts)),
-        dataset=selection.survey.digest,
-        samples=selection.survey.changeable,
-        pictures=pictures,
-        leave_captions=tuple(sorted(selection.dataset.options.leave_captions)),
-        decoys=selection.decoys,
-        alpha=options.alpha,
-        steps=options.steps,
-        guidance=options.guidance,
-        recipients=options.recipients,
-    )
-
-
-def _part_of(selected: SelectedPart) -> Part:
-    family, options = selected.family, selected.options
-    return Part(
-        family=family.name,
-        family_options=dict(options.family_options),
-        family_version=family.version,
-        alignment=selected.alignment.label,
-        alignment_options=dict(options.alignment_options),
-        rate=options.rate,
-        slots=len(selected.drawn.slots),
-        queries=options.queries or family.queries,
-    )
-
-
-def with_coin(release: Release, value: str) -> Release:
-    """A committed release once its public coin is known.
-
-    Raises:
-        InputError: if the release named no coin, or this is not its value.
-    """
-    if release.coin_named is None:
-        raise InputError(f"commitment {release.id} names no public coin", "Leave --coin out.")
-    return replace(release, coin=check_value(release.coin_named, value, release.coin))

@@ -11,21 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from protect.buckets import BucketPath
+from protect.embed.committing import UNDATED, commit_to, digest_of_pictures, plan_of, with_coin
 from protect.embed.copy import write_copy
 from protect.embed.forecast import USUAL, Expectation, check_findable, forecasts
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
 from protect.embed.places import check_bucket, check_places
 from protect.embed.render import carriers_of
-from protect.embed.select import (
-    UNDATED,
-    Selection,
-    commit_to,
-    digest_of_pictures,
-    plan_of,
-    select,
-    with_coin,
-)
+from protect.embed.select import Selection, select
 from protect.embed.shared import hold_shared
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget

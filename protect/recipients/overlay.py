@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from protect.alignments.alignment import Draw, Request
 from protect.alignments.wording import Wording
 from protect.embed.chosen import Chosen
+from protect.embed.leaning import leanings_of
 from protect.embed.looks import without_obstacles
 from protect.embed.render import EQUAL_PSNR, Placed, carriers_of
-from protect.embed.select import leanings_of
 from protect.embed.shared import Shared, stored_shared
 from protect.errors import InputError
 from protect.formats.record import Record

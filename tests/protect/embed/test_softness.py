@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from protect.embed.leaning import leanings_of
 from protect.embed.looks import Glances
-from protect.embed.select import leanings_of
 from protect.keys.store import Store
 from protect.marks.lean import Lean
 from protect.marks.looks import glance
