@@ -18,7 +18,8 @@ from protect.errors import InputError
 from protect.files import PARTIAL, boot_id, lock_file, private_folder, write_atomic
 from protect.formats.record import SetAside, normalised
 from protect.keys.keyring import LOCKS, PENDING, Keyring, read_secret
-from protect.release.record import Carrier, Release, carrier_from, from_json, to_json
+from protect.release.record import Carrier, Release
+from protect.release.stored import carrier_from, from_json, to_json
 
 _UNFINISHED = b"The copy beside this object is not finished. Repeat the command that was writing it.\n"
 _CARRIER = tuple(field.name for field in fields(Carrier))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from protect.errors import ReleaseError
 from protect.keys.keyring import PENDING, RETIRED, WAITING, Keyring, read_secret
 from protect.keys.keyring import RELEASES as COMPLETE
-from protect.release.record import Release, from_json
+from protect.release.record import Release
+from protect.release.stored import from_json
 
 
 def commitments_before(keyring: Keyring, release: Release) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 from protect.errors import InputError, ReleaseError
 from protect.files import default_home, private_folder, write_atomic
 from protect.keys.store import Store
-from protect.release.record import Release, from_json, to_json
+from protect.release.record import Release
+from protect.release.stored import from_json, to_json
 
 RELEASES, WAITING, RETIRED, PENDING, LOCKS = "releases", "commitments", "retired", "pending", "locks"
 """Folders: complete releases; committed ones whose copy is not written yet; retired ones; embeddings under way, and

@@ -27,7 +27,8 @@ from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.release.bound import bind
 from protect.release.plan import Options
-from protect.release.record import Coin, from_json, to_json
+from protect.release.record import Coin
+from protect.release.stored import from_json, to_json
 from tests.support.datasets import contents, make_classes
 from tests.support.lean_releases import COUNT, SECRET, TWA, WORDING, direction_of, site_of, with_list
 from tests.support.leaning import make_varied_folder, sayable_captions

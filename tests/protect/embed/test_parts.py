@@ -15,7 +15,7 @@ from protect.formats.walk import walk
 from protect.keys.keyring import Keyring
 from protect.release.bound import bind
 from protect.release.plan import Options
-from protect.release.record import from_json, to_json
+from protect.release.stored import from_json, to_json
 from tests.support.datasets import make_folder, recaption, varied_captions
 from tests.support.lean_releases import COUNT, PAINTED, SECRET, WORDING, site_of
 from tests.support.leaning import make_varied_folder, sayable_captions, store_phrases

@@ -31,7 +31,7 @@ from protect.marks.family import Answers
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.release.plan import Options
-from protect.release.record import to_json
+from protect.release.stored import to_json
 from tests.support.datasets import draw, make_folder, recaption, varied_captions
 
 QUICK = Options(rate=0.2, decoys=99, alpha=0.05, alignment="twa")

@@ -34,7 +34,8 @@ from protect.recipients.ledger import FOLDER, open_ledger
 from protect.recipients.materialise import Copy, materialise
 from protect.recipients.overlay import overlay
 from protect.release.bound import bind
-from protect.release.record import Coin, Release, from_json, to_json
+from protect.release.record import Coin, Release
+from protect.release.stored import from_json, to_json
 from tests.support.datasets import contents
 from tests.support.lean_releases import COUNT, PAINTED, SECRET, TWA, WORDING, site_of, with_list
 from tests.support.leaning import make_varied_folder, sayable_captions

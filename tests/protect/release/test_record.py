@@ -11,7 +11,8 @@ import pytest
 from protect.errors import ReleaseError
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
-from protect.release.record import Carrier, Coin, Part, Plan, Questions, Release, from_json, make_header, to_json
+from protect.release.record import Carrier, Coin, Part, Plan, Questions, Release, make_header
+from protect.release.stored import from_json, to_json
 
 PLAN = Plan(
     (Part("template", {"psnr": 30.0}, 3, "twa", {}, 0.02, 2, 2),), "0" * 64, 100, None, ("alt",), 999, 1e-3, 20, 3.0
