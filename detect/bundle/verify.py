@@ -291,4 +291,6 @@ def _about(said: Mapping[str, Any], transcript: Transcript, alone: float | None,
         if control is None
         else f"The control showed E = {control:,.4g}; its answers are not in the bundle.",
     ]
+    if ordinary := len(said["ordinary_answers"]):
+        lines.append(f"{ordinary} answers are to captions without a trigger, drawn beforehand: they count for nothing.")
     return [*lines, f"Signed by {signer}." if signer else "It is not signed."]

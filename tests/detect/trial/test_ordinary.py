@@ -161,6 +161,7 @@ def test_a_bundle_holds_them_and_they_cannot_be_chosen(
     write_bundle(path, verdict, keyring, "page")
     found = verify_bundle(path)
     assert found.outcome == verdict.outcome and found.e_value == pytest.approx(verdict.e_value, rel=1e-9)
+    assert "8 answers are to captions without a trigger" in " ".join(found.rests_on)
     hashes = [row["sha256"] for row in verdict.as_json()["ordinary_answers"]]
     assert {f"pictures/{name}.png" for name in hashes} <= set(unpacked(path))
     first, second = (f"pictures/{name}.png" for name in hashes[:2])
