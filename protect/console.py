@@ -210,7 +210,7 @@ def run_app(app: typer.Typer, name: str) -> None:
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(_refuse(f"{place}{error.strerror or error}\nCheck the path, its permissions and the disk."))
     if code == STOPPED:  # some versions of Typer turn Ctrl-C into this code themselves
-        _say(sys.stderr, "stopped; a command that writes a copy or a folder goes on from there if it is repeated")
+        _say(sys.stderr, "stopped; what was done is kept: the same command goes on from there")
     sys.exit(code or DONE)
 
 

@@ -108,7 +108,7 @@ def _plan_lines(found: Forecast, carriers: int, slots: int) -> list[str]:
         f"{found.verdict} (aim: {WANTED:.0%} per {judged_together(found.runs)})",
         f"  {carriers} carriers in {slots} slot(s), {found.carriers} in the smallest, each seen "
         f"{found.expectation.passes:g} times",
-        f"  {found.sentence()}",
+        *(f"  {line}" for line in found.lines()),
     ]
     return lines if found.enough else [*lines, f"  {_advice(found, slots)}"]
 
@@ -139,9 +139,9 @@ def _law_lines(found: Forecast) -> list[str]:
         ]
         bad = ", ".join(one.variable for one in told if not one.borne)
         lines = [
-            "  what tells found runs from lost ones, so that it foretells keys that are left out: "
-            + (", ".join(good) or "nothing that was measured")
-            + (f"; not {bad}" if bad else "")
+            (f"  what foretells which keys are found: {', '.join(good)}" + f"; not {bad}" * bool(bad))
+            if good
+            else f"  nothing that was measured foretells which keys are found (tried: {bad})"
         ]
     learned = [run.captions_learned for run in found.runs if run.captions_learned is not None]
     if learned:

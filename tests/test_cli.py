@@ -395,7 +395,7 @@ def test_a_stopped_run_says_that_it_resumes(run: Run, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(protect.embed.commands, "embed", interrupted)
     code, _, err = run("protect", "embed", "d")
-    assert code == 130 and "goes on from there" in err
+    assert code == 130 and "the same command goes on" in err
 
 
 def test_demo_refuses_foreign_folders(run: Run, tmp_path: Path) -> None:

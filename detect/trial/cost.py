@@ -29,7 +29,7 @@ class Cost:
         """One line for people."""
         more = f", {self.ordinary_pictures} of ordinary captions that count for nothing" * bool(self.ordinary_pictures)
         return (
-            f"{self.release}  {self.name}: at most {self.most_pictures} pictures{more}, and {len(PROBE)} of "
+            f"{self.release}  {self.name}: at most {self.most_pictures} pictures{more}, and {len(PROBE)} small ones of "
             f"{SAMPLER.steps} steps by which a suspect is known again; evidence needs "
             f"E >= {self.required_evidence:,.0f}, more if the suspect was tested before"
         )

@@ -28,12 +28,13 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
     counts = done.selection.survey
     lines = [
         _headline(done, dry_run),
-        f"  {counts.samples} samples in, as many out; {counts.changeable} of them may be changed; besides, "
-        f"{counts.set_aside} could not be read as samples",
+        f"  {counts.samples} samples in, as many out; {counts.changeable} of them may be changed"
+        + f"; besides, {counts.set_aside} could not be read as samples" * bool(counts.set_aside),
         f"  {done.carriers} carriers in {plan.slots} slot(s), {plan.families}; {_what_changes(done)}; "
-        f"{len(done.selection.passed)} candidates cannot be carriers; {done.copied_bytes / 1e6:,.1f} MB",
+        + f"{len(done.selection.passed)} candidates cannot be carriers; " * bool(done.selection.passed)
+        + f"{done.copied_bytes / 1e6:,.1f} MB",
         *_before_and_after(done),
-        f"  {done.forecast.sentence()}",
+        *(f"  {line}" for line in done.forecast.lines()),
         *_window(done),
     ]
     lines += _cost(done) if dry_run else _next_steps(done, keyring)

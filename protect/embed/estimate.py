@@ -116,7 +116,7 @@ def estimate(
         InputError: on bad options or datasets.
     """
     options.check()
-    check_places(folder.resolve(), output.resolve(), keyring.home.resolve())
+    check_places(folder.resolve(), output.resolve(), keyring.home.resolve(), dry_run=True)
     dataset = open_dataset(folder.resolve(), reading)
     if not is_large(dataset):
         return None

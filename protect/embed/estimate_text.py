@@ -30,7 +30,7 @@ def estimate_text(found: Estimate, output: Path) -> str:
     if found.forecast is None:
         lines.append(f"  with a few samples alone it could not be drawn: {found.obstacle}")
     else:
-        lines.append(f"  {found.forecast.sentence()}")
+        lines += [f"  {line}" for line in found.forecast.lines()]
     return "\n".join(lines)
 
 

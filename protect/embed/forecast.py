@@ -126,13 +126,23 @@ class Forecast:
 
     def sentence(self) -> str:
         """The power with its interval and its basis."""
+        return f"{self._expected()}{':' if self.power is None else ';'} {self.basis}"
+
+    def lines(self) -> list[str]:
+        """The same in lines; first, on what kinds of pictures nothing was found."""
+        lost = _lost_on(self.runs).items()
+        warning = [f"on {kind} this was never found: 0 of {count} runs" for kind, count in lost]
+        return [*warning, self._expected(), f"that rests on: {self.basis}"]
+
+    def _expected(self) -> str:
+        """The power with its interval."""
         if self.power is None:
             after = f" after {self.sightings:,.0f} sightings of its carriers" if self.law else ""
-            return f"expected power not known{after}: {self.basis}"
+            return f"expected power not known{after}"
         power, of_what = self.power, judged_together(self.runs)
         return (
             f"expected power {power.mean:.0%} per {of_what} ({INTERVAL:.0%} interval {power.low:.0%} to "
-            f"{power.high:.0%}) after {self.sightings:,.0f} sightings of its carriers; {self.basis}"
+            f"{power.high:.0%}) after {self.sightings:,.0f} sightings of its carriers"
         )
 
 

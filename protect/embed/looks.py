@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from protect.errors import InputError
 from protect.execution.budget import BYTES_PER_PIXEL, MemoryBudget
 from protect.execution.engine import Engine, Threads, batches
 from protect.formats.record import Record, SetAside
 from protect.marks.family import Array, Pixels
-from protect.marks.looks import SIDE, Looks, LooksFit, glance
+from protect.marks.looks import FEWEST_PICTURES, SIDE, Looks, LooksFit, glance
 from protect.pixels.picture import PictureError, pixel_count
 from protect.pixels.small import read_small
 from protect.progress import Progress, no_progress
@@ -47,6 +48,13 @@ class Glances:
         Raises:
             InputError: if there are too few, or they hardly differ.
         """
+        usable = int(self.usable.sum())
+        if usable < FEWEST_PICTURES and self.set_aside:
+            first = self.set_aside[0]
+            raise InputError(
+                f"{usable} pictures can be looked at; {len(self.set_aside)} cannot, as {first.key} ({first.reason})",
+                f"Mend them or use more: marks that change no picture need {FEWEST_PICTURES}.",
+            )
         fit = LooksFit(symmetric=symmetric)
         for chunk in self._chunks():
             fit.add(self.levels[chunk][self.usable[chunk]].astype(np.float64))

@@ -29,8 +29,14 @@ def ending(dataset: Path) -> str:
     return "".join(dataset.suffixes[-2:]) if doubled == ".tar.gz" else dataset.suffix
 
 
-def check_places(dataset: Path, output: Path, home: Path) -> None:
+def check_places(dataset: Path, output: Path, home: Path, *, dry_run: bool = False) -> None:
     """Refuse places that would overwrite something, or put secrets or the copy into the dataset.
+
+    Args:
+        dataset: the original.
+        output: the copy.
+        home: the keyring.
+        dry_run: whether nothing will be written, so that a copy may be there.
 
     Raises:
         InputError: naming the place.
@@ -39,7 +45,7 @@ def check_places(dataset: Path, output: Path, home: Path) -> None:
         raise InputError(f"the keyring {home} lies inside the dataset or its copy", "Set TRACEMARK_HOME elsewhere.")
     if isinstance(output, BucketPath):
         _check_bucket(dataset, output)
-    elif output.exists():
+    elif output.exists() and not dry_run:
         raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
     elif not output.parent.is_dir():
         raise InputError(f"{output.parent} is not a folder", "Make it, or give --output another place.")

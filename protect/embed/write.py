@@ -84,7 +84,7 @@ def embed(
     output = output.resolve()
     if link and (isinstance(folder, BucketPath) or isinstance(output, BucketPath)):
         raise InputError("--link: files in a bucket have no links", "Leave it out.")
-    check_places(folder.resolve(), output, keyring.home.resolve())
+    check_places(folder.resolve(), output, keyring.home.resolve(), dry_run=dry_run)
     if name is not None and not name.isprintable():
         raise InputError(f"--name {name!r} holds control characters", "Use printable characters.")
     job = Job(
@@ -266,4 +266,6 @@ def _disk_trouble(error: OSError, partial: Path) -> InputError:
         return InputError(
             f"the disk of {partial} is full ({free:,} bytes free)", "Free some space and repeat: the run resumes."
         )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return InputError(f"{partial.parent} cannot be written to ({error.strerror})", "Give --output another place.")
     return InputError(f"{error.filename or partial}: {error.strerror}", "Mend it and repeat: the run resumes.")

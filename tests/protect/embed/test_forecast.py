@@ -158,8 +158,11 @@ def test_kinds_of_pictures_on_which_all_runs_failed_leave_no_promise() -> None:
     doubted = _planned(8, (*runs, *lost))
     assert doubted.power is not None and not doubted.enough and doubted.verdict == "not known"
     assert "none of 2 runs on photographs was found" in doubted.sentence()
+    assert doubted.lines()[0] == "on photographs this was never found: 0 of 2 runs"
+    assert doubted.lines()[1].startswith("expected power")
     mended = (*runs, *lost, replace(lost[0], found=True, key="p9"))
     assert "photographs was found" not in _planned(8, mended).sentence()
+    assert _planned(8, mended).lines()[0].startswith("expected power")
 
 
 def test_far_beyond_what_was_tried_no_power_is_told_for_words() -> None:

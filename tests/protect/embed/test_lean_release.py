@@ -276,6 +276,15 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(source: Path, tmp_path:
     assert not [path for path in contents(tmp_path) if path.endswith((".npz", ".json"))]
 
 
+def test_pictures_that_cannot_be_read_are_named_where_too_few_are_left(tmp_path: Path) -> None:
+    source = make_varied_folder(tmp_path / "d", sayable_captions(201))
+    broken = sorted(path for path in source.iterdir() if path.suffix == ".png")[:5]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=f"196 pictures can be looked at; 5 cannot, as {broken[0].name} \\("):
+        embed(source, tmp_path / "out", WORDING, Keyring(tmp_path / "home"), secret=SECRET)
+
+
 def test_a_push_leaves_pictures_alone_that_cannot_be_written_back(tmp_path: Path) -> None:
     source = make_varied_folder(tmp_path / "d", sayable_captions(COUNT))
     pictures = sorted(path for path in source.iterdir() if path.suffix == ".png")

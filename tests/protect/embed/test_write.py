@@ -423,6 +423,13 @@ def test_places_that_will_not_do(tmp_path: Path, keyring: Keyring) -> None:
             embed(source, output, QUICK, keyring)
 
 
+def test_a_dry_run_needs_no_free_place(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    (tmp_path / "there").mkdir()
+    embed(source, tmp_path / "there", QUICK, keyring, dry_run=True, anyway=True)
+    assert not list((tmp_path / "there").iterdir())
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_places(tmp_path: Path, keyring: Keyring) -> None:
     source = make_folder(tmp_path / "d", 30)
