@@ -117,8 +117,16 @@ def test_by_default_no_picture_changes(run: Run, tmp_path: Path) -> None:
     assert code == 0 and "lean, wording; no picture changes, only their captions" in out and "105 carriers" in out
     code, out, _ = run("protect", "diff", "d", "d-protected", "--json")
     assert code == 0 and not any(change["picture"] for change in json.loads(out)["changes"])
-    code, _, err = run("protect", "embed", "d-protected", "--only", "00*", "--output", "few")
+    code, _, err = run("protect", "embed", "d", "--only", "00*", "--output", "few")
     assert code == 2 and "marks that change no picture need 200" in err and len(err.strip().splitlines()) >= 2
+
+
+def test_a_marked_copy_is_not_marked_again_by_mistake(run: Run, tmp_path: Path) -> None:
+    source = make_varied_folder(tmp_path / "d", sayable_captions(210))
+    assert run("protect", "embed", source, "-o", tmp_path / "out", "--anyway")[0] == 0
+    code, _, err = run("protect", "embed", tmp_path / "out", "--dry-run")
+    assert code == 2 and "is a marked copy itself" in err and "original" in err
+    assert run("protect", "embed", tmp_path / "out", "--dry-run", "--anyway")[0] == 0
 
 
 def test_samples_set_aside_are_listed_and_change_the_exit_code(run: Run, tmp_path: Path) -> None:

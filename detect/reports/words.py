@@ -87,13 +87,21 @@ def rehearsed_in_words(verdict: Verdict) -> str:
     return f"No statement can be made: {verdict.reason}."
 
 
+def _why_more(verdict: Verdict) -> str:
+    """Why more is required than of one release that is tested once; empty if it is not."""
+    alone = 1 / verdict.release.plan.alpha
+    times = verdict.threshold / alone
+    return f": {alone:,.0f} times {times:,.3g}, for all releases and plans tried on it" if times > 1.001 else ""
+
+
 def summary(verdict: Verdict) -> str:
     """A few lines for the terminal."""
     reason = f" ({verdict.reason})" if verdict.reason else ""
     lines = [
         f"{verdict.outcome}{reason}: {verdict.suspect} against release {verdict.release.name}",
-        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}), p = {verdict.p_value:.2g}, "
-        f"{verdict.queries} pictures, {len(verdict.slots)} of {verdict.release.plan.slots} slots",
+        f"  E = {verdict.e_value:.4g} (required {verdict.threshold:,.0f}{_why_more(verdict)}), "
+        f"p = {verdict.p_value:.2g}, {verdict.queries} pictures, "
+        f"{len(verdict.slots)} of {verdict.release.plan.slots} slots",
         f"  flags: {', '.join(verdict.flags) or 'none'}; suspects tested with this release: {verdict.suspects_tested}; "
         f"commitments in the keyring: {verdict.commitments}, {verdict.commitments_before} of them before this one",
         *(f"  warning: {warning}" for warning in verdict.warnings),

@@ -36,7 +36,7 @@ from protect.embed.options import (
     refuse_given,
     share,
 )
-from protect.embed.places import ending
+from protect.embed.places import ending, refuse_marked
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.formats import open_dataset
@@ -114,7 +114,9 @@ def embed_command(
     engine: EngineName = "local",
     log_json: LogJson = False,
     link: Annotated[bool, typer.Option("--link", help="Hard-link files that do not change.")] = False,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Write a release that can hardly be found, too.")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Write a release that can hardly be found, or of a marked copy.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -124,6 +126,8 @@ def embed_command(
     """
     keyring, expectation = Keyring.default(), Expectation(passes, method)
     expectation.check()
+    if not anyway:
+        refuse_marked(dataset, keyring)
     if commitment:
         refuse_given(context, _SETTLED, "the commitment holds the plan")
         options = options_of(keyring.waiting(commitment).plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from protect.errors import InputError
 from protect.files import PARTIAL
 from protect.formats import FORMATS_OF_BUCKETS
 from protect.formats.dataset_format import Dataset
+from protect.keys.keyring import Keyring
 
 
 def commitment_file(output: Path) -> Path:
@@ -57,6 +59,23 @@ def check_places(dataset: Path, output: Path, home: Path, *, dry_run: bool = Fal
         )
     if output.is_relative_to(dataset):
         raise InputError(f"{output} lies inside the dataset", "Give --output a place outside it.")
+
+
+def refuse_marked(dataset: Path, keyring: Keyring) -> None:
+    """Refuse a dataset that is a marked copy itself, as the commitment beside it says.
+
+    Raises:
+        InputError: naming the release, if the keyring holds it.
+    """
+    beside = commitment_file(dataset)
+    try:
+        found = json.loads(beside.read_bytes())["release"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    if any(found == release.id for release in keyring.survey()[0]):
+        raise InputError(
+            f"{dataset} is a marked copy itself (release {found})", "Give the original, or --anyway to mark it again."
+        )
 
 
 def unfinished_mark(output: BucketPath) -> BucketPath:
