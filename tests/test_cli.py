@@ -121,6 +121,14 @@ def test_by_default_no_picture_changes(run: Run, tmp_path: Path) -> None:
     assert code == 2 and "marks that change no picture need 200" in err and len(err.strip().splitlines()) >= 2
 
 
+def test_it_says_which_of_ones_own_wordings_serve(run: Run, tmp_path: Path) -> None:
+    make_varied_folder(tmp_path / "d", [f"a photo of the cat number {i}" for i in range(240)])
+    (tmp_path / "mine.csv").write_text("a photo of,a picture of\nzebra,striped horse\n")
+    code, out, err = run("protect", "embed", "d", "--wordings", "mine.csv", "--dry-run", "--anyway")
+    assert code == 0, err
+    assert "1 of your 2 choices of words serve, a slot each: a photo of|a picture of; the others fit too few" in out
+
+
 def test_a_marked_copy_is_not_marked_again_by_mistake(run: Run, tmp_path: Path) -> None:
     source = make_varied_folder(tmp_path / "d", sayable_captions(210))
     assert run("protect", "embed", source, "-o", tmp_path / "out", "--anyway")[0] == 0

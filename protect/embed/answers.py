@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from protect.alignments.sites.file import OWN
 from protect.alignments.window import window_warning
+from protect.alignments.wording import Wording
 from protect.embed.difference import Difference
 from protect.embed.job import Embedding
 from protect.embed.render import Placed
@@ -33,6 +35,7 @@ def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
         f"  {done.carriers} carriers in {plan.slots} slot(s), {plan.families}; {_what_changes(done)}; "
         + f"{len(done.selection.passed)} candidates cannot be carriers; " * bool(done.selection.passed)
         + f"{done.copied_bytes / 1e6:,.1f} MB",
+        *_own_wordings(done),
         *_before_and_after(done),
         *(f"  {line}" for line in done.forecast.lines()),
         *_window(done),
@@ -46,6 +49,21 @@ def _headline(done: Embedding, dry_run: bool) -> str:
     if done.release.plan.recipients:
         return f"{'would make ready' if dry_run else 'ready'} for recipients, each with a copy like this"
     return f"{'would write' if dry_run else 'done:'} {done.output}"
+
+
+def _own_wordings(done: Embedding) -> list[str]:
+    """How many of the owner's own choices of words serve."""
+    lines = []
+    for part in done.selection.parts:
+        if isinstance(part.alignment, Wording) and part.options.alignment_options.get("wordings"):
+            taken = [draw.trigger.removeprefix(OWN) for draw in part.drawn.slots]
+            lines.append(
+                f"  {len(taken)} of your {len(part.alignment.sites)} choices of words serve, a slot each: "
+                f"{', '.join(taken)}"
+                + "; the others fit too few captions, or one of these would be changed by them"
+                * (len(taken) < len(part.alignment.sites))
+            )
+    return lines
 
 
 def _what_changes(done: Embedding) -> str:

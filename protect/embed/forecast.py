@@ -132,6 +132,8 @@ class Forecast:
         """The same in lines; first, on what kinds of pictures nothing was found."""
         lost = _lost_on(self.runs).items()
         warning = [f"on {kind} this was never found: 0 of {count} runs" for kind, count in lost]
+        if self.power is None:
+            return [*warning, self.sentence()]
         return [*warning, self._expected(), f"that rests on: {self.basis}"]
 
     def _expected(self) -> str:

@@ -17,6 +17,8 @@ from protect.alignments.sites.site import FIRST, SECOND, Found, Site
 from protect.errors import InputError
 
 _ADVICE = 'Write two phrases in each row, such as "a photo of,a picture of"; a third column may say where: {}.'
+OWN = "own: "
+"""How names of these sites begin."""
 _LONGEST = 200
 """Characters of a phrase."""
 
@@ -130,7 +132,7 @@ def _canonical(rows: Sequence[tuple[str, str, Where]]) -> bytes:
 
 def _site(first: str, second: str, where: Where) -> Site:
     return Site(
-        f"own: {first}|{second}" + ("" if where is Where.FIRST else f" ({where})"), Literal(first, second, where)
+        f"{OWN}{first}|{second}" + ("" if where is Where.FIRST else f" ({where})"), Literal(first, second, where)
     )
 
 
