@@ -106,7 +106,7 @@ def plan_command(
 def _plan_lines(found: Forecast, carriers: int, slots: int) -> list[str]:
     lines = [
         f"{found.verdict} (aim: {WANTED:.0%} per {judged_together(found.runs)})",
-        f"  {carriers} carriers in {slots} slot(s), {found.carriers} in the smallest, each seen "
+        f"  {carriers} carriers in {slots} slot(s); at least {found.carriers} samples teach each slot, each seen "
         f"{found.expectation.passes:g} times",
         *(f"  {line}" for line in found.lines()),
     ]
