@@ -101,7 +101,10 @@ class PictureTrial(Trial[Suspect]):
         asked = len(own.questions.prompts[: self.queries.queries])
         exchanges, pictures = held_exchanges(transcript, queries), dict[str, Pixels]()
         if exchanges is None:
-            stage = f"{model.name}: slot {slot + 1} of {len(self.bound.slots)}"
+            slots = len(self.bound.slots)
+            serve_all = bool(self.bound.slots[slot].questions.design) and slots > 1
+            about = "questions for several slots" if serve_all else f"slot {slot + 1} of {slots}"
+            stage = f"{model.name}, release {self.bound.release.name}: {about}"
             ready = 0
 
             def count(more: int) -> None:
