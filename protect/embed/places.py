@@ -62,11 +62,13 @@ def check_places(dataset: Path, output: Path, home: Path, *, dry_run: bool = Fal
 
 
 def refuse_marked(dataset: Path, keyring: Keyring) -> None:
-    """Refuse a dataset that is a marked copy itself, as the commitment beside it says.
+    """Refuse a dataset that is a marked copy itself, as the commitment beside it says; a bucket is not asked for one.
 
     Raises:
         InputError: naming the release, if the keyring holds it.
     """
+    if isinstance(dataset, BucketPath):
+        return
     beside = commitment_file(dataset)
     try:
         found = json.loads(beside.read_bytes())["release"]
