@@ -69,10 +69,9 @@ def refuse_marked(dataset: Path, keyring: Keyring) -> None:
     """
     if isinstance(dataset, BucketPath):
         return
-    beside = commitment_file(dataset)
     try:
-        found = json.loads(beside.read_bytes())["release"]
-    except (OSError, ValueError, TypeError, KeyError):
+        found = json.loads(commitment_file(dataset.resolve()).read_bytes())["release"]
+    except (OSError, ValueError, TypeError, KeyError):  # none beside it, or the root, which has no name
         return
     if any(found == release.id for release in keyring.survey()[0]):
         raise InputError(
