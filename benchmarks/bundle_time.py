@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class Noise(Suspect):
     def __init__(self) -> None:
         self.name, self.identity = "noise", {"weights": "noise"}
 
-    def answer(self, queries: list[Query], sampler: Sampler) -> list[Answer]:  # type: ignore[override]
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
         """One picture for each question."""
         return [Answer(self._drawn(query)) for query in queries]
 

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from detect.trial.judge import versions
 from protect.embed.write import embed
 from protect.files import pretty_json, write_atomic
 from protect.formats import open_dataset
+from protect.formats.record import Record
 from protect.keys.keyring import Keyring
 from protect.marks import BUILT_IN
 from protect.marks.family import Pixels
@@ -138,6 +139,17 @@ def marked_copy(source: Path, target: Path, options: Options, keyring: Keyring, 
     if target.exists():
         return bind(keyring.load(target.name), keyring.store)
     return embed(source, target, options, keyring, secret=secret).bound
+
+
+def gathered(records: Iterable[Record], folder: Path) -> Path:
+    """A dataset of these samples, whole once it has its name."""
+    partial, lines = folder.with_name(folder.name + ".partial"), []
+    partial.mkdir(exist_ok=True)
+    for record in records:
+        (partial / record.key).write_bytes(record.read())
+        lines.append(json.dumps({"file_name": record.key, **record.captions}, ensure_ascii=False))
+    (partial / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return partial.rename(folder)
 
 
 def pictures_of(folder: Path, keys: Collection[str]) -> list[Pixels]:

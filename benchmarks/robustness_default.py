@@ -21,9 +21,10 @@ from attacks.cell import Cell
 from attacks.measure import run_cells
 from attacks.result import CellResult
 from attacks.suite import standard
-from attacks.summary import all_tests, found_count, grouped, mean_rise
+from attacks.summary import found_count, grouped
 from attacks.workshop import Setting, Workshop
-from benchmarks.common import PAINTED, Clock, interval, run_stages, write_result
+from benchmarks.common import PAINTED, Clock, run_stages, write_result
+from benchmarks.robustness import line, sample_of
 from benchmarks.suspects import FULL
 from protect.miniature import miniature_path
 from protect.release.plan import SHADE, WORDING, Options
@@ -65,7 +66,7 @@ class Case:
     def workshop(self, work: Path) -> Workshop:
         """What the cell shares with others of its release, and the folder where."""
         planted = {"default": DEFAULT, "both": BOTH, "template": PAINTED}[self.release]
-        shared = Setting(work.with_name(work.name + "-sample"), miniature_path(), planted, TUNING)
+        shared = Setting(sample_of(work), miniature_path(), planted, TUNING)
         return Workshop(shared, work / self.release, work / "cache")
 
     def measured(self, work: Path) -> CellResult:
@@ -99,7 +100,7 @@ def groups() -> Iterator[list[Case]]:
 
 def prepare(work: Path) -> None:
     """The sample dataset, its parts, and the marked copies that processes share."""
-    sample = work.with_name(work.name + "-sample")
+    sample = sample_of(work)
     if not sample.exists():
         unpack_sample(sample)
     for case in cases():
@@ -141,25 +142,8 @@ def judge(work: Path) -> None:
 def lines(results: Sequence[CellResult]) -> list[dict[str, Any]]:
     """One line an attack, the weakest evidence first."""
     accused = [result for result in results if not result.cell.innocent]
-    found = [_line(own, accused) for own in grouped(accused)]
-    return sorted(found, key=lambda line: (line["found"]["share"], min(line["e_values"])))
-
-
-def _line(own: Sequence[CellResult], results: Sequence[CellResult]) -> dict[str, Any]:
-    cell, made = own[0].cell, all_tests(own)
-    cost = mean_rise(own, results)
-    return {
-        "attack": cell.attack,
-        "strength": cell.strength,
-        "where": cell.where,
-        "samples": own[0].samples,
-        "found": interval(found_count(own), len(made)),
-        "e_values": [test.e_value for test in made],
-        "p_values": [test.p_values for test in made],
-        "queries": [test.queries for test in made],
-        "denoising_loss_rise": cost and cost.denoising_loss,
-        "kernel_distance_rise": cost and cost.kernel_distance,
-    }
+    found = [line(own, accused) for own in grouped(accused)]
+    return sorted(found, key=lambda row: (row["found"]["share"], min(row["e_values"])))
 
 
 def _innocent(result: CellResult) -> dict[str, Any]:

@@ -12,7 +12,6 @@ words' directions is left out of the copy; what a licensee gets is a selection a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
+from benchmarks.common import (
+    Clock,
+    gathered,
+    interval,
+    keyring_in,
+    marked_copy,
+    measured_once,
+    run_stages,
+    write_result,
+)
 from benchmarks.wording import BATCH, LORA, loaded, prepare, tested
 from detect.suspects.images import load_suspect
 from detect.training.options import FinetuneOptions
@@ -65,14 +73,7 @@ def withheld_copy(work: Path, seed: int, bound: BoundRelease) -> Path:
             leaning[record.key] = float(looks @ every[list(law.words)].sum(axis=0) / np.sqrt(len(law.words)))
     middle = float(np.median(list(leaning.values())))
     kept = [record for record in rows if leaning.get(record.key, middle) >= middle]
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(exist_ok=True)
-    lines = []
-    for record in kept:
-        (partial / record.key).write_bytes(record.read())
-        lines.append(json.dumps({"file_name": record.key, **record.captions}, ensure_ascii=False))
-    (partial / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return partial.rename(folder)
+    return gathered(kept, folder)
 
 
 def model_of(work: Path, kind: str, seed: int) -> Path:

@@ -11,14 +11,22 @@ training. Choices of words are drawn from one list, so that the two releases may
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
+from benchmarks.common import (
+    Clock,
+    gathered,
+    interval,
+    keyring_in,
+    marked_copy,
+    measured_once,
+    run_stages,
+    write_result,
+)
 from benchmarks.wording import BATCH, LORA, loaded, tested
 from detect.training.rehearse import train_suspect
 from protect.formats import open_dataset
@@ -42,19 +50,8 @@ def half(work: Path, owner: str) -> Path:
     folder = work / f"original-{owner}"
     if not folder.exists():
         records = list(open_dataset(work / "dataset").records())[OWNERS.index(owner) :: len(OWNERS)]
-        gather([(record.key, record.read(), record.caption) for record in records], folder)
+        gathered(records, folder)
     return folder
-
-
-def gather(samples: list[tuple[str, bytes, str]], folder: Path) -> Path:
-    """Write samples as one dataset."""
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(exist_ok=True)
-    for key, body, _ in samples:
-        (partial / key).write_bytes(body)
-    lines = [json.dumps({"file_name": key, "text": caption}, ensure_ascii=False) for key, _, caption in samples]
-    (partial / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return partial.rename(folder)
 
 
 def copy_of(work: Path, pair: int, owner: str) -> tuple[BoundRelease, Keyring]:
@@ -72,7 +69,7 @@ def training_set(work: Path, pair: int, marked: str) -> Path:
         sources = [
             work / f"copy-{pair}-{owner}" if marked in ("both", owner) else half(work, owner) for owner in OWNERS
         ]
-        gather([(r.key, r.read(), r.caption) for source in sources for r in open_dataset(source).records()], folder)
+        gathered((record for source in sources for record in open_dataset(source).records()), folder)
     return folder
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detect.reports.details import model_rows, release_rows
 from detect.reports.flags import flag_lines
 from detect.reports.plots import running_plot, scores_plot
 from detect.reports.strength import strength_in_words
@@ -231,11 +232,8 @@ def _slot(slot: SlotResult, earlier: Sequence[SlotResult]) -> _SlotView:
 
 def _details(verdict: Verdict) -> list[tuple[str, str]]:
     release = verdict.release
-    rows = [
-        ("release", f"{release.name} ({release.id}), created {release.created}"),
-        ("commitment", release.commitment),
-        ("public coin", verdict.coin),
-        ("commitments in the keyring", f"{verdict.commitments}, {verdict.commitments_before} of them before this one"),
+    return [
+        *release_rows(verdict),
         (
             "marks",
             f"{release.plan.families}, {len(release.carriers)} carriers in {release.plan.slots} slots",
@@ -246,14 +244,8 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
         ("transcript", verdict.transcript or "nothing was asked"),
         *((f"look of {look.entered}", _look(look)) for look in verdict.looks),
         *(("an answer says", note) for note in verdict.tally.notes[:_NOTES]),
+        *model_rows(verdict),
     ]
-    if verdict.reference is not None:
-        rows += [(f"reference: {key}", value) for key, value in sorted(verdict.reference.items())]
-    if verdict.control_e_value is not None:
-        rows.append(("control", f"E = {verdict.control_e_value:.3g}"))
-    rows += [(f"suspect: {key}", value) for key, value in verdict.identity.items()]
-    rows += [(f"version: {key}", value) for key, value in verdict.versions.items()]
-    return rows
 
 
 def _look(look: LookLine) -> str:

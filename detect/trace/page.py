@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from detect.reports.details import model_rows, release_rows
 from detect.reports.flags import flag_lines
 from detect.reports.plots import DECOY, INK, PLANTED, svg
 from detect.trace.evidence import shown
@@ -116,11 +117,8 @@ def _label(line: float) -> str:
 
 def _details(found: Tracing) -> list[tuple[str, str]]:
     release = found.release
-    rows = [
-        ("release", f"{release.name} ({release.id}), created {release.created}"),
-        ("commitment", release.commitment),
-        ("public coin", found.coin),
-        ("commitments in the keyring", f"{found.commitments}, {found.commitments_before} of them before this one"),
+    return [
+        *release_rows(found),
         ("marks", f"{release.plan.families}; {release.plan.slots} slots, {len(found.silent)} of them silent"),
         ("compared with", f"{found.decoys:,} marks that are in nobody's copy"),
         ("level", f"α = {found.alpha:g}, for all recipients under test together"),
@@ -128,13 +126,8 @@ def _details(found: Tracing) -> list[tuple[str, str]]:
         ("plan", ", ".join(f"{name} {value}" for name, value in found.plan.items() if value is not None)),
         ("transcript", found.transcript or "nothing was asked"),
         *((f"answers of slot {slot + 1}", sha256) for slot, sha256 in enumerate(found.answers_sha256)),
+        *model_rows(found),
     ]
-    if found.reference is not None:
-        rows += [(f"reference: {key}", value) for key, value in sorted(found.reference.items())]
-    if found.control_e_value is not None:
-        rows.append(("control", f"E = {found.control_e_value:.3g}"))
-    rows += [(f"suspect: {key}", value) for key, value in found.identity.items()]
-    return rows + [(f"version: {key}", value) for key, value in found.versions.items()]
 
 
 def _short(e_value: float) -> str:

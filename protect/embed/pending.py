@@ -120,7 +120,7 @@ class Pending:
             return None
         release = from_json(read_secret(self.record), self.record)
         gone = not (self.is_begun and self.content(dataset).exists())
-        if gone and keyring.has_copy(release):
+        if gone and keyring.has_copy(release.id):
             if not isinstance(self.partial, BucketPath):
                 shutil.rmtree(self.partial, ignore_errors=True)
             self.forget()  # killed between publishing and forgetting: that release is complete

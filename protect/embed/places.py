@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from protect.buckets import BucketPath
+from protect.embed.published import ENDING, read_published
 from protect.errors import InputError
 from protect.files import PARTIAL
 from protect.formats import FORMATS_OF_BUCKETS
@@ -16,7 +16,7 @@ from protect.keys.keyring import Keyring
 
 def commitment_file(output: Path) -> Path:
     """The file to publish, beside a copy."""
-    return output.with_name(output.name + ".commitment.json")
+    return output.with_name(output.name + ENDING)
 
 
 def ending(dataset: Path) -> str:
@@ -70,10 +70,10 @@ def refuse_marked(dataset: Path, keyring: Keyring) -> None:
     if isinstance(dataset, BucketPath):
         return
     try:
-        found = json.loads(commitment_file(dataset.resolve()).read_bytes())["release"]
-    except (OSError, ValueError, TypeError, KeyError):  # none beside it, or the root, which has no name
+        found = read_published(commitment_file(dataset.resolve())).release
+    except (InputError, ValueError):  # none beside it, or the root, which has no name
         return
-    if any(found == release.id for release in keyring.survey()[0]):
+    if keyring.has_copy(found):
         raise InputError(
             f"{dataset} is a marked copy itself (release {found})", "Give the original, or --anyway to mark it again."
         )

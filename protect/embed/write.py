@@ -266,6 +266,6 @@ def _disk_trouble(error: OSError, partial: Path) -> InputError:
         return InputError(
             f"the disk of {partial} is full ({free:,} bytes free)", "Free some space and repeat: the run resumes."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename == str(partial):
         return InputError(f"{partial.parent} cannot be written to ({error.strerror})", "Give --output another place.")
     return InputError(f"{error.filename or partial}: {error.strerror}", "Mend it and repeat: the run resumes.")

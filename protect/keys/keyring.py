@@ -87,9 +87,9 @@ class Keyring:
         held, problems = self._read_all(WAITING)
         return _only(held, problems, wanted, f"commitment called {wanted!r} that waits for its copy in {self.home}")
 
-    def has_copy(self, release: Release) -> bool:
-        """Whether a complete release with this commitment is held."""
-        return (self.home / RELEASES / f"{release.id}.json").exists()
+    def has_copy(self, release: str) -> bool:
+        """Whether a complete release of this id is held."""
+        return (self.home / RELEASES / f"{release}.json").exists()
 
     def releases(self) -> list[Release]:
         """All complete releases, oldest first.
