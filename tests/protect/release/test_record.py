@@ -124,7 +124,7 @@ def test_commitments_wait_apart_until_their_copy_is_written(tmp_path: Path) -> N
     keyring.save(waiting)
     assert keyring.releases() == [] and keyring.waiting("kites") == waiting
     keyring.save(done)
-    assert keyring.has_copy(waiting) and keyring.waiting("kites") == waiting, "until the copy has its name"
+    assert keyring.has_copy(waiting.id) and keyring.waiting("kites") == waiting, "until the copy has its name"
     keyring.settle(done)
     assert keyring.releases() == [done] and keyring.commitments() == ([], [])
 
