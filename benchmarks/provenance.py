@@ -1,6 +1,6 @@
 """Whom do TrainProVe's rule, our panel and our tags accuse? Classifiers of four generators' pictures and of real ones.
 
-    python -m benchmarks.provenance train --work W --part 0/2 &   # after `benchmarks.baselines`: its fine-tunes draw
+    python -m benchmarks.provenance train --work W --part 0/2 &
     python -m benchmarks.provenance train --work W --part 1/2
     python -m benchmarks.provenance judge --work W
 
@@ -26,16 +26,18 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from benchmarks.common import RESULTS, Clock, keyring_in, marked_copy, pictures_of, run_stages, write_result
+from benchmarks.suspects import FULL
 from detect.provenance.panel import contrasts_without, panel
 from detect.provenance.run import REFERENCE_ARCHITECTURES
 from detect.provenance.sets import LabelledSet, drawn
 from detect.provenance.tag_questions import open_original
 from detect.provenance.tags import detect_tags
 from detect.provenance.training import Recipe, train_classifier
-from detect.provenance.trainprove import VARIANTS, trainprove
+from detect.provenance.trainprove import BATCH, VARIANTS, trainprove
 from detect.suspects.classifiers.classes import Aligned
 from detect.suspects.classifiers.folder import FolderClassifier
 from detect.suspects.images import Sampler, load_suspect
+from detect.training.rehearse import train_suspect
 from protect.files import write_atomic
 from protect.formats import open_dataset
 from protect.formats.record import Record
@@ -51,8 +53,8 @@ from protect.release.plan import Options
 CLASSES = ("arrow", "bicyclist", "face", "hand", "handshake", "heart", "man", "woman")
 """Sorted, as class folders are."""
 PLAIN, OTHER = Sampler(steps=12, guidance=3.0), Sampler(steps=6, guidance=7.5)
-HALF, TEST = 60, 50
-"""Pictures per class: for references (or the shadow), as many again for suspects, and to ask about."""
+HALF, TEST = 60, 160
+"""Pictures per class: for references (or the shadow), as many again for suspects, and to ask about (10 batches)."""
 REAL_HALF, REAL_TEST = 23, 23
 """The rarest class has 69 drawings."""
 CONTROLS, UNKNOWN, SAME = ("blob", "real"), "two", "sampler"
@@ -61,7 +63,8 @@ GRID = [
     for architecture, rate, batch in itertools.product(REFERENCE_ARCHITECTURES, (1e-3, 3e-4), (32, 64))
 ]
 SHADOW = Recipe("resnet18", epochs=20, batch=64)
-REFERENCES, BATCH = 99, 16
+REFERENCES = 99
+"""For each control: panel_p can be as small as 0.01."""
 MIXES = {0.25: (8, 23), 0.5: (23, 23), 0.75: (60, 20)}
 """Share of the generator's pictures: how many per class of it, and how many real ones."""
 TAGS = Options(rate=0.12, alignment="label", slots=8, queries=16)
@@ -168,7 +171,9 @@ def jobs() -> list[Job]:
         return (Job(kind, replace(recipe, seed=seed)) for seed in seeds for recipe in GRID)
 
     references = (
-        Job(f"reference {CONTROLS[i % 2]}", replace(GRID[i // 2 % len(GRID)], seed=900 + i)) for i in range(REFERENCES)
+        Job(f"reference {control}", replace(GRID[i % len(GRID)], seed=900 + len(CONTROLS) * i + place))
+        for i in range(REFERENCES)
+        for place, control in enumerate(CONTROLS)
     )
     kinds = ("own", *CONTROLS, UNKNOWN)
     return [
@@ -186,7 +191,11 @@ def classifier(work: Path, job: Job) -> FolderClassifier:
 
 
 def prepare(work: Path) -> None:
-    """The tagged copies, before processes share the work."""
+    """The generators of others, the pictures and the tagged copies, before processes share the work."""
+    for name in (CONTROLS[0], UNKNOWN):
+        train_suspect(miniature_path(), work / name, work / f"other-{name}-500", replace(FULL, seed=500))
+    for name in ("own", *CONTROLS, UNKNOWN, SAME):
+        source(work, name)
     for key in KEYS:
         release_of(work, key)
 
@@ -225,7 +234,7 @@ def judge(work: Path) -> None:
             continue
         said = made[job].answer(tests["own"].pictures)
         ours = panel(right(job, "own"), [right(job, c) for c in CONTROLS], references, 0.05)
-        papers = {v: trainprove(shadow, said, tests["own"].truth, variant=v, batch=BATCH) for v in VARIANTS}
+        papers = {v: trainprove(shadow, said, tests["own"].truth, variant=v) for v in VARIANTS}
         rows.append(
             {
                 "kind": job.kind,
@@ -247,6 +256,9 @@ def judge(work: Path) -> None:
         "provenance",
         {
             "shadow_accuracy": shadow_accuracy,
+            "pictures_asked": {name: len(test.truth) for name, test in tests.items()},
+            "paper_batch": BATCH,
+            "smallest_panel_p": 1 / (REFERENCES + 1),
             "references": references,
             "classes": CLASSES,
             "table": table(rows),
