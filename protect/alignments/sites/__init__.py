@@ -3,21 +3,20 @@
 from protect.alignments.sites.coverage import Coverage, SiteCoverage, cover
 from protect.alignments.sites.english import PHOTOGRAPHIC, english_sites
 from protect.alignments.sites.file import SitesFile, load_sites, stored_sites
-from protect.alignments.sites.independence import Disturbance, compatible, independent
+from protect.alignments.sites.independence import Disturbances, compatible
 from protect.alignments.sites.site import Site
 from protect.alignments.sites.tags import tag_sites
 
 __all__ = [
     "PHOTOGRAPHIC",
     "Coverage",
-    "Disturbance",
+    "Disturbances",
     "Site",
     "SiteCoverage",
     "SitesFile",
     "compatible",
     "cover",
     "english_sites",
-    "independent",
     "load_sites",
     "stored_sites",
     "tag_sites",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from protect.alignments.sites.coverage import Coverage, SiteCoverage, cover
 from protect.alignments.sites.english import PHOTOGRAPHIC, english_sites
 from protect.alignments.sites.file import SitesFile, stored_sites
-from protect.alignments.sites.independence import compatible, independent
+from protect.alignments.sites.independence import Disturbances, compatible
 from protect.alignments.sites.site import Site
 from protect.alignments.sites.tags import tag_sites
 from protect.errors import InputError
@@ -78,9 +79,10 @@ def draw_sites(
     near = [found.site for found in fitting if _worth(found, counted) >= _NEAR * _worth(fitting[0], counted)]
     drawable = [near[i] for i in rng.permutation(min(len(near), _CHOICE * wanted)).tolist()]
     rest = [found.site for found in fitting if found.site not in drawable]
-    taken = _together(drawable, wanted, captions[:_COMPARED])
-    if len(taken) < wanted:  # it takes long to compare all sites with each other
-        taken = _together((*drawable, *rest), wanted, captions[:_COMPARED])
+    disturbances = Disturbances(captions[:_COMPARED])
+    taken = _together(drawable, wanted, disturbances)
+    if len(taken) < wanted:
+        taken = _together((*drawable, *rest), wanted, disturbances)
     if len(taken) < (1 if fewer else wanted):
         raise _too_few(taken, wanted, fitting, counted)
     if not fewer:
@@ -104,26 +106,29 @@ def _rank(key: str, caption: str) -> bytes:
     return hashlib.blake2b(named, digest_size=16).digest()
 
 
-def _together(sites: Sequence[Site], wanted: int, captions: Sequence[str]) -> tuple[Site, ...]:
+def _together(sites: Sequence[Site], wanted: int, disturbances: Disturbances) -> tuple[Site, ...]:
     """In their order, those that disturb none before them, at most as many as are wanted.
 
     One that leaves room for too few others (an order of words, say) goes to the end, and the next is the first.
     """
-    disturbances = independent(sites, captions)
-    orders = ((*sites[first:], *sites[:first]) for first in range(len(sites)))
-    found = (_one_lead(compatible(order, disturbances))[:wanted] for order in orders)
     best: tuple[Site, ...] = ()
-    for taken in found:
+    for first in range(len(sites)):
+        order = (*sites[first:], *sites[:first])
+        taken = tuple(islice(_one_lead(compatible(order, disturbances)), wanted))
         if len(taken) == wanted:
             return taken
         best = max(best, taken, key=len)
     return best
 
 
-def _one_lead(sites: Sequence[Site]) -> tuple[Site, ...]:
+def _one_lead(sites: Iterable[Site]) -> Iterator[Site]:
     """Sites of which no two put words before the same caption: that reads stiffly, and one is hardly learned."""
-    leads = [site for site in sites if site.name.startswith(_LEAD)]
-    return tuple(site for site in sites if site not in leads[1:])
+    led = False
+    for site in sites:
+        lead = site.name.startswith(_LEAD)
+        if not (lead and led):
+            yield site
+        led = led or lead
 
 
 def _worth(found: SiteCoverage, counted: Coverage) -> float:

@@ -2,75 +2,67 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
-from protect.alignments.sites.coverage import Index
 from protect.alignments.sites.reading import read
 from protect.alignments.sites.site import Found, Site
 
 
-@dataclass(frozen=True, slots=True)
-class Disturbance:
-    """Two sites that cannot be turned without regard to each other."""
+class Disturbances:
+    """Which sites cannot be turned without regard to each other, on a sample of captions.
 
-    first: Site
-    second: Site
-    captions: int
-    """Captions of the sample in which one of them changes the state or the fit of the other, or the order matters."""
-    together: int
-    """Captions of the sample which both fit."""
-
-
-def independent(sites: Sequence[Site], captions: Iterable[str]) -> tuple[Disturbance, ...]:
-    """The pairs of sites that disturb each other on a sample of captions; all other pairs are independent there.
+    Pairs are compared when they are asked for, and once: all pairs of a long list would take long.
 
     Args:
-        sites: with different names.
-        captions: the sample, read once; their order does not matter.
-
-    Returns:
-        Pairs in the order of the sites.
+        captions: the sample; their order does not matter.
     """
-    index = Index(sites)
-    disturbed: Counter[tuple[int, int]] = Counter()
-    together: Counter[tuple[int, int]] = Counter()
-    for caption in captions:
-        before = _found(sites, index, caption)
-        after = {i: _found(sites, index, place.applied(caption)) for i, place in before.items()}
-        together.update((i, j) for i in before for j in before if i < j)
-        disturbed.update(_disturbed(caption, before, after))
-    return tuple(Disturbance(sites[i], sites[j], n, together[i, j]) for (i, j), n in sorted(disturbed.items()))
+
+    def __init__(self, captions: Sequence[str]) -> None:
+        self._captions = captions
+        self._places: dict[Site, list[Found | None]] = {}
+        self._pairs: dict[frozenset[Site], bool] = {}
+
+    def between(self, first: Site, second: Site) -> bool:
+        """Whether on any caption one of two sites changes the state or the fit of the other, or the order matters."""
+        pair = frozenset((first, second))
+        if pair not in self._pairs:
+            self._pairs[pair] = self._disturbed(first, second) or self._disturbed(second, first)
+        return self._pairs[pair]
+
+    def _disturbed(self, first: Site, second: Site) -> bool:
+        """Whether turning the first disturbs the second, or both orders of turning give different captions."""
+        for caption, place, was in zip(self._captions, self._found(first), self._found(second), strict=True):
+            if place is None:
+                continue
+            turned = place.applied(caption)
+            now = _place(second, turned)
+            if was is None and now is None:
+                continue
+            if was is None or now is None or was.side != now.side:
+                return True
+            other = was.applied(caption)
+            back = _place(first, other)
+            if back is None or now.applied(turned) != back.applied(other):
+                return True
+        return False
+
+    def _found(self, site: Site) -> list[Found | None]:
+        if site not in self._places:
+            self._places[site] = [_place(site, caption) for caption in self._captions]
+        return self._places[site]
 
 
-def compatible(sites: Iterable[Site], disturbances: Iterable[Disturbance]) -> tuple[Site, ...]:
+def compatible(sites: Iterable[Site], disturbances: Disturbances) -> Iterator[Site]:
     """Sites none of which disturbs another: in the given order, each that goes with all taken before it."""
-    pairs = {frozenset((pair.first, pair.second)) for pair in disturbances}
     taken: list[Site] = []
     for site in sites:
-        if not any(frozenset((site, other)) in pairs for other in taken):
+        if not any(disturbances.between(site, other) for other in taken):
             taken.append(site)
-    return tuple(taken)
+            yield site
 
 
-def _found(sites: Sequence[Site], index: Index, caption: str) -> dict[int, Found]:
-    """Where each site fits that does so."""
-    return {i: place for i in index.candidates(read(caption)) if (place := sites[i].found(caption))}
-
-
-def _disturbed(caption: str, before: dict[int, Found], after: dict[int, dict[int, Found]]) -> set[tuple[int, int]]:
-    pairs = set()
-    for i, turned in after.items():
-        for j in before.keys() | turned.keys():
-            if i != j and not _undisturbed(caption, i, j, before, after):
-                pairs.add((min(i, j), max(i, j)))
-    return pairs
-
-
-def _undisturbed(caption: str, i: int, j: int, before: dict[int, Found], after: dict[int, dict[int, Found]]) -> bool:
-    """Whether site j finds the same after i was turned, and both orders of turning give the same caption."""
-    was, now, back = before.get(j), after[i].get(j), after.get(j, {}).get(i)
-    if was is None or now is None or back is None or was.side != now.side:
-        return False
-    return now.applied(before[i].applied(caption)) == back.applied(was.applied(caption))
+def _place(site: Site, caption: str) -> Found | None:
+    """Where a site fits; it is not asked about captions that have none of its words."""
+    if site.words and site.words.isdisjoint(read(caption).said):
+        return None
+    return site.found(caption)

@@ -13,8 +13,8 @@ from protect.alignments.sites.lexicon import COMPOUNDS, OPENERS
 
 BLANK = "\ue000"
 """Stands for every character of what must stay as it is. It is no letter, digit or space."""
-_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:['-][a-z]+)*(?:[,:]? [a-z]+(?:['-][a-z]+)*)*\.?\s*")
-"""Captions in which hyphenated compounds alone must stay: no digits, quotations, or capitals but the first letter."""
+_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:['-][a-z]+)*(?:[,:]? (?:\d{1,2}|[a-z]+(?:['-][a-z]+)*))*\.?\s*")
+"""Captions in which hyphenated compounds alone must stay: no long number, quotation, or capital but the first letter."""
 _HYPHENATED = re.compile(r"[a-z]+(?:'[a-z]+)*-[a-z'-]+")
 _QUOTED = (
     r"\"[^\"]*(?:\"|$)|“[^”]*(?:”|$)|„[^“”]*(?:[“”]|$)|«[^»]*(?:»|$)|‹[^›]*(?:›|$)|「[^」]*(?:」|$)|`[^`]*(?:`|$)"
@@ -22,8 +22,11 @@ _QUOTED = (
 )
 _ADDRESSES = r"\w+://\S+|www\.\S+|\S*\w@\w\S*|[@#]\w\S*|<[^>]*>|\w+(?:\.\w+)+(?:/\S*)?|\S*[/\\_=]\S*"
 _WORD = r"\w+(?:['’\-–]\w+)*"
+_ORDINARY = r"(?:[a-z]+|\d{1,2})"
+_RUN = rf"{_ORDINARY}(?:[,;:.!?]? {_ORDINARY})*(?=[,;:.!?]?(?: |\Z))"
+"""Words of which none may be blank, as many as follow each other: nearly all of a caption, found at once."""
 _PIECES = re.compile(
-    rf"(?P<kept>{_QUOTED}|{_ADDRESSES})|(?P<number>[$€£]?\d+(?:[.,:]\d+)*(?![\w-])%?)|(?P<word>{_WORD})"
+    rf"{_RUN}|(?P<kept>{_QUOTED}|{_ADDRESSES})|(?P<number>[$€£]?\d+(?:[.,:]\d+)*(?![\w-])%?)|(?P<word>{_WORD})"
 )
 _KEPT = re.compile(rf"{_QUOTED}|{_ADDRESSES}")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*|\d+|[^\s]")
@@ -122,6 +125,10 @@ def _plain(text: str) -> str:
     ends: list[int] | None = None
     after = 0
     for match in _PIECES.finditer(text):
+        if match.lastgroup is None:
+            kept.append(text[after : match.end()])
+            after = match.end()
+            continue
         opening = after == 0
         if not opening and match[0][0].isupper():
             ends = [ending.end for ending in endings(text)] if ends is None else ends
@@ -141,8 +148,6 @@ def _stays(match: re.Match[str], opening: bool, text: str) -> bool:
     if match["number"] is not None:
         return not match[0].isdecimal() or len(match[0]) > 2
     word = match[0]
-    if word.isalpha() and word.islower():  # most are; all that is asked below would say the same
-        return False
     if word in _KNOWN_CAPITALS or word.lower() in COMPOUNDS:
         return False
     if "-" in word or "–" in word or "_" in word or any(c.isdigit() for c in word):
