@@ -13,9 +13,9 @@ from protect.alignments.sites.lexicon import COMPOUNDS, OPENERS
 
 BLANK = "\ue000"
 """Stands for every character of what must stay as it is. It is no letter, digit or space."""
-_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:['-][a-z]+)*(?:[,:]? (?:\d{1,2}|[a-z]+(?:['-][a-z]+)*))*\.?\s*")
-"""Captions in which hyphenated compounds alone must stay: no long number, quotation, or capital but the first letter."""
-_HYPHENATED = re.compile(r"[a-z]+(?:'[a-z]+)*-[a-z'-]+")
+_SIMPLE = re.compile(r"\s*[A-Za-z][a-z]*(?:['-][a-z]+)*(?:[,:]? (?:\d+|[a-z]+(?:['-][a-z]+)*))*\.?\s*")
+"""Captions in which hyphenated compounds and long numbers alone must stay: no quotation, no name, no capital inside."""
+_HYPHENATED_OR_LONG = re.compile(r"[a-z]+(?:'[a-z]+)*-[a-z'-]+|\d{3,}")
 _QUOTED = (
     r"\"[^\"]*(?:\"|$)|“[^”]*(?:”|$)|„[^“”]*(?:[“”]|$)|«[^»]*(?:»|$)|‹[^›]*(?:›|$)|「[^」]*(?:」|$)|`[^`]*(?:`|$)"
     r"|(?<![\w.])['‘](?=\S)[^'’]*(?:['’](?=[st]\b)[^'’]*)*(?:['’](?!\w)|$)"
@@ -45,7 +45,7 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text = text
         self.simple = _SIMPLE.fullmatch(text) is not None
-        """Whether hyphenated compounds are all that must stay."""
+        """Whether hyphenated compounds and long numbers are all that must stay."""
         self.plain = _simply(text) if self.simple else _plain(text)
         """The caption in lower case with blanks; as long as the caption, character by character."""
         self.known: dict[Hashable, object] = {}
@@ -108,7 +108,7 @@ def read(text: str) -> Reading:
 
 def _simply(text: str) -> str:
     plain = text.lower()
-    return _HYPHENATED.sub(_unless_known, plain) if "-" in plain else plain
+    return _HYPHENATED_OR_LONG.sub(_unless_known, plain)
 
 
 def _unless_known(match: re.Match[str]) -> str:
