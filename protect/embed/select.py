@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from protect.alignments import make_alignment
 from protect.alignments.alignment import Alignment, Draw, Drawn, Request
@@ -20,6 +21,7 @@ from protect.embed.looks import Glances, take_glances, without_obstacles
 from protect.embed.obstacles import obstacles, picture_obstacle, repeated_caption
 from protect.execution.budget import MemoryBudget
 from protect.execution.engine import Engine, Threads
+from protect.formats.by_shard import records_of
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, SetAside, normalised
 from protect.formats.remembered import Remembered
@@ -105,7 +107,7 @@ def select(
     check_for_recipients(options, store)
     found = survey(dataset, progress, engine)
     check_survey(found, dataset)
-    records = Remembered(lambda: changeable(dataset))
+    records = Remembered(lambda: changeable(dataset, engine))
     glances = _glances(dataset, records, options, store, found.changeable, budget, progress, engine)
     parts: list[SelectedPart] = []
     for part in options.parts:
@@ -151,9 +153,9 @@ class _Refusal:
         return reason or next((why for family in self.pushing if (why := picture_obstacle(data, family))), None)
 
 
-def changeable(dataset: Dataset) -> Iterator[Record]:
+def changeable(dataset: Dataset, engine: Engine | None = None) -> Iterator[Record]:
     """The samples that may be changed."""
-    return (record for record in dataset.records() if may_change(record, dataset.options))
+    return records_of(dataset, engine or Threads(), partial(may_change, options=dataset.options))
 
 
 def _select_part(

@@ -10,6 +10,7 @@ from protect.embed.score import mark_score
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
 from protect.execution.engine import Engine, Threads, batches
+from protect.formats.by_shard import records_of
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, normalised
 from protect.pixels.picture import PictureError, pixel_count, read_rgba
@@ -71,7 +72,7 @@ def verify(
 
     def pairs() -> Iterator[tuple[Carrier, Record | None]]:
         nonlocal samples
-        for record in copy.records():
+        for record in records_of(copy, engine or Threads()):
             samples += 1
             if (key := normalised(record.key)) in missing:
                 del missing[key]
