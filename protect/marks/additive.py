@@ -29,6 +29,8 @@ _MOST = 4.0
 _EXACT = 1e-3
 """How close to the allowed change the search comes, as a share of it."""
 _TRIES = 16
+_WHOLE = 2.0**24
+"""Below it every whole number is a float of 32 bits, and so is every sum of whole numbers on the way to it."""
 
 
 def check_psnr(psnr: float) -> None:
@@ -51,13 +53,25 @@ def add_pattern(picture: Pixels, pattern: Pattern, psnr: float, most: float | No
         most: how many times the pattern is added at most; None for four times what the PSNR allows of one whose root
             mean square is 1.
     """
-    pattern[picture[..., 3] == 0] = 0
-    allowed = allowed_change(psnr)
-    strength = _strength(picture, pattern, allowed, _MOST * allowed if most is None else most)
+    clear = picture[..., 3] == 0
+    if clear.any():
+        pattern[clear] = 0
+    colours, allowed = _colours(picture), allowed_change(psnr)
+    strength = _strength(colours, pattern, allowed, _MOST * allowed if most is None else most)
     marked = picture.copy()
     for rows in row_blocks(*picture.shape[:2]):
-        marked[rows, :, :3] = _moved(picture[rows, :, :3], pattern[rows], strength)
+        moved = _moved(colours[rows], pattern[rows], strength).astype(np.uint8)
+        for channel in range(3):  # many times faster than all at once
+            marked[rows, :, channel] = moved[..., channel]
     return marked
+
+
+def _colours(picture: Pixels) -> Pixels:
+    """The colours of an RGBA picture side by side in memory, shape (H, W, 3): they are read again and again."""
+    colours = np.empty((*picture.shape[:2], 3), dtype=np.uint8)
+    for channel in range(3):
+        colours[..., channel] = picture[..., channel]
+    return colours
 
 
 def lost_pattern(picture: Pixels, psnr: float, directions: Array, amplitudes: Array, weights: Array) -> str | None:
@@ -96,10 +110,13 @@ def _moved(colours: Pixels, pattern: Pattern, strength: float) -> Pattern:
     """Colours with the pattern added, rounded and clipped, as floats."""
     moved = pattern * np.float32(strength)
     moved += colours
-    return np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
+    np.rint(moved, out=moved)
+    np.maximum(moved, 0, out=moved)
+    np.minimum(moved, 255, out=moved)
+    return moved
 
 
-def _strength(picture: Pixels, pattern: Pattern, allowed: float, most: float) -> float:
+def _strength(colours: Pixels, pattern: Pattern, allowed: float, most: float) -> float:
     """The largest strength up to `most` whose root mean square change is allowed: regula falsi, by Illinois' rule.
 
     The change never falls as the strength rises, whatever clipping and rounding do. The first guess is right where
@@ -107,18 +124,18 @@ def _strength(picture: Pixels, pattern: Pattern, allowed: float, most: float) ->
     """
     slack = _EXACT / 2 * allowed
     low, high = 0.0, min(most, _unclipped(pattern, allowed))
-    under, over = slack - allowed, _change(picture, pattern, high) + slack - allowed
+    under, over = slack - allowed, _change(colours, pattern, high) + slack - allowed
     if abs(over) <= slack:
         return high
     if over < 0 and high < most:
         low, under, high = high, over, most
-        over = _change(picture, pattern, high) + slack - allowed
+        over = _change(colours, pattern, high) + slack - allowed
     if over <= 0:
         return high
     last = 0
     for _ in range(_TRIES):
         middle = low - under * (high - low) / (over - under)
-        excess = _change(picture, pattern, middle) + slack - allowed
+        excess = _change(colours, pattern, middle) + slack - allowed
         if abs(excess) <= slack:
             return middle
         if excess > 0:
@@ -135,14 +152,17 @@ def _unclipped(pattern: Pattern, allowed: float) -> float:
     return float(np.sqrt(max(allowed**2 - 1 / 12, 0) * pattern.size / squares)) if squares else 0.0
 
 
-def _change(picture: Pixels, pattern: Pattern, strength: float) -> float:
+def _change(colours: Pixels, pattern: Pattern, strength: float) -> float:
     """Root mean square of what a strength changes, in levels; sums whole numbers, so it is exact."""
     total = 0.0
-    for rows in row_blocks(*picture.shape[:2]):
-        colours = picture[rows, :, :3]
-        change = _moved(colours, pattern[rows], strength)
-        change -= colours
-        total += float(np.square(change, out=change).sum(dtype=np.float64))
+    for rows in row_blocks(*colours.shape[:2]):
+        change = _moved(colours[rows], pattern[rows], strength)
+        change -= colours[rows]
+        flat = change.ravel()
+        squares = float(np.vdot(flat, flat))
+        if squares >= _WHOLE:
+            squares = float(np.square(flat).sum(dtype=np.float64))
+        total += squares
     return float(np.sqrt(total / pattern.size))
 
 

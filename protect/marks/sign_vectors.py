@@ -90,8 +90,10 @@ class Waves:
         grid[:, self.modes[:, 0], self.modes[:, 1]] = coefficients * np.sqrt(height * width)
         colours = np.tensordot(OPPONENT.T, grid, 1)
         down, across = cosines(height, self.high + 1), cosines(width, self.high + 1)
+        lines = np.einsum("ouv,vx->uxo", colours, across).reshape(len(down), -1)
         for rows in row_blocks(height, width):
-            yield rows, (down[:, rows].T @ colours @ across).transpose(1, 2, 0)
+            block = down[:, rows].T @ lines
+            yield rows, block.reshape(len(block), width, 3)
 
     def basis(self, side: int) -> Array:
         """Every wave at all places of a square, root mean square 1, shape (side · side, k)."""
@@ -103,15 +105,18 @@ class Waves:
 
     def project(self, pictures: Array) -> Array:
         """Coefficients of RGB pictures (n, H, W, 3): the inverse of `render`, shape (n, 3, k)."""
-        _, height, width, _ = pictures.shape
+        count, height, width, _ = pictures.shape
         down, across = cosines(height, self.high + 1), cosines(width, self.high + 1)
-        grid = np.einsum("nyxc,uy,vx,oc->nouv", pictures, down, across, OPPONENT, optimize=True)
+        columns = (down @ pictures.reshape(count, height, -1)).reshape(count, len(down), width, 3)
+        grid = np.einsum("nuxc,vx,oc->nouv", columns, across, OPPONENT, optimize=True)
         return np.asarray(grid[:, :, self.modes[:, 0], self.modes[:, 1]] / np.sqrt(height * width))
 
 
 def to_unit(pictures: Pixels) -> Array:
     """8-bit pictures as float64 in [0, 1]."""
-    return pictures.astype(np.float64) / 255
+    unit = pictures.astype(np.float64)
+    unit /= 255
+    return unit
 
 
 def small_unit(pictures: Pixels, side: int) -> Array:
