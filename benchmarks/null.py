@@ -1,17 +1,20 @@
 """Is the false-accusation rate what we say? Real outputs of innocent models, very many keys.
 
-    python -m benchmarks.null template --work W     # after `benchmarks.suspects train`; likewise the others
+    python -m benchmarks.null template --work W     # likewise the others
     python -m benchmarks.null end-to-end --work W
 
 The outputs are held fixed and the key is redrawn, with fresh decoys each time: that is the null hypothesis. Three
 innocents (two tuned on the unmarked sample dataset, and the miniature itself), prompts with foreign triggers, and
 adversarial outputs. Mark ids are uniform 64-bit numbers from a seeded generator, standing for HMAC outputs; the
-last part uses the real derivation from 500 secrets, each with its own triggers and prompts.
+last part uses the real derivation from hundreds of secrets, each with triggers, prompts and seeds of its own, four
+slots and 9,999 decoys a slot: enough that an innocent could be accused. `lean`, `wording` and `shade` are in
+`benchmarks.null_lean`.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import Clock, interval, keyring_in, marked_copy, write_result
-from benchmarks.families import basis_of
-from benchmarks.suspects import suspect_of
+from benchmarks.families import basis_of, pool_of
+from benchmarks.suspects import prepare, suspect_of, tuning
 from detect.suspects.images import Suspect, load_suspect
+from detect.training.rehearse import train_suspect
 from detect.trial.answers import cached_outputs
 from detect.trial.picture_trial import PictureTrial
 from detect.trial.questions import contrast_queries, query_plan, trigger_queries
 from detect.trial.score import score_slot
 from protect.embed.write import embed
-from protect.evidence import LAMBDAS, slot_evidence
+from protect.evidence import LAMBDAS, running_evidence, slot_evidence
 from protect.keys.tree import secret_from_seed
 from protect.marks import make_family
 from protect.marks.family import Answers, Pixels
@@ -39,13 +43,24 @@ from protect.release.plan import Options
 
 LEVELS = (0.05, 0.01, 0.001)
 SLOTS = 8
+INNOCENTS = (200, 206)
+"""Seeds of their trainings: a LoRA and a full fine-tune."""
+WAYS = {
+    "template": Options(rate=0.02, alignment="twa", slots=4, queries=2, steps=6),
+    "spread": Options(rate=0.02, family="spread", alignment="twa", slots=4, queries=2, steps=6),
+    "scene": Options(rate=0.02, family="scene", alignment="twa", slots=4, queries=2, steps=6),
+}
+"""Ways of marking that are tested end to end, with few questions, so that many secrets can be tried."""
 
 
 def innocents(work: Path) -> dict[str, Suspect]:
     """Three models that never met a mark."""
+    own, _ = prepare(work)
+    for seed in INNOCENTS:
+        train_suspect(miniature_path(), own, work / f"innocent-{seed}", tuning(seed))
     return {
-        "lora on unmarked": suspect_of(work, "innocent", 200),
-        "full fine-tune on unmarked": suspect_of(work, "innocent", 206),
+        "lora on unmarked": suspect_of(work, "innocent", INNOCENTS[0]),
+        "full fine-tune on unmarked": suspect_of(work, "innocent", INNOCENTS[1]),
         "miniature": load_suspect(miniature_path()),
     }
 
@@ -189,29 +204,32 @@ def measure(work: Path, family: str, keys: int, decoys: int, long_keys: int) -> 
 
 
 def end_to_end(work: Path, count: int) -> dict[str, Any]:
-    """`count` secrets on one innocent, each with its own triggers, prompts, seeds, marks and decoys."""
-    suspect = suspect_of(work, "innocent", 200)
-    options = Options(
-        rate=0.02, alignment="twa", slots=1, queries=2, decoys=999, alpha=0.05, steps=6
-    )  # one slot: nothing stops early
-    p_values, peaks = [], []
-    home = keyring_in(work / "null-end-to-end")
-    for seed in range(count):
-        secret = secret_from_seed(seed, "end to end")
-        bound = embed(work / "dataset", work / "never", options, home, dry_run=True, secret=secret).bound
-        # No copy is written, so there is no test to enter: the questions are asked and scored as a test does it.
-        trial = PictureTrial(bound, query_plan(bound.release))
-        found = trial.ask(suspect, trial.opened(suspect), 0, work / "cache", no_progress)
-        evidence = score_slot(bound, found, 0).evidence
-        p_values.append(evidence.p_value)
-        peaks.append(max(1.0, evidence.e_value))
-    p, e = np.array(p_values), np.array(peaks)
-    return {
-        "p": summary_p(p),
-        "mean_e": float(e.mean()),
-        "standard_error": float(e.std() / len(e) ** 0.5),
-        "evidence_at_1e-3": interval(int((e >= 1000).sum()), len(e)),
-    }
+    """`count` secrets on one innocent by each way of marking; all slots are asked, whatever the first ones say."""
+    suspect, home = innocents(work)["lora on unmarked"], keyring_in(work / "null-end-to-end")
+    found: dict[str, Any] = {}
+    for name, plain in WAYS.items():
+        given = pool_of(work / "dataset", work, home) if plain.family == "scene" else {}
+        options, p_values, paths = replace(plain, family_options=given), [], []
+        for seed in range(count):
+            secret = secret_from_seed(seed, "end to end")
+            bound = embed(work / "dataset", work / "never", options, home, dry_run=True, secret=secret).bound
+            # No copy is written, so there is no test to enter: the questions are asked and scored as a test does it.
+            trial = PictureTrial(bound, query_plan(bound.release))
+            opened = trial.opened(suspect)
+            slots = [
+                score_slot(bound, trial.ask(suspect, opened, slot, work / "cache", no_progress), slot).evidence
+                for slot in range(len(bound.slots))
+            ]
+            p_values += [slot.p_value for slot in slots]
+            paths.append(running_evidence(slots))
+        found[name] = {
+            "decoys": options.decoys,
+            "p": summary_p(np.array(p_values)),
+            f"E over {options.slots} slots": summary_path(np.stack(paths)),
+            "accused": interval(sum(bool(path.max() >= 1000) for path in paths), count),
+        }
+        print(name, found[name], flush=True)
+    return found
 
 
 def main() -> None:
