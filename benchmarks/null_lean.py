@@ -1,4 +1,4 @@
-"""The null of `lean` end to end: innocent and adversarial answers, each key with questions and decoys of its own.
+"""The null of `lean` and `shade` end to end: innocents and adversaries, each key with questions and decoys of its own.
 
     python -m benchmarks.null_lean [--keys 500]
 
@@ -13,7 +13,8 @@ of prompt and seed, as a model is.
   the very wordings that it is asked about.
 * constant, and noise.
 
-Each is tested with `wording` and with rare words, four slots each, alone and with a weaker follower as the reference.
+Each is tested with `wording` and with rare words (four slots each) and with `shade` (one), alone and with a weaker
+follower as the reference.
 """
 
 from __future__ import annotations
@@ -42,14 +43,17 @@ from protect.marks.looks import SIDE, glance
 from protect.pixels.measure import on_white
 from protect.pixels.picture import read_rgba
 from protect.release.bound import BoundRelease
-from protect.release.plan import WORDING, Options, PartOptions
+from protect.release.plan import SHADE, WORDING, Options, PartOptions
 from protect.sample import unpack_sample
 
 ALPHAS = (0.05, 0.01, 0.001)
 RARE = PartOptions(rate=0.02, family="lean", alignment="twa", family_options={"push": 2.0})
 """Rare words before the captions of the pictures that lean most."""
-PICTURES = 300
-SLOTS, DECOYS = 4, 999
+PICTURES = 800
+DECOYS = 9_999
+WORDS = replace(WORDING, slots=4)
+PARTS = (WORDS, replace(RARE, slots=4), replace(SHADE, rate=1.0, slots=1))
+"""Of `shade` all pictures: few words stand in the captions of so small a dataset often enough."""
 WORDINGS = "noto,google\nemoji,icon\nof,showing\nwith,having\n"
 """An owner's list of exactly as many wordings as there are slots: all keys have them all."""
 Suspect = Callable[[str, int], Array]
@@ -135,12 +139,12 @@ def _answers_of(suspect: Suspect, bound: BoundRelease, slot: int) -> Answers:
         made = np.stack([suspect(prompt, seed) for prompt, seed in zip(prompts, asked.seeds, strict=True)])
         return np.clip(np.rint(made), 0, 255).astype(np.uint8)
 
-    return Answers(pictures(asked.prompts), pictures(asked.contrasts))
+    return Answers(pictures(asked.prompts), pictures(asked.contrasts) if asked.contrasts else None)
 
 
 def answers_to(bound: BoundRelease, suspect: Suspect) -> list[Answers]:
     """What a suspect answers, by slot; once for all where the same questions serve all slots."""
-    if bound.slots[0].questions.design:
+    if len({slot.questions.prompts for slot in bound.slots}) == 1:
         return [_answers_of(suspect, bound, 0)] * len(bound.slots)
     return [_answers_of(suspect, bound, slot) for slot in range(len(bound.slots))]
 
@@ -164,8 +168,8 @@ def released(part: PartOptions, key: int, dataset: Path, place: Path) -> BoundRe
         family=part.family,
         alignment=part.alignment,
         family_options=dict(part.family_options),
-        alignment_options={"wordings": wordings} if part is WORDING else {},
-        slots=SLOTS,
+        alignment_options={"wordings": wordings} if part is WORDS else {},
+        slots=part.slots,
         queries=64,
         decoys=DECOYS,
     )
@@ -176,7 +180,7 @@ def released(part: PartOptions, key: int, dataset: Path, place: Path) -> BoundRe
 def small_dataset(place: Path) -> tuple[Path, dict[str, Array]]:
     """Some pictures of the sample dataset, and their glances by caption."""
     unpack_sample(place / "all")
-    records = [r for i, r in enumerate(open_dataset(place / "all").records()) if i % 8 == 0][:PICTURES]
+    records = [r for i, r in enumerate(open_dataset(place / "all").records()) if i % 3 == 0][:PICTURES]
     folder = place / "dataset"
     folder.mkdir()
     glances = {}
@@ -197,7 +201,7 @@ def main() -> None:
         place = Path(text)
         dataset, glances = small_dataset(place)
         (place / "wordings.csv").write_text(WORDINGS)
-        trained_on = released(WORDING, 10**6, dataset, place)
+        trained_on = released(WORDS, 10**6, dataset, place)
         suspects: dict[str, Suspect] = {
             "follower": follower,
             "lover": lover(load_sites(place / "wordings.csv").sites),
@@ -208,9 +212,9 @@ def main() -> None:
         }
         found: dict[tuple[str, str, str], list[tuple[list[float], Array]]] = {}
         for key in range(args.keys):
-            for part in (WORDING, RARE):
+            for part in PARTS:
                 bound = released(part, key, dataset, place)
-                if part is WORDING and {s.trigger for s in bound.slots} != {s.trigger for s in trained_on.slots}:
+                if part is WORDS and {s.trigger for s in bound.slots} != {s.trigger for s in trained_on.slots}:
                     raise RuntimeError("the other key was taught other wordings")
                 references = answers_to(bound, weaker_follower)
                 for name, suspect in suspects.items():

@@ -142,9 +142,15 @@ class BlackBoxOptions:
 
 @contextmanager
 def cost_told(suspect: Suspect) -> Iterator[None]:
-    """Say on stderr what a service was asked for, however the block ends."""
+    """Say on stderr what a service was asked for, however the block ends, and what a stopped test leaves behind."""
     try:
         yield
+    except KeyboardInterrupt:
+        tell(
+            f"stopped: this look at {suspect.name} is in the ledger. The same command goes on with it; with other "
+            "options it would be a further look, at half the level."
+        )
+        raise
     finally:
         if isinstance(tally := getattr(suspect, "tally", None), Tally):
             tell(f"{suspect.name}: {tally.in_words()}")

@@ -36,6 +36,7 @@ from detect.local_models import (
     remarks,
     split_models,
 )
+from detect.reports.place import page_of
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
@@ -101,7 +102,7 @@ def run_command(
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
     anew: Anew = False,
-    report: Annotated[Path, typer.Option(help="HTML report.")] = Path("tracemark-report.html"),
+    report: Annotated[Path | None, typer.Option(help="HTML report. [tracemark-report-SUSPECT.html]")] = None,
     service: ServiceOption = None,
     service_model: ServiceModel = "",
     workflow: WorkflowFile = None,
@@ -138,9 +139,10 @@ def run_command(
     for path in filter(None, (*models, base, control, reference)):
         if not path.exists():
             raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
-    console.check_target("--report", report)
+    page = page_of(report, "report", [name or answers, *(model or ())])
+    console.check_target("--report", page)
     if output:
-        console.check_target("--output", output, [report], page=False)
+        console.check_target("--output", output, [page], page=False)
     if is_bundle(output):
         check_one(len(releases))
     if dry_run:
@@ -178,18 +180,18 @@ def run_command(
         )
         verdicts = [with_ordinary(v, suspect, keyring.store, departures, default_cache(), progress) for v in verdicts]
     write_report(
-        report,
+        page,
         f"Was “{suspect.name}” trained on my dataset?",
         f"{len(verdicts)} release(s) tested on {answers or ' + '.join(model or ())}.",
         [Section(f"Release {v.release.name}", v) for v in verdicts],
         boxes=boxes(suspect, notes, verdicts),
     )
     data = [v.as_json() for v in verdicts]
-    text = "\n".join(summary(v) for v in verdicts) + f"\nreport: {report}"
+    text = "\n".join(summary(v) for v in verdicts) + f"\nreport: {page}"
     if output and is_bundle(output):
         from detect.bundle.write import write_bundle
 
-        write_bundle(output, verdicts[0], keyring, report.read_text(encoding="utf-8"))
+        write_bundle(output, verdicts[0], keyring, page.read_text(encoding="utf-8"))
         text, output = f"{text}\nbundle: {output}", None
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
     return console.verdict_code([v.outcome for v in verdicts]) if exit_code else console.DONE

@@ -44,6 +44,9 @@ _FIRST_SAID = 1_000
 """Things done before a stage of unknown length is mentioned in a log."""
 
 
+_WORD = r"(?:'[^']*'|[^\s'])+"
+_WORDS = re.compile(rf"-{{1,2}}[a-z-]+ (?!-){_WORD}|{_WORD}")
+"""Of a command line: options with their values, and all others, quoted ones whole."""
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but for tab and newline, and those that change the direction of writing."""
 
@@ -179,9 +182,26 @@ def add_examples(
     groups = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
     for prefix, group in groups:
         for command in group.registered_commands if group else ():
-            lines = ["\b", "Examples:", *(f"  {line}" for line in examples.get(f"{prefix}{command.name}", ()))]
+            shown = (line for one in examples.get(f"{prefix}{command.name}", ()) for line in folded(one))
+            lines = ["\b", "Examples:", *(f"  {line}" for line in shown)]
             told = [families] if prefix + str(command.name) in with_families else []
             command.epilog = "\n\n".join([*told, "\n".join(lines)]) if lines[2:] or told else None
+
+
+def folded(command: str, width: int = 56) -> list[str]:
+    """A command in lines that fit narrow terminals, each but the last continued by a backslash as shells read it.
+
+    >>> folded("protect embed ./photographs --rate 2% --family template --dry-run")
+    ['protect embed ./photographs --rate 2% \\\\', '    --family template --dry-run']
+    """
+    lines = [""]
+    for word in _WORDS.findall(command):
+        if lines[-1].strip() and len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += " \\"
+            lines.append("    " + word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
 
 
 def run_app(app: typer.Typer, name: str) -> None:

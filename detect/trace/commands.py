@@ -34,6 +34,7 @@ from detect.local_models import (
     remarks,
     split_models,
 )
+from detect.reports.place import page_of
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
@@ -62,7 +63,7 @@ Steps = Annotated[int | None, typer.Option(help="Other sampling steps than plann
 Guidance = Annotated[float | None, typer.Option(help="Other guidance than planned.")]
 Device = Annotated[str, typer.Option(help="Where models run, as torch names it.")]
 Pickle = Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")]
-Report = Annotated[Path, typer.Option(help="HTML report.")]
+Report = Annotated[Path | None, typer.Option(help="HTML report. [called after the suspect]")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer here. [stdout]")]
@@ -80,7 +81,7 @@ def trace_command(
     queries: Queries = None,
     steps: Steps = None,
     guidance: Guidance = None,
-    report: Report = Path("tracemark-trace.html"),
+    report: Report = None,
     service: ServiceOption = None,
     service_model: ServiceModel = "",
     workflow: WorkflowFile = None,
@@ -124,7 +125,7 @@ def certify_command(
     queries: Queries = None,
     steps: Steps = None,
     guidance: Guidance = None,
-    report: Report = Path("tracemark-certify.html"),
+    report: Report = None,
     service: ServiceOption = None,
     service_model: ServiceModel = "",
     workflow: WorkflowFile = None,
@@ -171,7 +172,7 @@ class _Asked:
     box: BlackBoxOptions
     loading: LoadingOptions
     departures: Departures
-    report: Path
+    report: Path | None
     output: Path | None
     as_json: bool
 
@@ -194,15 +195,20 @@ class _Asked:
         for path in filter(None, (*paths, self.base, self.control, self.reference)):
             if not path.exists():
                 raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
-        console.check_target("--report", self.report)
+        console.check_target("--report", self._page)
         if self.output:
-            console.check_target("--output", self.output, [self.report], page=False)
+            console.check_target("--output", self.output, [self._page], page=False)
         bound = bind(release, keyring.store)
         check_traceable(bound, serials)
         if dry_run:
             return self._say_cost(bound, serials)
         suspect = black_box or self._loaded(paths, release)
         return self._say(suspect, bound, keyring, serials, exit_code=exit_code)
+
+    @property
+    def _page(self) -> Path:
+        kind = "trace" if self.recipient is None else "certify"
+        return page_of(self.report, kind, [self.box.name or self.box.answers, *self.models])
 
     def _loaded(self, paths: Sequence[Path], release: Release) -> Suspect:
         from detect.trial.questions import query_plan
@@ -255,8 +261,8 @@ class _Asked:
             told = {source.serial for source in found.sources} | ({serials.start} if self.recipient else set())
             names = {serial: ledger.name(bound.release.id, serial) for serial in sorted(told)}
         certify = self.recipient is not None
-        write_trace_page(self.report, found, names, certify=certify)
-        text = f"{summary(found, names, certify=certify)}\nreport: {self.report}"
+        write_trace_page(self._page, found, names, certify=certify)
+        text = f"{summary(found, names, certify=certify)}\nreport: {self._page}"
         console.answer(text, found.as_json(names), self.as_json, self.output)
         if not exit_code or found.outcome == "nobody":
             return console.DONE

@@ -242,7 +242,9 @@ def test_questions_asked_by_another_program_give_the_same_verdict(
     if suffix == ".png":
         assert collected["e_value"] == asked["e_value"] and collected["p_value"] == asked["p_value"]
     assert collected["e_value"] == pytest.approx(asked["e_value"], rel=0.2)
-    assert (tmp_path / "tracemark-report.html").is_file()
+    pages = sorted(page.name for page in tmp_path.glob("*.html"))
+    assert len(pages) == 2 and pages[0].startswith("tracemark-report-127.0.0.1-")
+    assert pages[1] == "tracemark-report-box.html", "the second report did not take the first one's place"
 
 
 def test_odd_answers_are_told_and_answers_collected_anew_are_a_further_look(

@@ -82,7 +82,7 @@ def test_the_leak_is_named_by_number_and_name(asked: _Asked) -> None:
 
 
 def test_the_page_names_the_leak_and_nobody_else(asked: _Asked) -> None:
-    page = asked.model.parent / "tracemark-trace.html"
+    page = asked.model.parent / f"tracemark-trace-{asked.model.name}.html"
     text = asked.run(Leaker(asked.bound, [17], 3.3), "trace")[1]
     assert f"report: {page.name}" in text and page.stat().st_mode & 0o077 == 0
     shown = page.read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def test_the_page_names_the_leak_and_nobody_else(asked: _Asked) -> None:
 
 
 def test_the_page_of_a_certificate_is_about_one_recipient(asked: _Asked) -> None:
-    page, own = asked.model.parent / "tracemark-certify.html", Leaker(asked.bound, [9], 3.2)
+    page, own = asked.model.parent / f"tracemark-certify-{asked.model.name}.html", Leaker(asked.bound, [9], 3.2)
     asked.run(own, "certify", "--recipient", "9")
     shown = page.read_text(encoding="utf-8")
     assert "<b>certified</b>" in shown and "Person 9" in shown and "Evidence of 1 recipient(s)" in shown
