@@ -1,6 +1,7 @@
 """Throughput and memory from 10^4 to 10^6 samples in shards. `python -m benchmarks.scale --work W [--samples 10000 …]`
 
-Tiny pictures, 10,000 in each archive, copied by one worker with marks in a thousandth of them. Memory is asked of the
+Tiny pictures, 10,000 in each archive, copied by one worker: with painted marks in a thousandth of them, and, at sizes
+of its own, with the default, which looks at all pictures and changes half of the captions. Memory is asked of the
 system twice a second, of the program and all that it starts together. Processor time is stated beside the time on the
 clock, which depends on what else the machine does.
 """
@@ -27,7 +28,7 @@ from benchmarks.embed_cost import protect
 from tests.support.datasets import draw
 
 EACH = 10_000
-OPTIONS = ("--family", "template", "--alignment", "twa", "--rate", "0.001", "--workers", "1", "--anyway")
+WAYS = {"painted": ("--family", "template", "--alignment", "twa", "--rate", "0.001"), "default": ()}
 _STEP = 0.5
 
 
@@ -83,26 +84,37 @@ def _watch(process: subprocess.Popen[bytes], memory: list[float]) -> None:
         time.sleep(_STEP)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--samples", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    given, start, rows = parser.parse_args(), time.monotonic(), []
-    for samples in given.samples:
-        work = given.work / str(samples)
-        source = make_shards(work / "set", samples)
+def runs(work: Path, sizes: list[int], options: tuple[str, ...]) -> list[dict[str, object]]:
+    """Copies of datasets of several sizes, beside `cp`."""
+    rows = []
+    for samples in sizes:
+        place = work / str(samples)
+        source = make_shards(place / "set", samples)
         size = sum(path.stat().st_size for path in source.iterdir())
-        row = measured(protect("embed", source, "-o", work / "out", *OPTIONS), work / "home")
+        command = protect("embed", source, "-o", place / "out", *options, "--workers", "1", "--anyway")
+        row = measured(command, place / "home")
         row |= {"samples": samples, "bytes": size, "load": round(os.getloadavg()[1], 1)}
         row["samples_per_processor_second"] = round(samples / float(str(row["processor_seconds"])))
         row["samples_per_second"] = round(samples / float(str(row["seconds"])))
         begun = time.monotonic()
-        subprocess.run(["cp", "-r", str(source), str(work / "plain")], check=True)
+        subprocess.run(["cp", "-r", str(source), str(place / "plain")], check=True)
         row["cp_seconds"] = round(time.monotonic() - begun, 1)
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
-        shutil.rmtree(work)
-    write_result("scale", {"runs": rows}, time.monotonic() - start)
+        shutil.rmtree(place)
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--samples", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--default", type=int, nargs="+", default=[100_000, 300_000])
+    given, start = parser.parse_args(), time.monotonic()
+    sizes = {"painted": given.samples, "default": given.default}
+    found = {way: runs(given.work, sizes[way], options) for way, options in WAYS.items()}
+    write_result("scale", found, time.monotonic() - start)
 
 
 if __name__ == "__main__":
