@@ -46,7 +46,7 @@ def check_places(dataset: Path, output: Path, home: Path, *, dry_run: bool = Fal
     if home.is_relative_to(dataset) or home.is_relative_to(output):
         raise InputError(f"the keyring {home} lies inside the dataset or its copy", "Set TRACEMARK_HOME elsewhere.")
     if isinstance(output, BucketPath):
-        _check_bucket(dataset, output)
+        _check_bucket(dataset, output, dry_run=dry_run)
     elif output.exists() and not dry_run:
         raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
     elif not output.parent.is_dir():
@@ -84,12 +84,12 @@ def unfinished_mark(output: BucketPath) -> BucketPath:
     return output.with_name(output.name + PARTIAL)
 
 
-def _check_bucket(dataset: Path, output: BucketPath) -> None:
+def _check_bucket(dataset: Path, output: BucketPath, *, dry_run: bool) -> None:
     if output == output.bucket:
         raise InputError(f"{output} is a whole bucket", "Give --output a folder in it.")
     if dataset.is_file():
         raise InputError(f"{dataset} is a single file", "Put it into a folder: a bucket takes folders of shards.")
-    if output.exists() and not unfinished_mark(output).exists():
+    if not dry_run and output.exists() and not unfinished_mark(output).exists():
         raise InputError(f"{output} exists already", "Give --output another folder; nothing is ever overwritten.")
     if not output.bucket.exists():
         raise InputError(f"the bucket {output.bucket} does not exist", "Make it, or give another --output.")

@@ -29,8 +29,8 @@ from protect.formats.table_columns import TableColumns
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TO_SCAN = 5e-10
-"""Seconds for each byte."""
+_TO_SCAN, _USUAL = 5e-6, 50_000
+"""Seconds for each row; bytes that one has, until some were looked at."""
 LOOKED_AT = 200
 """Rows that are looked at before a dataset is read."""
 
@@ -99,7 +99,7 @@ class PicturesShard(Shard):
         self.name, self.size = name, file.path.stat().st_size
         self._file, self._prefix, self._split, self._columns = file, prefix, split, columns
         self._checked: tuple[tuple[int, int], bool | DamagedError] | None = None
-        self.scanning, self._opened = _TO_SCAN * self.size, self._state()
+        self.scanning, self._opened = _TO_SCAN * self.size / _USUAL, self._state()
 
     def scan(self) -> Iterator[Record | SetAside]:
         """All rows in order; the file alone, with the reason, if its texts cannot be read."""
@@ -273,8 +273,11 @@ def look_at_first(dataset: ShardedDataset, columns: CaptionColumns) -> None:
     for shard in shards:
         if not dataset.for_classifiers:
             shard.file.columns = replace(shard.file.columns, label=None)
-    rows = next((rows for shard in shards if (rows := shard.glance())), [])
-    if rows:
+    first, rows = next(((shard, rows) for shard in shards if (rows := shard.glance())), (None, []))
+    if first is not None:
+        each = first.size / sum(map(first.file.rows, range(first.file.groups)))
+        for shard in shards:
+            shard.scanning = _TO_SCAN * shard.size / each
         columns.check(rows, shards[0].name, required=not dataset.for_classifiers)
         found = dict.fromkeys(column_of(name) for row in rows for name, _ in leaves(row))
         refuse_left_alone(columns, filter(usual, found), shards[0].name)

@@ -28,8 +28,8 @@ from protect.formats.tar_texts import MemberColumns, TextError, Texts, glance, t
 Row = dict[str, Json]
 LOOKED_AT = 200
 """Samples that are looked at before a dataset is read."""
-_TO_SCAN = 1e-9
-"""Seconds for each byte."""
+_TO_SCAN, _USUAL = 3.5e-5, 50_000
+"""Seconds for each sample; bytes that one has, until some were looked at."""
 _APART = "other samples stand between its members: sort the archive by name, so that readers find them together"
 
 
@@ -47,7 +47,7 @@ class TarShard(Shard):
         self.name, self._file, self._prefix, self._columns = name, file, prefix, columns
         self._classes, self._twin = classes, twin
         self.size = file.path.stat().st_size + (twin.path.stat().st_size if twin else 0)
-        self.scanning, self._opened = _TO_SCAN * self.size, self._state()
+        self.scanning, self._opened = _TO_SCAN * self.size / _USUAL, self._state()
         self._looked: tuple[tuple[int, int], Layout | TarError] | None = None
 
     def scan(self) -> Iterator[Record | SetAside]:
@@ -198,10 +198,12 @@ class Webdataset(DatasetFormat):
         archives = {name: TarFile(folder / name, scratch) for name in files if _is_tar(name)}
         classes = _look_at_first(archives, columns)
         twins = _twins(folder, archives, files, columns, out)
+        usual = next((size for file in archives.values() if (size := _bytes_of_a_sample(file))), _USUAL)
         shards: list[Shard] = []
         for name, file in archives.items():
             prefix = f"{stem_of(name)}/" if root.is_dir() else ""
             shard = TarShard(file, name, prefix, columns, classes, twins.get(name))
+            shard.scanning = _TO_SCAN * shard.size / usual
             shards.append(doubled(folder, name, files) or shard)
         taken = archives.keys() | {twin.name for twin in twins.values()} | {one.path for one in out}
         others, left_out = beside(folder, (name for name in files if name not in taken), files)
@@ -246,6 +248,16 @@ def _look_at_first(archives: Mapping[str, TarFile], columns: MemberColumns) -> b
     for row in rows if not classes else ():
         columns.check_row(row, {field: text.strip() for field, text in columns.captions(row).items()}, name)
     return classes
+
+
+def _bytes_of_a_sample(file: TarFile) -> float:
+    """How large the first samples are, on average; 0 if there are none to look at."""
+    try:
+        with file.open() as stream:
+            looked = list(islice(samples(members(stream)), LOOKED_AT))
+    except TarError:
+        return 0.0
+    return looked[-1].members[-1][1].end / len(looked) if looked else 0.0
 
 
 def _glance(file: TarFile) -> list[Row]:

@@ -275,6 +275,21 @@ def test_what_cannot_be_done_is_refused_in_two_lines(
     assert not [name for name in bucket.holds("marked") if name.startswith(("set-protected", "out"))]
 
 
+def test_a_dry_run_may_name_a_copy_that_is_there(
+    bucket: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACEMARK_HOME", str(tmp_path / "home"))
+    shards = forms.shards(tmp_path)
+    for name in ("set", "there"):
+        bucket.fill("marked", shards, name)
+    before = bucket.holds("marked")
+    words = ["protect", "embed", "s3://marked/set", "-o", "s3://marked/there", "--dry-run", "--anyway"]
+    with patch.object(sys, "argv", words), pytest.raises(SystemExit) as stopped:
+        run_app(protect_app, "protect")
+    assert stopped.value.code == 0 and "would write s3://marked/there" in capsys.readouterr().out
+    assert bucket.holds("marked") == before
+
+
 def test_without_rights_nothing_is_begun(
     bucket: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
