@@ -238,12 +238,12 @@ def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, list
     of_all = _of_all(law.runs)
     outside = f"{seen:,.0f} sightings{of_all}, and {_tried(law)} were tried"
     if not law.borne:
-        notes.append("these runs bear no law in sightings, so the share of those that were found is told, as tried")
+        notes.append("in these runs more sightings did not mean found more often: it is the share of them that was found")
     if not told:
-        return outside, [*notes, f"so {'few' if seen < low else 'many'} were not tried"]
+        return outside, [*notes, f"nobody tried so {'few' if seen < low else 'many'}"]
     doubts = [f"none of {count} runs on {kind} was found" for kind, count in _lost_on(law.runs).items()]
     if seen > high:
-        notes.append(f"more were not tried, so it is the power at {high:,.0f}{of_all}")
+        notes.append(f"nobody tried more: it is the power at {high:,.0f}{of_all}")
     if not law.borne and not slots_tried(law.runs, slots):
         doubts.append(f"{slots} slots were not tried")
     return "; ".join(doubts), notes + doubts
