@@ -238,7 +238,7 @@ def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, list
     of_all = _of_all(law.runs)
     outside = f"{seen:,.0f} sightings{of_all}, and {_tried(law)} were tried"
     if not law.borne:
-        notes.append("in these runs more sightings did not mean found more often: it is the share of them that was found")
+        notes.append("in these runs more sightings did not mean found more often: told is the share that was found")
     if not told:
         return outside, [*notes, f"nobody tried so {'few' if seen < low else 'many'}"]
     doubts = [f"none of {count} runs on {kind} was found" for kind, count in _lost_on(law.runs).items()]
