@@ -7,7 +7,8 @@ from attacks.commands import attacks_app
 from detect import examples as detect_examples
 from detect.asking.commands import ask_command
 from detect.bundle.commands import verify_command
-from detect.commands import demo_command, detect_app
+from detect.commands import detect_app
+from detect.demo_command import demo_command
 from detect.provenance.commands import provenance_app
 from detect.stored_commands import basis_command, cache_command, pool_command
 from detect.survey_command import survey_command

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -46,6 +47,10 @@ from protect.files import default_cache
 from protect.formats.record import SetAside
 from protect.keys.keyring import Keyring
 from protect.release.record import Release
+
+if TYPE_CHECKING:
+    from detect.trial.questions import Departures
+    from detect.trial.verdict import Verdict
 
 detect_app = console.make_app("Prove that a text-to-image model was trained on one of your releases.")
 
@@ -136,9 +141,7 @@ def run_command(
     first, models = split_models(model, any(map(box.is_address, model or ())))
     box.check(first, base)
     black_box, releases = box.open(first, releases, departures, keyring.store)
-    for path in filter(None, (*models, base, control, reference)):
-        if not path.exists():
-            raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
+    check_exist(models, base, control, reference)
     page = page_of(report, "report", [name or answers, *(model or ())])
     console.check_target("--report", page)
     if output:
@@ -146,48 +149,21 @@ def run_command(
     if is_bundle(output):
         check_one(len(releases))
     if dry_run:
-        from detect.trial.cost import most_questions
-
-        rows = most_questions(releases, keyring.store, departures)
-        console.answer("\n".join(row.in_words() for row in rows), [row.as_json() for row in rows], as_json)
-        return console.DONE
+        return _say_cost(releases, keyring, departures, as_json)
     use_all_cores()
-    from detect.reports.report import Section, write_report
-    from detect.reports.words import summary
-    from detect.trial.every_release import detect_all
-    from detect.trial.judge import uses_reference
-    from detect.trial.ordinary import with_ordinary
     from detect.trial.questions import query_plan
 
     loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
     suspect: Suspect = black_box or loading.load(models, base)
     notes = remarks(suspect, [query_plan(one, departures).sampler for one in releases])
-    for note in notes:
-        tell(f"{suspect.name}: {note}")
-    other = loading.load_other(control, base) if control else None
-    compared = reference or base
-    with cost_told(suspect), console.progress() as progress:
-        verdicts = detect_all(
-            releases,
-            suspect,
-            keyring,
-            default_cache(),
-            control=other,
-            reference=loading.load_other(compared, base) if compared and any(map(uses_reference, releases)) else None,
-            departures=departures,
-            anew=anew,
-            progress=progress,
-        )
-        verdicts = [with_ordinary(v, suspect, keyring.store, departures, default_cache(), progress) for v in verdicts]
-    write_report(
-        page,
-        f"Was “{suspect.name}” trained on my dataset?",
-        f"{len(verdicts)} release(s) tested on {answers or ' + '.join(model or ())}.",
-        [Section(f"Release {v.release.name}", v) for v in verdicts],
-        boxes=boxes(suspect, notes, verdicts),
+    test = _Test(suspect, releases, keyring, departures, anew, notes)
+    verdicts = test.verdicts(
+        loading.load_other(control, base) if control else None,
+        loading.load_other(compared, base) if (compared := reference or base) and test.uses_reference else None,
     )
+    test.write_page(page, verdicts, " + ".join(map(str, [answers] if answers else model or ())))
     data = [v.as_json() for v in verdicts]
-    text = "\n".join(summary(v) for v in verdicts) + f"\nreport: {page}"
+    text = "\n".join([*map(_summary, verdicts), f"report: {page}"])
     if output and is_bundle(output):
         from detect.bundle.write import write_bundle
 
@@ -195,6 +171,87 @@ def run_command(
         text, output = f"{text}\nbundle: {output}", None
     console.answer(text, data[0] if len(data) == 1 else data, as_json, output)
     return console.verdict_code([v.outcome for v in verdicts]) if exit_code else console.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One suspect, and the releases that it is tested for."""
+
+    suspect: Suspect
+    releases: Sequence[Release]
+    keyring: Keyring
+    departures: Departures
+    anew: bool
+    notes: Sequence[str]
+    """What is odd about the suspect."""
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether any of the releases takes off what words do to a reference."""
+        from detect.trial.judge import uses_reference
+
+        return any(map(uses_reference, self.releases))
+
+    def verdicts(self, control: Suspect | None, reference: Suspect | None) -> list[Verdict]:
+        """Ask the suspect, and judge every release; what it is and what it costs is told on stderr."""
+        from detect.trial.every_release import detect_all
+        from detect.trial.ordinary import with_ordinary
+
+        for note in self.notes:
+            tell(f"{self.suspect.name}: {note}")
+        with cost_told(self.suspect), console.progress() as progress:
+            found = detect_all(
+                self.releases,
+                self.suspect,
+                self.keyring,
+                default_cache(),
+                control=control,
+                reference=reference,
+                departures=self.departures,
+                anew=self.anew,
+                progress=progress,
+            )
+            store = self.keyring.store
+            return [
+                with_ordinary(one, self.suspect, store, self.departures, default_cache(), progress) for one in found
+            ]
+
+    def write_page(self, page: Path, verdicts: Sequence[Verdict], what: str) -> None:
+        """The report."""
+        from detect.reports.report import Section, write_report
+
+        write_report(
+            page,
+            f"Was “{self.suspect.name}” trained on my dataset?",
+            f"{len(verdicts)} release(s) tested on {what}.",
+            [Section(f"Release {v.release.name}", v) for v in verdicts],
+            boxes=boxes(self.suspect, self.notes, verdicts),
+        )
+
+
+def _say_cost(releases: Sequence[Release], keyring: Keyring, departures: Departures, as_json: bool) -> int:
+    from detect.trial.cost import most_questions
+
+    rows = most_questions(releases, keyring.store, departures)
+    console.answer("\n".join(row.in_words() for row in rows), [row.as_json() for row in rows], as_json)
+    return console.DONE
+
+
+def _summary(verdict: Verdict) -> str:
+    from detect.reports.words import summary
+
+    return summary(verdict)
+
+
+def check_exist(paths: Sequence[Path], *others: Path | None) -> None:
+    """Refuse models that are not there.
+
+    Raises:
+        SuspectError: naming the first.
+    """
+    for path in filter(None, (*paths, *others)):
+        if not path.exists():
+            raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
 
 
 def chosen_releases(keyring: Keyring, name: str | None, *, for_classifiers: bool) -> list[Release]:
@@ -230,34 +287,3 @@ def set_aside_lines(set_aside: Sequence[SetAside]) -> list[str]:
     """All samples set aside, one a line, with their number."""
     lines = [f"set aside: {one.key}: {one.reason}" for one in set_aside]
     return [f"{len(lines)} sample(s) set aside", *lines] if lines else []
-
-
-def demo_command(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Working folder.")] = Path("tracemark-demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the throw-away key and of training.")] = 0,
-    device: Device = "cpu",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do.")] = False,
-    as_json: Json = False,
-) -> int:
-    """Mark the sample dataset, fine-tune a small diffusion model on it and on the original, detect both."""
-    if dry_run:
-        text = (
-            f"would unpack 2,400 pictures, fine-tune two models, write {output / 'demo.html'}: about 7 min on 2 cores"
-        )
-        console.answer(text, {"output": str(output)}, as_json)
-        return console.DONE
-    use_all_cores()
-    from detect.demo import demo
-    from detect.reports.words import summary
-
-    with console.progress() as progress:
-        done = demo(output, seed=seed, device=device, progress=progress)
-    text = "\n".join(
-        [
-            f"tuned on the protected copy: {summary(done.guilty)}",
-            f"tuned on the original: {summary(done.innocent)}",
-            f"page: {done.page}",
-        ]
-    )
-    console.answer(text, {"guilty": done.guilty.as_json(), "innocent": done.innocent.as_json()}, as_json)
-    return console.DONE

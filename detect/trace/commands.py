@@ -22,7 +22,7 @@ from detect.black_boxes import (
     cost_told,
     tell,
 )
-from detect.commands import use_all_cores
+from detect.commands import check_exist, use_all_cores
 from detect.local_models import (
     Batch,
     Dtype,
@@ -38,7 +38,6 @@ from detect.reports.place import page_of
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
-from protect.errors import SuspectError
 from protect.files import default_cache
 from protect.keys.keyring import Keyring
 from protect.recipients.commands import Json, ReleaseName
@@ -192,9 +191,7 @@ class _Asked:
         first, paths = split_models(self.models, any(map(self.box.is_address, self.models)))
         self.box.check(first, self.base)
         black_box, _ = self.box.open(first, [release], self.departures, keyring.store)
-        for path in filter(None, (*paths, self.base, self.control, self.reference)):
-            if not path.exists():
-                raise SuspectError(f"no such file or folder: {path}", "Give a local path, or an address with https://.")
+        check_exist(paths, self.base, self.control, self.reference)
         console.check_target("--report", self._page)
         if self.output:
             console.check_target("--output", self.output, [self._page], page=False)
