@@ -1,4 +1,4 @@
-"""What a copy costs in every form: files, archives, parquet; choosing beside painting; looks, painting and Ray apart.
+"""What a copy of a folder costs: choosing beside painting, copies beside links; looks and painting apart.
 
     python -m benchmarks.copy_forms --work W [--files 50000] [--rounds 3]
 
@@ -13,14 +13,11 @@ import argparse
 import io
 import shutil
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from imwatermark import WatermarkDecoder, WatermarkEncoder
 from PIL import Image
 
@@ -32,7 +29,6 @@ from protect.marks.shade import Shade
 from protect.marks.spread import Spread
 
 DIFFERENT = 500
-SHARDS = 20
 STEPS = ("writes", "reads")
 
 
@@ -68,46 +64,6 @@ def make_folder(folder: Path, made: list[bytes], count: int) -> Path:
             (folder / f"{i:06}.jpg").write_bytes(body)
             lines.write(f'{{"file_name": "{i:06}.jpg", "text": "{text}"}}\n')
     return folder
-
-
-def make_archives(folder: Path, made: list[bytes], count: int) -> Path:
-    """Archives of pictures and captions beside each other."""
-    folder.mkdir(parents=True)
-    each = count // SHARDS
-    for shard in range(SHARDS):
-        with tarfile.open(folder / f"{shard:05}.tar", "w") as out:
-            for i in range(shard * each, (shard + 1) * each):
-                for ending, body in (("jpg", made[i % len(made)]), ("txt", caption(i).encode())):
-                    member = tarfile.TarInfo(f"{i:08}.{ending}")
-                    member.size = len(body)
-                    out.addfile(member, io.BytesIO(body))
-    return folder
-
-
-def make_parquet(folder: Path, made: list[bytes], count: int) -> Path:
-    """Files with pictures inside, as `datasets` writes them."""
-    (folder / "data").mkdir(parents=True)
-    each, kind = count // SHARDS, pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    for shard in range(SHARDS):
-        rows = range(shard * each, (shard + 1) * each)
-        pictures = [{"bytes": made[i % len(made)], "path": f"{i:06}.jpg"} for i in rows]
-        table = pa.table({"image": pa.array(pictures, kind), "text": [caption(i) for i in rows]})
-        pq.write_table(table, folder / "data" / f"train-{shard:05}-of-{SHARDS:05}.parquet", row_group_size=100)
-    return folder
-
-
-REWRITE = """
-import sys
-from pathlib import Path
-import pyarrow.parquet as pq
-source, target = map(Path, sys.argv[1:])
-target.mkdir()
-for path in sorted(source.glob("data/*.parquet")):
-    held = pq.ParquetFile(path)
-    with pq.ParquetWriter(target / path.name, held.schema_arrow) as out:
-        for group in range(held.num_row_groups):
-            out.write_table(held.read_row_group(group))
-"""
 
 
 def rounds(work: Path, commands: dict[str, list[str]], number: int) -> list[dict[str, float]]:
@@ -158,44 +114,6 @@ def folders(work: Path, made: list[bytes], count: int, number: int) -> dict[str,
         "looks to cp": ratio(rows, "looks", "cp"),
         "pictures a second looked at": float(np.median([count / row["looks"] for row in rows])),
         "targets": "painted 2, lean 1.3 and with links 0.3, both without their looks",
-    }
-
-
-def archives(work: Path, made: list[bytes], count: int, number: int) -> dict[str, object]:
-    """Archives beside `cp -r`, by two workers here and on Ray."""
-    source, out = make_archives(work / "archives", made, count), work / "out"
-    commands = {
-        "cp": ["cp", "-r", str(source), str(out)],
-        "two workers": embedding(source, out, *PAINTED, "--workers", "2"),
-        "ray": embedding(source, out, *PAINTED, "--workers", "2", "--engine", "ray"),
-    }
-    rows = rounds(work, commands, number)
-    shutil.rmtree(source)
-    return {
-        "samples": count,
-        "shards": SHARDS,
-        "rounds": rows,
-        "painted to cp": ratio(rows, "two workers", "cp"),
-        "ray to two workers": ratio(rows, "ray", "two workers"),
-        "seconds that ray takes longer": float(np.median([row["ray"] - row["two workers"] for row in rows])),
-        "targets": "painted 1.5",
-    }
-
-
-def tables(work: Path, made: list[bytes], count: int, number: int) -> dict[str, object]:
-    """Parquet beside a plain rewrite by pyarrow."""
-    source, out = make_parquet(work / "parquet", made, count), work / "out"
-    commands = {
-        "rewrite": [sys.executable, "-c", REWRITE, str(source), str(out)],
-        "painted": embedding(source, out, *PAINTED),
-    }
-    rows = rounds(work, commands, number)
-    shutil.rmtree(source)
-    return {
-        "samples": count,
-        "rounds": rows,
-        "painted to a rewrite": ratio(rows, "painted", "rewrite"),
-        "targets": "painted 2",
     }
 
 
@@ -276,8 +194,6 @@ def main() -> None:
         "painting": painting(args.work, max(number, 5)),
         "looks of large pictures": looks_of_large(args.work, number),
         "folder": folders(args.work, made, args.files, number),
-        "archives": archives(args.work, made, args.files, number),
-        "parquet": tables(args.work, made, args.files, number),
     }
     write_result("copy_forms", data, clock())
 
