@@ -4,7 +4,7 @@
     python -m benchmarks.measured --check    # fail if a page says anything else
 
 Each page is a template in `benchmarks/pages/`; a figure is an expression that reads a result, so no figure can be
-typed by hand. `README.md` takes in one of them between two markers.
+typed by hand. Some pages take in one of them between two markers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = {"measured.md.j2": ROOT / "docs" / "measured.md", "robustness.md.j2": ROOT / "docs" / "robustness.md"}
 """Templates and the pages they make."""
-BLOCKS = {"headline.md.j2": ROOT / "README.md"}
+BLOCKS = {
+    "headline.md.j2": ROOT / "README.md",
+    "recipients.md.j2": ROOT / "docs" / "recipients.md",
+    "classifiers.md.j2": ROOT / "docs" / "classifiers.md",
+}
 """Templates and the pages that take them in."""
 MARKERS = ("<!-- measured: written by benchmarks/measured.py -->\n", "<!-- end of measured -->\n")
 

@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from benchmarks.common import RESULTS, Clock, keyring_in, marked_copy, pictures_of, run_stages, write_result
+from benchmarks.common import RESULTS, Clock, interval, keyring_in, marked_copy, pictures_of, run_stages, write_result
 from benchmarks.suspects import FULL
 from detect.provenance.panel import contrasts_without, panel
 from detect.provenance.run import REFERENCE_ARCHITECTURES
@@ -291,7 +291,11 @@ def innocent(row: dict[str, Any]) -> bool:
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """As in the paper: accuracy, F1, AUC of each rule; ours at two levels; no mixes, no other sampler."""
+    """As in the paper: accuracy, F1, AUC of each rule; ours at two levels; no mixes, no other sampler.
+
+    Given this panel, this shadow and these keys, suspects are independent, so counts have exact intervals; these speak
+    of this panel and this shadow, not of others.
+    """
     plain = [r for r in rows if guilty(r) or innocent(r)]
     truth = np.array([guilty(r) for r in plain])
     found = {
@@ -321,14 +325,9 @@ def measures(truth: Any, accused: Any, score: Any) -> dict[str, Any]:
         "accuracy": float((truth == accused).mean()),
         "F1": 2 * both / float(truth.sum() + accused.sum()),
         "AUC": float(area),
-        "power": share(both, int(truth.sum())),
-        "false_accusations": share(int((accused & ~truth).sum()), int((~truth).sum())),
+        "power": interval(both, int(truth.sum())),
+        "false_accusations": interval(int((accused & ~truth).sum()), int((~truth).sum())),
     }
-
-
-def share(hits: int, n: int) -> dict[str, Any]:
-    """k of n. No interval: suspects share one panel, one shadow and two keys, so they are not independent trials."""
-    return {"k": hits, "n": n, "share": hits / n}
 
 
 def by_kind(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -340,11 +339,11 @@ def by_kind(rows: list[dict[str, Any]]) -> dict[str, Any]:
         others = [r[f"tags_{key}"]["outcome"] == "evidence" for r in own for key in KEYS if kind != f"tagged {key}"]
         out[kind] = {
             "accuracy_own": float(np.mean([r["accuracy_own"] for r in own])),
-            "trainprove": share(sum(r["trainprove_accuracy"]["accused"] for r in own), len(own)),
-            "panel_p <= 0.05": share(sum(r["panel_p"] <= 0.05 for r in own), len(own)),
-            "panel_p <= 0.01": share(sum(r["panel_p"] <= 0.01 for r in own), len(own)),
-            "tags, own key": share(sum(tags), len(tags)) if tags else None,
-            "tags, other keys": share(sum(others), len(others)),
+            "trainprove": interval(sum(r["trainprove_accuracy"]["accused"] for r in own), len(own)),
+            "panel_p <= 0.05": interval(sum(r["panel_p"] <= 0.05 for r in own), len(own)),
+            "panel_p <= 0.01": interval(sum(r["panel_p"] <= 0.01 for r in own), len(own)),
+            "tags, own key": interval(sum(tags), len(tags)) if tags else None,
+            "tags, other keys": interval(sum(others), len(others)),
         }
     return out
 
