@@ -144,7 +144,8 @@ def certify_command(
 ) -> int:
     """Did a model learn from the copy of RELEASE that was given to --recipient? For licensees who say so.
 
-    Name the recipient before the model is asked anything. After `detect trace` it is a further look at half the level.
+    Name the recipient before the model is asked anything: then E >= 1/alpha is required. After `detect trace`, or of a
+    copy issued since the model was first asked, all N who ever had a copy count: N/alpha, and half the level.
     """
     box = BlackBoxOptions(answers, name, service, service_model, workflow, size, rate_limit, timeout)
     loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
@@ -184,7 +185,8 @@ class _Asked:
         release = keyring.load(self.release)
         check_for_recipients(release)
         with open_ledger(keyring) as ledger:
-            serials = range(1, ledger.issued(release.id) + 1)
+            issued = ledger.issued(release.id)
+            serials = range(1, issued + 1)
             if self.recipient is not None:
                 serial = ledger.one(release.id, self.recipient).serial
                 serials = range(serial, serial + 1)
@@ -200,7 +202,7 @@ class _Asked:
         if dry_run:
             return self._say_cost(bound, serials)
         suspect = black_box or self._loaded(paths, release)
-        return self._say(suspect, bound, keyring, serials, exit_code=exit_code)
+        return self._say(suspect, bound, keyring, serials, issued, exit_code=exit_code)
 
     @property
     def _page(self) -> Path:
@@ -229,12 +231,14 @@ class _Asked:
         }
         text = (
             f"{row['release']}  {row['name']}: at most {row['most_pictures']} pictures; a name among "
-            f"{len(serials):,} recipients needs E >= {len(serials) / alpha:,.0f}, more if it is not the first look"
+            f"{len(serials):,} recipients needs E >= {len(serials) / alpha:,.0f}, more if the model was asked before"
         )
         console.answer(text, row, self.as_json)
         return console.DONE
 
-    def _say(self, suspect: Suspect, bound: BoundRelease, keyring: Keyring, serials: range, *, exit_code: bool) -> int:
+    def _say(
+        self, suspect: Suspect, bound: BoundRelease, keyring: Keyring, serials: range, issued: int, *, exit_code: bool
+    ) -> int:
         from detect.trace.page import write_trace_page
         from detect.trace.trace import trace
         from detect.trace.words import summary
@@ -252,6 +256,7 @@ class _Asked:
                 control=control,
                 reference=self.loading.load_other(compared, self.base) if compared and uses else None,
                 departures=self.departures,
+                issued=issued,
                 progress=progress,
             )
         with open_ledger(keyring) as ledger:

@@ -54,7 +54,7 @@ def write_trace_page(path: Path, found: Tracing, names: Names, *, certify: bool 
         sources=[(called(s.serial, names), _short(s.e_value), f"{s.p_value:.2g}") for s in found.sources],
         threshold=f"{found.threshold:,.0f}",
         some=_short(found.some),
-        some_threshold=f"{found.threshold / len(found.serials):,.0f}",
+        some_threshold=f"{found.some_threshold:,.0f}",
         plot="" if found.outcome == "inconclusive" else evidence_plot(found),
         flags=flag_lines(list(dict.fromkeys(found.flags))),
         details=_details(found),

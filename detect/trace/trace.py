@@ -37,9 +37,14 @@ def trace(
     control: Suspect | None = None,
     reference: Suspect | None = None,
     departures: Departures = AS_COMMITTED,
+    issued: int = 0,
     progress: Progress = no_progress,
 ) -> Tracing:
     """Whose copy did a model learn from? With one recipient alone under test: is it that one's?
+
+    A recipient is named from N / alpha, where N are all under test. One alone counts for itself (N = 1) if it had its
+    copy before the suspect was first asked and nobody else's marks were held against the answers yet; else N are all
+    who ever had a copy, because the answers may have told which one to pick.
 
     It is entered in the ledger as a look at the suspect. The first that asks what was committed to has the level alpha;
     whatever differs from it (recipients issued meanwhile, one alone, departures, another base or software, answers that
@@ -54,6 +59,7 @@ def trace(
         control: a model that cannot have seen any copy; if it shows copies, too, nothing is said of the suspect.
         reference: a model such as the suspect was made from, best a LoRA's base (see `detect.trial.judge.detect`).
         departures: changes to the committed plan.
+        issued: how many recipients ever had a copy, if more than those under test.
         progress: called with (stage, done, total).
 
     Returns:
@@ -74,14 +80,24 @@ def trace(
     refuse_same(keyring, "control", control, suspect, "Give a model that cannot have seen any copy.")
     trial = TraceTrial(bound, plan, reference, serials)
     looking = Looking(trial, keyring, cache, progress)
-    place = register(keyring, [release], release, suspect, trial.name(suspect), departs=trial.departs)
+    place = register(
+        keyring,
+        [release],
+        release,
+        suspect,
+        trial.name(suspect),
+        departs=trial.departs,
+        recipients=serials,
+        issued=max(issued, serials.stop - 1),
+    )
     heard, place = looking.look(suspect, place)
     control_e = place.control_e_value
     if control is not None and heard.suspicion.some >= np.log(place.look.threshold(release.plan.alpha)):
         tried = looking.ask_control(control)
         heard.trouble = heard.trouble or tried.trouble
-        control_e = max(control_e, shown(tried.suspicion.some))
-        register_control(keyring, release, control, place.look.plan, control_e, tried.weighed)
+        showed = shown(tried.suspicion.some)
+        register_control(keyring, release, control, place.look.plan, showed, tried.weighed)
+        control_e = max(control_e, showed)
     return _answer(trial, suspect, place, heard, control_e, keyring, controlled=control is not None)
 
 
@@ -117,11 +133,11 @@ def _answer(
 ) -> Tracing:
     """What is said of the suspect."""
     release, serials, reference = trial.bound.release, trial.serials, trial.reference
-    some = place.look.threshold(release.plan.alpha)
+    some, among = place.look.threshold(release.plan.alpha), place.look.among
     peaks = heard.suspicion.peaks
-    named = np.flatnonzero(peaks >= np.log(some * len(serials))).tolist()
-    outcome, reason = _outcome(trial, heard, some, len(named), control_e)
-    sources = [source_of(serials[number], float(peaks[number]), len(serials)) for number in named]
+    named = np.flatnonzero(peaks >= np.log(some * among)).tolist()
+    outcome, reason = _outcome(trial, heard, place, len(named), control_e)
+    sources = [source_of(serials[number], float(peaks[number]), among) for number in named]
     coin = coin_state(keyring, release)
     known = flags(release, place, coin.flags, control=controlled, reference=reference is not None)
     return Tracing(
@@ -132,7 +148,8 @@ def _answer(
         identity=dict(suspect.identity),
         serials=serials,
         alpha=release.plan.alpha / 2**place.further_plans,
-        threshold=some * len(serials),
+        among=among,
+        threshold=some * among,
         sources=() if outcome == "inconclusive" else tuple(sources),
         some=shown(heard.suspicion.some),
         silent=tuple(heard.silent),
@@ -154,16 +171,18 @@ def _answer(
     )
 
 
-def _outcome(trial: TraceTrial, heard: Heard, some: float, named: int, control_e: float) -> tuple[Outcome, str]:
+def _outcome(trial: TraceTrial, heard: Heard, place: Place, named: int, control_e: float) -> tuple[Outcome, str]:
     """The outcome, and why it is inconclusive."""
-    needed = some * len(trial.serials)
-    if control_e >= some:
+    alpha = trial.bound.release.plan.alpha
+    some = place.look.threshold(alpha)
+    needed = some * place.look.among
+    if control_e >= 1 / alpha:  # the least that was ever asked of anybody
         return "inconclusive", "unlucky key: the control, which cannot have seen any copy, shows copies too"
     if heard.trouble:
         return "inconclusive", heard.trouble
     if named:
         return ("named", "") if named == 1 else ("at least two sources", "")
-    if heard.suspicion.some >= np.log(some):
+    if len(trial.serials) > 1 and heard.suspicion.some >= np.log(some):
         return "some copy", ""
     if heard.missing:
         return "inconclusive", f"{heard.missing} answers were refused, or are all black or of one colour"

@@ -35,21 +35,23 @@ class Tracing:
     identity: Mapping[str, str]
     serials: range
     """The recipients under test."""
+    among: int
+    """Recipients among whom one is named: those under test, or all who ever had a copy (see `trace`)."""
     alpha: float
     """Level of this plan, after halving for further plans."""
     threshold: float
-    """What a recipient's E has to reach: the number of recipients under test over alpha."""
+    """What a recipient's E has to reach: `among` over alpha."""
     sources: tuple[Source, ...]
     """Those that reached it, by serial number."""
     some: float
-    """Mean of all recipients' E: evidence that some copy was used, from the threshold over the number of recipients."""
+    """Mean of all recipients' E: evidence that some copy was used (see `some_threshold`)."""
     silent: tuple[int, ...]
     """Slots whose answers say nothing of anybody."""
     queries: int
     decoys: int
     """Marks that nobody's copy carries, of the slot that has fewest."""
     control_e_value: float | None
-    """The largest E of a named recipient that a control showed; None if there was none."""
+    """The largest evidence of some copy that a control ever showed under this release; None if none was asked."""
     reference: Mapping[str, str] | None
     """Name and identity of the model whose answers were taken off."""
     flags: tuple[str, ...]
@@ -69,6 +71,11 @@ class Tracing:
     log_e_values: Array = field(repr=False, compare=False)
     """Natural logarithm of each recipient's largest running E, in the order of `serials`, shape (N,)."""
 
+    @property
+    def some_threshold(self) -> float:
+        """What the evidence that some copy was used has to reach; of one recipient alone it is evidence of that one."""
+        return self.threshold / self.among if len(self.serials) > 1 else self.threshold
+
     def as_json(self, names: Mapping[int, str]) -> dict[str, Any]:
         """Everything but pixels and the evidence against those who are not named, ready for JSON.
 
@@ -79,6 +86,7 @@ class Tracing:
             "verdict": self.outcome,
             "reason": self.reason,
             "recipients_tested": len(self.serials),
+            "recipients_counted": self.among,
             "first_recipient": self.serials.start,
             "sources": [asdict(source) | {"name": names.get(source.serial)} for source in self.sources],
             "alpha": self.alpha,

@@ -69,15 +69,16 @@ def summary(found: Tracing, names: Names, *, certify: bool = False) -> str:
     recipients, slots = len(found.serials), f"{found.release.plan.slots} slots"
     said = certified_in_words(found, names) if certify else in_words(found, names)
     silent = f" ({len(found.silent)} of them silent)" if found.silent else ""
+    counted = f" ({found.among:,} counted, as its answers are known)" if found.among > recipients else ""
     lines = [
         f"{headline(found, names, certify=certify) if certify else found.outcome}: {found.suspect} against release "
         f"{found.release.name}",
         f"  {said}",
         *(f"  {called(one.serial, names)}: E = {one.e_value:.4g}, p = {one.p_value:.2g}" for one in found.sources),
         f"  a name needs E >= {found.threshold:,.0f}; that some copy was used: E = {found.some:.4g} (required "
-        f"{found.threshold / recipients:,.0f})",
-        f"  {recipients:,} recipient{'s' * (recipients > 1)} under test, {found.queries} pictures, {slots}{silent}, "
-        f"{found.decoys:,} decoys",
+        f"{found.some_threshold:,.0f})",
+        f"  {recipients:,} recipient{'s' * (recipients > 1)} under test{counted}, {found.queries} pictures, "
+        f"{slots}{silent}, {found.decoys:,} decoys",
         f"  flags: {', '.join(found.flags) or 'none'}; suspects tested with this release: {found.suspects_tested}; "
         f"looks at this one: {found.plans_tried}; commitments in the keyring: {found.commitments}, "
         f"{found.commitments_before} of them before this one",

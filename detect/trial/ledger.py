@@ -64,6 +64,8 @@ def register(
     *,
     departs: bool = False,
     anew: bool = False,
+    recipients: range = range(0),
+    issued: int = 0,
 ) -> Place:
     """Enter a test before its first question; entering it again changes nothing, unless it is to be asked anew.
 
@@ -76,6 +78,8 @@ def register(
         plan: name of the plan (`QueryPlan.digest`).
         departs: whether the plan leaves what was committed to.
         anew: enter one more look, at answers to come; a look that is not finished goes on instead.
+        recipients: whose marks are held against the answers, by number; nobody's for a release with one copy for all.
+        issued: how many recipients ever had a copy.
     """
     with opened(keyring) as ledger:
         subject = ledger.recognise(subject_of(suspect), digest(suspect.identity))
@@ -94,16 +98,10 @@ def register(
                 now=now(),
                 asked_anew=last.asked_anew + anew if last else 0,
                 files=files,
+                recipients=recipients,
+                issued=issued,
             )
         return ledger.place(look, new)
-
-
-def withdraw(keyring: Keyring, release: Release, suspect: Subject, plan: str) -> None:
-    """Take out a test that gave not a single answer: there was nothing to look at."""
-    with opened(keyring) as ledger:
-        subject = ledger.recognise(subject_of(suspect), digest(suspect.identity))
-        if look := ledger.last(release.id, subject, plan):
-            ledger.looks.remove(look)
 
 
 def register_control(

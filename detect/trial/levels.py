@@ -87,6 +87,8 @@ class Ledger:
         now: str,
         asked_anew: int = 0,
         files: str = "",
+        recipients: range = range(0),
+        issued: int = 0,
     ) -> Look:
         """Enter one more look.
 
@@ -100,6 +102,8 @@ class Ledger:
             now: time.
             asked_anew: see `Look`.
             files: likewise.
+            recipients: whose marks are held against the answers, by number.
+            issued: see `Look`.
         """
         here = self.of(release, subject)
         number = self._next_number(release, subject, plan)
@@ -108,6 +112,8 @@ class Ledger:
         group, share = self._share(release, together, subject)
         key = 1 + max((look.key for look in self.looks), default=0)
         look = Look(key, release, subject, name, plan, number, asked_anew, now, further, group, share, files=files)
+        look.recipients, look.issued = len(recipients), issued
+        look.among = self._among(here, recipients, issued)
         self.looks.append(look)
         return look
 
@@ -160,6 +166,7 @@ class Ledger:
                 asked_anew=look.asked_anew,
                 files=look.files,
             )
+            look.recipients, look.among, look.issued = before.recipients, before.among, before.issued
             look.slots = [replace(one, by_lambda=list(one.by_lambda)) for one in before.slots[:slot]]
         if slot == len(look.slots):
             look.slots.append(ScoredSlot(answers))
@@ -190,6 +197,18 @@ class Ledger:
         """What a control showed; None if it was not asked."""
         same = (c for c in self.controls if (c.release, c.plan, c.subject) == (release, plan, subject))
         return next(same, None)
+
+    def _among(self, earlier: Sequence[Look], recipients: range, issued: int) -> int:
+        """Among how many recipients a look names somebody.
+
+        One recipient alone counts for itself only if nothing of the answers can have told which: nobody else's marks
+        were held against them yet, and its copy was issued before they were first asked for. Else everybody counts who
+        ever had a copy.
+        """
+        alone = len(recipients) == 1 and all(look.recipients <= 1 for look in earlier)
+        if alone and (not earlier or recipients.start <= earlier[0].issued):
+            return 1
+        return max(1, issued, len(recipients), *(max(look.among, look.issued) for look in earlier))
 
     def _looks(self, release: str, subject: str, plan: str) -> list[Look]:
         return [look for look in self.of(release, subject) if look.plan == plan]

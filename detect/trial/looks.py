@@ -55,6 +55,12 @@ class Look:
     slots: list[ScoredSlot] = field(default_factory=list)
     files: str = ""
     """Hash of the weights that gave the answers: only these may have them repeated without being asked."""
+    recipients: int = 0
+    """How many recipients' marks were held against the answers; 0 for a release that has one copy for all."""
+    among: int = 1
+    """Recipients among whom it names somebody: what is required of one of them is so many times what E must reach."""
+    issued: int = 0
+    """How many recipients had a copy when it was entered."""
 
     def threshold(self, alpha: float) -> float:
         """What E must reach, given the release's level alpha."""

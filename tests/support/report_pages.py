@@ -194,6 +194,7 @@ def tracing(
         suspect=like.suspect,
         identity=like.identity,
         serials=serials,
+        among=recipients,
         alpha=1e-3,
         threshold=threshold,
         sources=tuple(source_of(serials[n], float(log_e_values[n]), recipients) for n in named),

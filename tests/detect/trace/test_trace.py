@@ -74,9 +74,38 @@ def test_every_other_way_of_asking_halves_the_level(marked: tuple[BoundRelease, 
     before = detect(bound, suspect, keyring, tmp_path)
     found = [trace(bound, suspect, keyring, tmp_path, serials) for serials in (MANY, range(1, 1003), range(7, 8), MANY)]
     assert before.alpha == alpha and [one.alpha / alpha for one in found] == [1 / 2, 1 / 4, 1 / 8, 1 / 2]
-    assert [one.threshold * one.alpha for one in found] == [1000, 1002, 1, 1000]
+    assert [round(one.threshold * one.alpha, 6) for one in found] == [1000, 1002, 1002, 1000]
     assert [one.plans_tried for one in found] == [2, 3, 4, 4] and "further-plan-1" in found[0].flags
-    assert found[2].outcome == "named" and found[2].sources[0].serial == 7, "one recipient's own mark, tested alone"
+
+
+def test_one_recipient_counts_for_itself_only_if_no_answer_can_have_told_which(
+    marked: tuple[BoundRelease, Keyring], tmp_path: Path
+) -> None:
+    bound, keyring, alpha = *marked, marked[0].release.plan.alpha
+    own = Leaker(bound, [7], 2.6)
+    first = trace(bound, own, keyring, tmp_path, range(7, 8), issued=20)
+    assert first.threshold == 1 / alpha and first.outcome == "named" and first.sources[0].serial == 7
+    second = trace(bound, own, keyring, tmp_path, range(9, 10), issued=20)  # named by nobody's evidence but its own
+    assert second.among == 1 and second.threshold == 2 / alpha and second.outcome == "nobody"
+    late = trace(bound, own, keyring, tmp_path, range(21, 22), issued=21)  # its copy was made to order
+    assert late.among == 21 and late.threshold == 21 * 4 / alpha
+    trace(bound, own, keyring, tmp_path, range(1, 22))
+    picked = trace(bound, own, keyring, tmp_path, range(3, 4), issued=21)  # the evidence of all was seen
+    assert picked.among == 21 and picked.threshold * picked.alpha == 21
+    assert trace(bound, own, keyring, tmp_path, range(7, 8), issued=21).threshold == 1 / alpha, "a repeat stays"
+
+
+def test_picking_the_tallest_of_all_and_certifying_it_is_no_shortcut(
+    marked: tuple[BoundRelease, Keyring], tmp_path: Path
+) -> None:
+    bound, keyring = marked
+    for number in range(20):
+        innocent = FakeSuspect(f"noise {number}")
+        everybody = trace(bound, innocent, keyring, tmp_path, MANY)
+        tallest = 1 + int(everybody.log_e_values.argmax())
+        picked = trace(bound, innocent, keyring, tmp_path, range(tallest, tallest + 1), issued=len(MANY))
+        assert picked.threshold == 2 * everybody.threshold and picked.outcome in ("nobody", "inconclusive")
+        assert np.isclose(picked.log_e_values[0], everybody.log_e_values[tallest - 1]), "the same answers and marks"
 
 
 def test_a_control_that_shows_copies_voids_names(marked: tuple[BoundRelease, Keyring], tmp_path: Path) -> None:
