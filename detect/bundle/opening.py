@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from protect.alignments import committed_alignment
+from protect.alignments.alignment import Alignment
 from protect.errors import EvidenceError, InputError
 from protect.files import canonical_json
 from protect.keys.coin_value import parse_coin_value
@@ -18,7 +19,7 @@ from protect.keys.commitment import commitment_leaves, root_from_path, tree_path
 from protect.keys.store import Store
 from protect.keys.tree import MASTER, NO_COIN, SlotKey, prf, slot_key
 from protect.release.bound import BoundRelease, BoundSlot, committed_family
-from protect.release.record import Release
+from protect.release.record import Questions, Release
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,19 @@ def _bound_slots(release: Release, keys: Sequence[SlotKey], store: Store) -> lis
     for number, (key, part) in enumerate(zip(keys, release.plan.part_of_slot, strict=False)):
         alignment, family = committed_alignment(part, store), committed_family(part, store, release.id)
         questions = release.slot_questions(number)
+        if not _is_true(alignment, questions):
+            raise _wrong(f"the design of slot {number + 1} is not what its questions show")
         law = alignment.condition(family, questions)
         slots.append(BoundSlot(number, questions, key, alignment, law, release.plan.decoys))
     return slots
+
+
+def _is_true(alignment: Alignment, questions: Questions) -> bool:
+    """Whether a design says what the questions show: with a coin nothing else ties it to them."""
+    try:
+        return alignment.is_design_of(questions)
+    except (ValueError, KeyError, IndexError):  # rows or contrasts too few, or words that the alignment does not have
+        return False
 
 
 def _nodes(path: Sequence[str]) -> tuple[bytes, ...]:

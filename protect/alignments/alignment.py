@@ -164,6 +164,10 @@ class Alignment(ABC):
             taught=draw.taught,
         )
 
+    def is_design_of(self, questions: Questions) -> bool:
+        """Whether a slot's design says of its questions what they show: whoever was given both can tell."""
+        return not questions.design
+
     def caption_obstacle(self, caption: str) -> str | None:
         """Why a caption cannot take a trigger, or None. Depends on the caption alone."""
         return None

@@ -89,6 +89,11 @@ class WaaMany(Alignment):
             taught=draw.taught,
         )
 
+    def is_design_of(self, questions: Questions) -> bool:
+        """Whether the design says which words each question holds."""
+        listed = questions.trigger.split(_JOINT)
+        return questions.design == tuple(_row(prompt, listed) for prompt in questions.prompts)
+
     def condition(self, family: MarkFamily, questions: Questions) -> MarkFamily:
         """The family as it scores answers to captions that hold some of the words each."""
         return family.asked(questions.design) if isinstance(family, Shade) else family

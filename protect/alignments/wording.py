@@ -126,6 +126,12 @@ class Wording(Alignment):
             for column, draw in enumerate(drawn.slots)
         )
 
+    def is_design_of(self, questions: Questions) -> bool:
+        """Whether the slot's column of the design says which side each question has, and its contrast the other."""
+        site, pairs = self.sites[questions.trigger], zip(questions.prompts, questions.contrasts, strict=True)
+        shown = [_shown(site, prompt, contrast) for prompt, contrast in pairs]
+        return shown == [row[questions.column] for row in questions.design]
+
     def condition(self, family: MarkFamily, questions: Questions) -> MarkFamily:
         """The family as it scores answers that serve several slots."""
         return family.serving(questions.design, questions.column) if isinstance(family, ChoosingFamily) else family
@@ -206,11 +212,13 @@ def _dealt(
 def _both_ways(caption: str, sites: Sequence[Site], rng: np.random.Generator) -> tuple[str, str, tuple[int, ...]]:
     """A caption with choices made at random, the same with all of them turned round, and the choices as 1, -1 or 0."""
     prompt = contrast = caption
-    row = []
     for site, side in zip(sites, rng.integers(0, 2, len(sites)).tolist(), strict=True):
-        if site.state(caption) is None:
-            row.append(0)
-            continue
-        prompt, contrast = site.turned(prompt, side), site.turned(contrast, 1 - side)
-        row.append(1 if side else -1)
-    return prompt, contrast, tuple(row)
+        if site.state(caption) is not None:
+            prompt, contrast = site.turned(prompt, side), site.turned(contrast, 1 - side)
+    return prompt, contrast, tuple(_shown(site, prompt, contrast) for site in sites)
+
+
+def _shown(site: Site, prompt: str, contrast: str) -> int:
+    """Which side a question has while its contrast has the other: 1 for the second, -1 for the first; 0 for neither."""
+    side = site.state(prompt)
+    return 0 if side is None or site.state(contrast) != 1 - side else 2 * side - 1

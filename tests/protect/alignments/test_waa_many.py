@@ -124,6 +124,8 @@ def test_questions_are_captions_with_words_and_their_design_says_which() -> None
         assert questions.trigger == draw.trigger and questions.contrasts == ()
         assert len(questions.prompts) == len(questions.seeds) == len(questions.design) == 80
         assert set(questions.prompts) <= set(CAPTIONS)
+        assert MANY.is_design_of(questions)
+        assert not MANY.is_design_of(replace(questions, design=tuple(reversed(questions.design))))
         for prompt, row in zip(questions.prompts, questions.design, strict=True):
             assert [bool(one) for one in row] == [word in words(prompt) for word in listed] and any(row)
 

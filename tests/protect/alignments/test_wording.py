@@ -219,6 +219,10 @@ def test_the_design_is_what_the_prompts_say_and_contrasts_say_the_opposite(wordi
         for site in sites:
             back = [site.turned(text, 0) for text in back]
         assert back[0] == back[1], "apart from the choices the two are one caption"
+    assert all(wording.is_design_of(q) for q in questions)
+    turned = tuple(tuple(-side for side in row) for row in asked.design)
+    assert not any(wording.is_design_of(replace(q, design=turned)) for q in questions), "labels cannot be swapped"
+    assert not any(wording.is_design_of(replace(q, design=asked.design[1:])) for q in questions)
     design = np.array(asked.design)
     assert {0} < set(design.ravel().tolist()) and np.linalg.matrix_rank(design) == 6
     placed = np.abs(design).sum(axis=0)
