@@ -70,10 +70,10 @@ def number(value: float, digits: int = 3) -> str:
 def percent(value: float) -> str:
     """A share in per cent.
 
-    >>> percent(0.974), percent(0.0238)
-    ('97 %', '2.4 %')
+    >>> percent(0.974), percent(0.0238), percent(1.04)
+    ('97 %', '2.4 %', '104 %')
     """
-    return f"{100 * value:.2g} %"
+    return f"{number(100 * value, 2 if abs(value) < 0.995 else 3)} %"
 
 
 def basis(name: str, *families: str) -> str:

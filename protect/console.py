@@ -292,14 +292,3 @@ def check_target(option: str, path: Path, others: Sequence[Path | None] = (), *,
         raise InputError(f"{path.absolute().parent} is not a writable folder", f"Give another {option}.")
     if path.absolute() in [other.absolute() for other in others if other]:
         raise InputError(f"two results would both go to {path}", f"Give another {option}.")
-
-
-def existing_folder(path: Path, what: str) -> Path:
-    """`path` if it is a folder.
-
-    Raises:
-        InputError: otherwise.
-    """
-    if not path.is_dir():
-        raise InputError(f"{what} {path} is not a folder", "Check the path.")
-    return path

@@ -81,6 +81,7 @@ class ProvenanceVerdict:
             f"panel: {self.outcome}: panel_p = {ours.panel_p:.3g}, alpha {self.alpha:g} "
             f"(contrast {ours.contrasts[ours.group]:+.3f} among {len(ours.references[ours.group])} references of the "
             "group that it is likest to; not exact)",
+            ASSUMPTION,
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -12,8 +12,8 @@ FURTHER_PLAN = "further-plan-"
 LINES = {
     NO_PUBLIC_COIN: "No public randomness entered the marks: the bound holds only for models that do not depend on "
     "anything which the owner could run before committing.",
-    CHECKED: "The coin is the value of the public randomness that the commitment named beforehand, and the commitment "
-    "is older.",
+    CHECKED: "The coin is the public value that the commitment named beforehand. The questions follow it: they were fixed "
+    "when their digest was published.",
     ON_REQUEST: "The coin is a timestamp authority's signature: every further request would have been another draw.",
     NOT_CHECKED: "The commitment names public randomness whose value was not checked here: look it up.",
     "throw-away-key": "The key was made for a demo or a rehearsal: this verdict counts against nobody else.",
@@ -41,5 +41,8 @@ def flag_lines(flags: Sequence[str]) -> list[tuple[str, str]]:
 def _line(flag: str) -> str:
     if flag.startswith(FURTHER_PLAN):
         number = int(flag.removeprefix(FURTHER_PLAN))
-        return f"Further look {number} at this suspect: it had to give {2**number:,} times the evidence of the first."
+        return (
+            f"Further look {number} at this suspect: it had to give {2**number:,} times the evidence of the first, and "
+            "must not be chosen by results."
+        )
     return LINES[flag]

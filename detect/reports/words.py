@@ -28,8 +28,8 @@ def in_words(verdict: Verdict) -> str:
         elif (coin := verdict.release.coin_named) is not None:
             checked = "which was checked" if "coin-checked" in verdict.flags else "which was not checked: look it up"
             strangers += (
-                f", nor with any model that its owner could run before the public coin appeared ({coin.source}, round "
-                f"{coin.round}, value {verdict.release.coin}; {checked}),"
+                ", nor with any model that its owner could run before the questions were published, after the public "
+                f"coin ({coin.source}, round {coin.round}, value {verdict.release.coin}; {checked}),"
             )
         shows = (
             f"This model's pictures follow the secret marks of “{name}”."

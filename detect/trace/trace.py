@@ -48,7 +48,8 @@ def trace(
 
     It is entered in the ledger as a look at the suspect. The first that asks what was committed to has the level alpha;
     whatever differs from it (recipients issued meanwhile, one alone, departures, another base or software, answers that
-    were lost and drawn anew) is the i-th further look, at alpha / 2^i: together they spend twice alpha at most.
+    were lost and drawn anew) is the i-th further look, at alpha / 2^i: together they spend twice alpha at most, if
+    which of them follow does not hang on what earlier ones showed.
 
     Args:
         bound: the release with its families and ids, not those of a recipient.

@@ -3,7 +3,8 @@
 All of it is arithmetic on a list of looks (`detect.trial.ledger` keeps the list). For one release and suspect, the plan
 that was committed to is judged at the whole level alpha, whenever it comes; whatever departs from it (other questions
 or sampler, another base or software, answers asked for anew) is the i-th further look and is judged at alpha / 2^i. So
-all looks spend 2 alpha at most. Releases that later calls add share halves likewise (`_share`): 4 alpha in all.
+all looks spend 2 alpha at most, if which of them follow does not hang on what earlier ones showed. Releases that later
+calls add share halves likewise (`_share`): 4 alpha in all.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Pair:
     verdict: Verdict
     e_value: float
     """E when asking stopped, which has mean 1 at most if the suspect is innocent: not its running maximum. That of the
-    i-th further look counts by 1 / 2^i, and whatever is inconclusive counts as 1.
+    i-th further look counts by 1 / 2^i, and whatever is inconclusive as 1 at most.
     """
     found: bool
     """Whether it is among what e-BH rejects."""
@@ -127,7 +127,8 @@ def _pairs(verdicts: Iterable[Verdict], tested: int, level: float) -> list[Pair]
 
 
 def _e_value(verdict: Verdict) -> float:
-    if verdict.outcome == "inconclusive" or not verdict.running:
+    if not verdict.running:
         return 1.0
     further = next(look.further for look in verdict.looks if look.this)
-    return float(verdict.running[-1] / 2**further)
+    e_value = float(verdict.running[-1] / 2**further)
+    return min(1.0, e_value) if verdict.outcome == "inconclusive" else e_value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -97,9 +96,3 @@ def words_before(caption: str, place: int) -> int:
     (0, 1, 3)
     """
     return len(caption[:place].split()) if place else 0
-
-
-def first_of(finders: Iterable[Finder], reading: Reading) -> Found | None:
-    """The earliest place that one of several finders finds."""
-    found = [place for finder in finders if (place := finder(reading))]
-    return min(found, key=lambda place: place.edits[0][0], default=None)
