@@ -12,8 +12,8 @@ FURTHER_PLAN = "further-plan-"
 LINES = {
     NO_PUBLIC_COIN: "No public randomness entered the marks: the bound holds only for models that do not depend on "
     "anything which the owner could run before committing.",
-    CHECKED: "The coin is the public value that the commitment named beforehand. The questions follow it: they were fixed "
-    "when their digest was published.",
+    CHECKED: "The coin is the public value that the commitment named beforehand. The questions follow it: they were "
+    "fixed when their digest was published.",
     ON_REQUEST: "The coin is a timestamp authority's signature: every further request would have been another draw.",
     NOT_CHECKED: "The commitment names public randomness whose value was not checked here: look it up.",
     "throw-away-key": "The key was made for a demo or a rehearsal: this verdict counts against nobody else.",
