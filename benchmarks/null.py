@@ -55,9 +55,8 @@ WAYS = {
 
 def innocents(work: Path) -> dict[str, Suspect]:
     """Three models that never met a mark."""
-    own, _ = prepare(work)
     for seed in INNOCENTS:
-        train_suspect(miniature_path(), own, work / f"innocent-{seed}", tuning(seed))
+        train_suspect(miniature_path(), work / "dataset", work / f"innocent-{seed}", tuning(seed))
     return {
         "lora on unmarked": suspect_of(work, "innocent", INNOCENTS[0]),
         "full fine-tune on unmarked": suspect_of(work, "innocent", INNOCENTS[1]),
@@ -243,6 +242,8 @@ def main() -> None:
     parser.add_argument("--end-to-end", type=int, default=500)
     args = parser.parse_args()
     clock = Clock()
+    args.work.mkdir(parents=True, exist_ok=True)
+    prepare(args.work)
     if args.part == "end-to-end":
         data = end_to_end(args.work, args.end_to_end)
     else:
