@@ -7,24 +7,22 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from detect.bundle.container import SIGNATURE, manifest, unpacked
+from detect.bundle.dates import about_questions, about_time
 from detect.bundle.opening import opened_release, questions_digest
 from detect.bundle.pictures import check_pictures, wrong
-from detect.bundle.write import COMMITMENT, OPENING, STAMPS, STORE, VERDICT
+from detect.bundle.write import COMMITMENT, OPENING, STORE, VERDICT
 from detect.trial.score import score_slot
 from detect.trial.transcript import Transcript
 from detect.trial.transcript_files import read_transcript
 from detect.trial.verdict import Outcome
-from protect.errors import InputError, TracemarkError
+from protect.errors import InputError
 from protect.evidence import overall_p_value, running_evidence
-from protect.keys.coin import Committed, judge_coin
 from protect.keys.signature import signature_from
 from protect.keys.store import Store
-from protect.keys.timestamp import Stamp, check_reply, read_certificates
 from protect.release.bound import BoundRelease
 
 if TYPE_CHECKING:
@@ -102,8 +100,8 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
         signer=public_key,
         rests_on=(
             *_about_key(bound),
-            *_about_time(bound, files, certificates),
-            *_about_questions(bound, files),
+            *about_time(bound, files, certificates),
+            *about_questions(bound, files, certificates),
             *_about(said, transcript, alone, public_key),
         ),
     )
@@ -237,34 +235,6 @@ def _about_key(bound: BoundRelease) -> list[str]:
     if not bound.release.rehearsal:
         return []
     return ["The key is a throw-away one, made from a number that anybody can guess: this proves nothing to others."]
-
-
-def _about_time(bound: BoundRelease, files: Mapping[str, bytes], trusted: Sequence[Certificate]) -> list[str]:
-    """What is known of the commitment's age and its coin."""
-    stamps, lines = list[Stamp](), list[str]()
-    for name in sorted(n for n in files if n.startswith(f"{STAMPS}/") and n.endswith(".tsr")):
-        roots = trusted or read_certificates(files[name.removesuffix(".tsr") + ".pem"], name)
-        try:
-            stamps.append(check_reply(files[name], bound.release.commitment.encode(), roots))
-        except TracemarkError as error:
-            lines.append(f"{name} does not count: {error.what}.")
-    trust = "roots that you gave" if trusted else "roots in the bundle itself: compare them with the authority's own"
-    lines += [f"The commitment existed at {stamp.in_words()}, by {trust}." for stamp in stamps]
-    if not stamps:
-        created = datetime.fromisoformat(bound.release.created)
-        lines.append(f"The commitment says it was made on {created:%Y-%m-%d}; no timestamp shows that it is as old.")
-    return [*lines, judge_coin(Committed.of(bound.release), stamps).sentence]
-
-
-def _about_questions(bound: BoundRelease, files: Mapping[str, bytes]) -> list[str]:
-    """What fixed the questions, and when."""
-    if bound.release.questions_committed is not None:
-        return ["The commitment itself fixes all questions."]
-    return [
-        "The questions follow the coin, so the first commitment does not fix them: their digest is "
-        f"{questions_digest(files[OPENING])}. It must stand in the commitment as it was published with the copy. A "
-        "bundle whose questions nobody saw published before the suspect proves nothing."
-    ]
 
 
 def _about_reference(transcript: Transcript, alone: float | None) -> str:

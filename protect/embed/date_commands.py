@@ -74,7 +74,8 @@ def timestamp_command(
 ) -> int:
     """Have a commitment dated by a timestamp authority; its reply is kept beside it, in a .tsr file.
 
-    Only a hash of the commitment is sent. If the commitment's coin comes with its timestamp, this draws it.
+    Only a hash of the commitment is sent. If the commitment's coin comes with its timestamp, this draws it. Once the
+    questions are known that follow a coin, their digest is dated with it: do so before you ask a suspect anything.
     """
     made = authority_of(authority, authority_certificate, policy)
     assert made is not None
@@ -138,6 +139,7 @@ def verify_commitment_command(
         "commitment": found.published.committed.commitment,
         "claimed": found.published.committed.created.isoformat(),
         "timestamps": [stamp.time.isoformat() for stamp in found.stamps],
+        "timestamps_of_questions": [stamp.time.isoformat() for stamp in found.question_stamps],
         "timestamps_not_checked": found.unchecked,
         "signer": found.signer,
         "flags": list(found.coin.flags),

@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protect.embed.published import Published, read_bytes
+from protect.embed.published import QUESTIONS, Published, read_bytes
 from protect.errors import InputError
 from protect.files import pretty_json, write_atomic
 from protect.keys.authority import SECONDS, ask, check_address
 from protect.keys.coin import TIMESTAMP, WINDOW, Committed, comes_out, draw_of
 from protect.keys.keyring import Keyring
-from protect.keys.stamps import keep, kept_stamps
+from protect.keys.stamps import OF_QUESTIONS, keep, kept_stamps
 from protect.keys.timestamp import Stamp, check_reply, fingerprint, read_certificates, request_for
 from protect.keys.tree import NO_COIN
 from protect.release.record import Coin, Release
@@ -80,6 +80,8 @@ class Dated:
 def date_commitment(published: Published, authority: Authority, keyring: Keyring, seconds: float = SECONDS) -> Dated:
     """Ask an authority to timestamp a commitment, check what it answers, and keep its reply.
 
+    Once the file holds the digest of questions that follow a coin, what is dated is both digests together.
+
     If the commitment's coin is to come with its timestamp, the first reply that is kept gives it, for good.
 
     Args:
@@ -93,15 +95,16 @@ def date_commitment(published: Published, authority: Authority, keyring: Keyring
     """
     release = held_record(keyring, published.release)
     earlier = kept_stamps(keyring, release)[0] if release else []
-    request = request_for(published.data)
+    data = published.data_with_questions if published.questions else published.data
+    request = request_for(data)
     reply = ask(authority.address, request.body, seconds)
-    stamp = check_reply(reply, published.data, authority.roots(), nonce=request.nonce, policy=authority.policy)
+    stamp = check_reply(reply, data, authority.roots(), nonce=request.nonce, policy=authority.policy)
     check_clock(stamp, published.committed, earlier)
     waits = release is not None and waits_for_timestamp(release)
     coin = _first_draw([*earlier, stamp], published.committed) if waits else NO_COIN
     if release:
-        keep(keyring, release.id, reply, authority.certificates)
-    place = published.next_reply()
+        keep(keyring, release.id, reply, authority.certificates, OF_QUESTIONS if published.questions else "")
+    place = published.next_reply(QUESTIONS if published.questions else "")
     write_atomic(place, reply)
     if release and coin:
         known = replace(release, coin=coin)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from protect.embed.dating import held_record
-from protect.embed.published import Published
+from protect.embed.published import QUESTIONS, Published
 from protect.files import write_atomic
 from protect.keys.coin import TIMESTAMP, comes_out, where_to_look
 from protect.keys.keyring import Keyring
@@ -98,7 +98,8 @@ def _coin(published: Published) -> str:
 
 def _more(published: Published) -> list[Path]:
     """Timestamps and signature beside the commitment."""
-    return [*published.replies(), *([published.signature_file] if published.signature_file.exists() else [])]
+    replies = [*published.replies(), *published.replies(QUESTIONS)]
+    return [*replies, *([published.signature_file] if published.signature_file.exists() else [])]
 
 
 def _date(time: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from protect.errors import InputError, ReleaseError
 from protect.keys.coin import CoinState, Committed, judge_coin
 from protect.keys.signature import Signature, signature_from
+from protect.keys.stamps import with_questions
 from protect.keys.timestamp import Stamp, Untrusted, check_reply
 from protect.keys.tree import NO_COIN
 from protect.release.record import FORMAT, Coin, known_fields
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 ENDING = ".commitment.json"
+QUESTIONS = ".questions"
+"""Stands in the names of timestamps that date the questions, too: `cats.commitment.questions.tsr`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +33,33 @@ class Published:
     release: str
     """Id of the release."""
     committed: Committed
+    questions: str | None = None
+    """Digest of all questions where they follow a coin, so that the commitment does not fix them; 64 hex digits."""
 
     @property
     def data(self) -> bytes:
-        """What is timestamped and signed: the 64 digits of the commitment, as text."""
+        """What is signed, and timestamped: the 64 digits of the commitment, as text."""
         return self.committed.commitment.encode()
+
+    @property
+    def data_with_questions(self) -> bytes:
+        """What is timestamped once the questions are known that follow a coin."""
+        return with_questions(self.committed.commitment, self.questions or "")
 
     def beside(self, ending: str) -> Path:
         """A file beside it, such as `cats.commitment.tsr`."""
         return self.path.with_name(self.path.name.removesuffix(".json") + ending)
 
-    def replies(self) -> list[Path]:
-        """The timestamps beside it, oldest first."""
-        first = self.beside(".tsr")
-        return [*([first] if first.exists() else []), *(p for n in range(2, 100) if (p := self._reply(n)).exists())]
+    def replies(self, kind: str = "") -> list[Path]:
+        """The timestamps beside it, oldest first; those of the questions if `kind` is `.questions`."""
+        return [p for n in range(1, 100) if (p := self._reply(n, kind)).exists()]
 
-    def next_reply(self) -> Path:
+    def next_reply(self, kind: str = "") -> Path:
         """Where the next timestamp goes."""
-        return next(p for n in range(1, 10**6) if not (p := self._reply(n)).exists())
+        return next(p for n in range(1, 10**6) if not (p := self._reply(n, kind)).exists())
 
-    def _reply(self, number: int) -> Path:
-        return self.beside(".tsr" if number == 1 else f".{number}.tsr")
+    def _reply(self, number: int, kind: str) -> Path:
+        return self.beside(f"{kind}.tsr" if number == 1 else f"{kind}.{number}.tsr")
 
     @property
     def signature_file(self) -> Path:
@@ -89,7 +98,10 @@ def read_published(path: Path) -> Published:
             raise ValueError("its commitment or its date is cut off")
         if row["release"] != committed.commitment[:16]:
             raise ValueError("its release is not its commitment's")
-        return Published(path, row["release"], committed)
+        questions = row["questions"] if named else None
+        if questions is not None and len(bytes.fromhex(questions)) != 32:
+            raise ValueError("the digest of its questions is cut off")
+        return Published(path, row["release"], committed, questions)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is no commitment ({str(error)[:80]})", f"Give the file that ends in {ENDING}."
@@ -119,6 +131,8 @@ class Checked:
     signer: str | None
     """Public key, 64 hex digits."""
     coin: CoinState
+    question_stamps: tuple[Stamp, ...] = ()
+    """Timestamps that date the questions, too, where they follow a coin."""
 
     def in_words(self) -> list[str]:
         """Lines for people."""
@@ -130,17 +144,23 @@ class Checked:
             *(f"  existed on {stamp.in_words()}" for stamp in self.stamps),
             *([] if self.stamps else ["  nothing that was checked proves its date"]),
             *([unchecked] if self.unchecked else []),
+            *(f"  its questions existed on {stamp.in_words()}" for stamp in self.question_stamps),
+            *(["  nothing that was checked dates its questions"] if self._undated else []),
             f"  signed with the key {self.signer}" if self.signer else "  not signed",
             f"  {', '.join(self.coin.flags)}: {self.coin.sentence}",
         ]
 
+    @property
+    def _undated(self) -> bool:
+        return self.published.questions is not None and not self.question_stamps
 
-def _trusted_stamps(published: Published, replies: Sequence[Path], roots: Sequence[Certificate]) -> list[Stamp]:
+
+def _trusted_stamps(data: bytes, replies: Sequence[Path], roots: Sequence[Certificate]) -> list[Stamp]:
     """Those that lead to a trusted certificate, at least one; others are another authority's."""
     stamps, strange = list[Stamp](), list[Untrusted]()
     for path in replies:
         try:
-            stamps.append(check_reply(read_bytes(path, "a timestamp"), published.data, roots))
+            stamps.append(check_reply(read_bytes(path, "a timestamp"), data, roots))
         except Untrusted as error:
             strange.append(error)
     if not stamps:
@@ -160,8 +180,9 @@ def check_published(published: Published, roots: Sequence[Certificate], signer: 
         InputError: if a timestamp or the signature does not fit, or no timestamp leads to one of the roots.
         ReleaseError: if the coin is not the value of its round.
     """
-    replies = published.replies()
-    stamps = _trusted_stamps(published, replies, roots) if roots and replies else []
+    replies, later = published.replies(), published.replies(QUESTIONS) if published.questions else []
+    stamps = _trusted_stamps(published.data, replies, roots) if roots and replies else []
+    dated = _trusted_stamps(published.data_with_questions, later, roots) if roots and later else []
     signature = published.signature()
     if signature is not None:
         signature.check("commitment", published.data)
@@ -175,5 +196,10 @@ def check_published(published: Published, roots: Sequence[Certificate], signer: 
     except ReleaseError as error:
         raise InputError(error.what, error.advice) from None
     return Checked(
-        published, tuple(stamps), len(replies) - len(stamps), signature.public_key if signature else None, coin
+        published,
+        tuple(stamps),
+        len(replies) + len(later) - len(stamps) - len(dated),
+        signature.public_key if signature else None,
+        coin,
+        tuple(dated),
     )

@@ -21,7 +21,7 @@ from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST, 
 from protect.keys.history import commitments_before
 from protect.keys.keyring import Keyring
 from protect.keys.signature import sign
-from protect.keys.stamps import coin_flags, coin_state, keep, kept_stamps
+from protect.keys.stamps import OF_QUESTIONS, coin_flags, coin_state, keep, kept_stamps, stamp_files
 from protect.keys.timestamp import Stamp
 from protect.release.plan import Options
 from protect.release.record import Coin, Release
@@ -78,6 +78,31 @@ def test_the_authority_draws_the_coin_and_everybody_can_check_it(
     found = check_published(read_published(place), asked.roots())
     assert found.coin.flags == (CHECKED, ON_REQUEST) and len(found.stamps) == 2 and found.unchecked == 0
     assert check_published(read_published(place), ()).coin.flags == (NOT_CHECKED,)
+
+
+def test_questions_that_follow_a_coin_are_dated_with_it(
+    source: Path, keyring: Keyring, authority: authorities.Authority
+) -> None:
+    waiting, place = _commit(source, keyring, Authority.of("http://127.0.0.1:1/", authority.root).as_coin())
+    with serve(authority) as served:
+        asked = Authority.of(served.address, authority.root)
+        date_commitment(read_published(place), asked, keyring)
+        done = _embed(source, keyring, waiting)
+        published = read_published(place)
+        assert published.questions == done.questions_digest
+        before = check_published(published, asked.roots())
+        assert "nothing that was checked dates its questions" in "\n".join(before.in_words())
+        late = date_commitment(published, asked, keyring)
+    assert late.reply.name == "out.commitment.questions.tsr" and not late.coin
+    found = check_published(read_published(place), asked.roots())
+    assert found.question_stamps == (late.stamp,) and len(found.stamps) == 1 and found.unchecked == 0
+    assert any(line.startswith("  its questions existed on ") for line in found.in_words())
+    assert kept_stamps(keyring, done, OF_QUESTIONS) == ([late.stamp], []) and len(kept_stamps(keyring, done)[0]) == 1
+    assert {"0001.tsr", "questions_0001.tsr", "questions_0001.pem"} <= stamp_files(keyring, done.id).keys()
+    row = json.loads(place.read_text())
+    place.write_text(json.dumps(row | {"questions": "ab" * 32}))
+    with pytest.raises(InputError, match="timestamp"):
+        check_published(read_published(place), asked.roots())
 
 
 def test_a_beacon_with_a_timestamp_is_checked_and_without_one_it_is_not(
