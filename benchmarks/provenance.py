@@ -251,7 +251,6 @@ def judge(work: Path) -> None:
         )
         print(rows[-1]["kind"], rows[-1]["panel_p"], flush=True)
     shadow_accuracy = float((shadow.labels == tests["own"].truth).mean())
-    plot(rows, references)
     write_result(
         "provenance",
         {
@@ -268,6 +267,7 @@ def judge(work: Path) -> None:
         },
         clock(),
     )
+    plot(rows, references)
 
 
 def tag_row(work: Path, key: int, suspect: FolderClassifier) -> dict[str, Any]:
