@@ -244,6 +244,7 @@ def judge(work: Path) -> None:
                 "seed": job.recipe.seed,
                 "accuracy_own": ours.accuracy,
                 "contrast": ours.contrasts[ours.group],
+                "contrasts": list(ours.contrasts),
                 "panel_p": ours.panel_p,
                 **{f"trainprove_{v}": {"accused": p.accused, "statistic": p.statistic} for v, p in papers.items()},
                 **{f"tags_{key}": tag_row(work, key, made[job]) for key in KEYS},
@@ -367,19 +368,20 @@ def better_or_worse(rows: list[dict[str, Any]], shadow: float) -> dict[str, Any]
 
 
 def plot(rows: list[dict[str, Any]], references: list[list[float]]) -> None:
-    """Contrasts by kind: what the panel sees."""
+    """What the panel sees: contrasts by kind, for each control that is left out beside its references."""
     kinds = list(dict.fromkeys("tagged" if r["kind"].startswith("tagged") else r["kind"] for r in rows))
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    parts = [
-        [c for group in references for c in group],
-        *([r["contrast"] for r in rows if r["kind"].startswith(kind)] for kind in kinds),
-    ]
-    axes.boxplot(parts, orientation="horizontal", tick_labels=["references", *kinds], widths=0.6)
-    axes.axvline(float(np.quantile(parts[0], 0.95)), color="#c2410c", linestyle="--", linewidth=1)
-    axes.set_xlabel("accuracy on the owner's generator less that on controls (line: 95 % of the references)")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.invert_yaxis()
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for place, (axes, left_out) in enumerate(zip(figure.subplots(1, 2, sharey=True), CONTROLS, strict=True)):
+        suspects = [[r["contrasts"][place] for r in rows if r["kind"].startswith(kind)] for kind in kinds]
+        labels = ["references", *kinds]
+        axes.boxplot([references[place], *suspects], orientation="horizontal", tick_labels=labels, widths=0.6)
+        axes.axvline(float(np.quantile(references[place], 0.95)), color="#c2410c", linestyle="--", linewidth=1)
+        axes.set_title(f"without “{left_out}”; references learned from it", fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].invert_yaxis()
+    figure.supxlabel(
+        "accuracy on the owner's generator less that on the other control (line: 95 % of references)", size=9
+    )
     figure.savefig(RESULTS / "provenance.png", dpi=110)
 
 
