@@ -141,6 +141,22 @@ def marked_copy(source: Path, target: Path, options: Options, keyring: Keyring, 
     return embed(source, target, options, keyring, secret=secret).bound
 
 
+def counted_arguments(doc: str | None, **counts: int) -> argparse.Namespace:
+    """The command line of a benchmark that needs a folder to work in, `--work`, and some numbers.
+
+    Args:
+        doc: text of --help.
+        counts: the numbers by option, with their usual values.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    for name, usual in counts.items():
+        parser.add_argument(f"--{name}", type=int, default=usual)
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    return args
+
+
 def gathered(records: Iterable[Record], folder: Path) -> Path:
     """A dataset of these samples, whole once it has its name."""
     partial, lines = folder.with_name(folder.name + ".partial"), []

@@ -9,19 +9,18 @@ invisible-watermark package's dwtDct, which writes 32 bits; reading is what a te
 
 from __future__ import annotations
 
-import argparse
 import io
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from imwatermark import WatermarkDecoder, WatermarkEncoder
 from PIL import Image
 
-from benchmarks.common import Clock, keyring_in, write_result
+from benchmarks.common import Clock, counted_arguments, keyring_in, write_result
 from benchmarks.embed_cost import PAINTED, measured, protect
 from protect.marks.family import Pixels
 from protect.marks.looks import LooksFit, glance, hold_looks
@@ -66,19 +65,31 @@ def make_folder(folder: Path, made: list[bytes], count: int) -> Path:
     return folder
 
 
-def rounds(work: Path, commands: dict[str, list[str]], number: int) -> list[dict[str, float]]:
-    """Seconds of each command, interleaved; the output is removed after each."""
+def rounds(
+    work: Path,
+    commands: dict[str, list[str]],
+    number: int,
+    leaves: Sequence[str] = ("out", "home", "out.commitment.json"),
+) -> list[dict[str, float]]:
+    """Seconds of each command, interleaved; what it leaves is removed after each."""
     rows = []
     for _ in range(number):
         row = {}
         for name, command in commands.items():
             row[name], row[f"{name} MiB"] = measured(command, work / "home")
-            for left in ("out", "home"):
-                shutil.rmtree(work / left, ignore_errors=True)
-            (work / "out.commitment.json").unlink(missing_ok=True)
+            for left in leaves:
+                removed(work / left)
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
     return rows
+
+
+def removed(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def ratio(rows: list[dict[str, float]], one: str, other: str, less: str | None = None) -> float:
@@ -181,13 +192,8 @@ def each(act: Callable[[Pixels], object], pictures: Pixels) -> float:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    args = counted_arguments(__doc__, files=50_000, rounds=3)
     clock, number = Clock(), args.rounds
-    args.work.mkdir(parents=True, exist_ok=True)
     made = bodies(DIFFERENT, 384, 40.0)
     data = {
         "bytes of a picture": float(np.mean([len(body) for body in made])),

@@ -8,7 +8,6 @@ there, all of them carriers.
 
 from __future__ import annotations
 
-import argparse
 import io
 import shutil
 import sys
@@ -19,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.common import Clock, write_result
+from benchmarks.common import Clock, counted_arguments, write_result
 from benchmarks.copy_forms import DIFFERENT, bodies, caption, embedding, ratio, rounds
 from benchmarks.embed_cost import PAINTED
 
@@ -112,13 +111,8 @@ def tables(work: Path, made: list[bytes], count: int, number: int) -> dict[str, 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    args = counted_arguments(__doc__, samples=50_000, rounds=3)
     clock = Clock()
-    args.work.mkdir(parents=True, exist_ok=True)
     made = bodies(DIFFERENT, 384, 40.0)
     data = {
         "bytes of a picture": float(np.mean([len(body) for body in made])),

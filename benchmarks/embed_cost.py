@@ -8,7 +8,6 @@ Every figure is of a process of its own. Rounds are interleaved: `cp -r`, `prote
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import Clock, write_result
+from benchmarks.common import Clock, counted_arguments, write_result
 
 PROTECT = "from cli import protect_main; protect_main()"
 BETWEEN = """
@@ -181,13 +180,8 @@ def dry_run(work: Path) -> dict[str, object]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+    args = counted_arguments(__doc__, files=20_000, rounds=5)
     clock = Clock()
-    args.work.mkdir(parents=True, exist_ok=True)
     data = {
         "dry_run": dry_run(args.work),
         "photographs": photographs(args.work),

@@ -9,21 +9,16 @@ whole seconds. `verify` reads carriers alone, and `diff` all of both copies.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.common import Clock, write_result
-from benchmarks.copy_forms import DIFFERENT, bodies, embedding, make_folder
-from benchmarks.embed_cost import PAINTED, measured, protect
+from benchmarks.common import Clock, counted_arguments, write_result
+from benchmarks.copy_forms import DIFFERENT, bodies, embedding, make_folder, ratio, removed, rounds
+from benchmarks.embed_cost import PAINTED, protect
 
 SHORTEST = 5.0
 _LINE = re.compile(
@@ -66,41 +61,29 @@ def foretold(command: list[str], home: Path) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    args = counted_arguments(__doc__, files=20_000, rounds=3)
     clock, work = Clock(), args.work
-    work.mkdir(parents=True, exist_ok=True)
     source = make_folder(work / "files", bodies(DIFFERENT, 384, 40.0), args.files)
     home, copy = work / "home", work / "out"
     estimates = []
     for options in ((), PAINTED):
         estimates.append({"options": list(options), "stages": foretold(embedding(source, copy, *options), home)})
         if not options:
-            for left in (copy, home):
-                shutil.rmtree(left)
-            (work / "out.commitment.json").unlink()
-    rows = []
-    for _ in range(args.rounds):
-        row = {}
-        for name, command in {
-            "cp": ["cp", "-r", str(source), str(work / "plain")],
-            "verify": protect("verify", copy),
-            "diff": protect("diff", source, copy),
-        }.items():
-            row[name], row[f"{name} MiB"] = measured(command, home)
-            shutil.rmtree(work / "plain", ignore_errors=True)
-        rows.append(row)
-        print(row, file=sys.stderr, flush=True)
-    shutil.rmtree(source)
-    shutil.rmtree(copy)
+            for left in (copy, home, work / "out.commitment.json"):
+                removed(left)
+    commands = {
+        "cp": ["cp", "-r", str(source), str(work / "plain")],
+        "verify": protect("verify", copy),
+        "diff": protect("diff", source, copy),
+    }
+    rows = rounds(work, commands, args.rounds, ["plain"])
+    for left in (source, copy):
+        removed(left)
     result = {
         "files": args.files,
         "rounds": rows,
-        "verify to cp": float(np.median([row["verify"] / row["cp"] for row in rows])),
-        "diff to cp": float(np.median([row["diff"] / row["cp"] for row in rows])),
+        "verify to cp": ratio(rows, "verify", "cp"),
+        "diff to cp": ratio(rows, "diff", "cp"),
         "progress": estimates,
         "targets": "what is foretold after a tenth is off by 20 % at most",
     }

@@ -37,7 +37,7 @@ from detect.local_models import (
     remarks,
     split_models,
 )
-from detect.reports.place import page_of
+from detect.reports.place import checked_page
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
@@ -142,15 +142,13 @@ def run_command(
     box.check(first, base)
     black_box, releases = box.open(first, releases, departures, keyring.store)
     check_exist(models, base, control, reference)
-    page = page_of(report, "report", [name or answers, *(model or ())])
-    console.check_target("--report", page)
-    if output:
-        console.check_target("--output", output, [page], page=False)
+    page = checked_page(report, "report", [name or answers, *(model or ())], output)
     if is_bundle(output):
         check_one(len(releases))
     if dry_run:
         return _say_cost(releases, keyring, departures, as_json)
     use_all_cores()
+    from detect.reports.words import summary
     from detect.trial.questions import query_plan
 
     loading = LoadingOptions(device, allow_pickle, tuple(scale or ()), dtype, offload, batch, pipeline_only)
@@ -163,7 +161,7 @@ def run_command(
     )
     test.write_page(page, verdicts, " + ".join(map(str, [answers] if answers else model or ())))
     data = [v.as_json() for v in verdicts]
-    text = "\n".join([*map(_summary, verdicts), f"report: {page}"])
+    text = "\n".join([*map(summary, verdicts), f"report: {page}"])
     if output and is_bundle(output):
         from detect.bundle.write import write_bundle
 
@@ -235,12 +233,6 @@ def _say_cost(releases: Sequence[Release], keyring: Keyring, departures: Departu
     rows = most_questions(releases, keyring.store, departures)
     console.answer("\n".join(row.in_words() for row in rows), [row.as_json() for row in rows], as_json)
     return console.DONE
-
-
-def _summary(verdict: Verdict) -> str:
-    from detect.reports.words import summary
-
-    return summary(verdict)
 
 
 def check_exist(paths: Sequence[Path], *others: Path | None) -> None:

@@ -30,7 +30,7 @@ from detect.provenance.options import (
     suspect_of,
 )
 from detect.provenance.tags_command import tags_command
-from detect.reports.place import page_of
+from detect.reports.place import checked_page
 from protect import console
 from protect.embed.options import share
 from protect.errors import InputError
@@ -96,8 +96,7 @@ def run_command(
         alpha,
     )
     settings.check(len(control), len(names))
-    page = page_of(report, "provenance", [suspect or model])
-    console.check_target("--report", page)
+    page = checked_page(report, "provenance", [suspect or model])
     if dry_run:
         cost = settings.cost(len(control), len(names))
         text = f"would draw at most {cost['pictures']:,} pictures and train {cost['classifiers']} classifiers"

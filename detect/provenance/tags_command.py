@@ -20,7 +20,7 @@ from detect.provenance.options import (
     say_written,
     suspect_of,
 )
-from detect.reports.place import page_of
+from detect.reports.place import checked_page
 from protect import console
 from protect.errors import InputError
 from protect.files import default_cache
@@ -58,8 +58,7 @@ def tags_command(
     """
     keyring = Keyring.default()
     releases = chosen_releases(keyring, release, for_classifiers=True)
-    page = page_of(report, "tags", [suspect or model])
-    console.check_target("--report", page)
+    page = checked_page(report, "tags", [suspect or model])
     from detect.provenance.tag_questions import open_original, written_questions
     from detect.provenance.tags import detect_tags
     from detect.reports.report import Section, write_report

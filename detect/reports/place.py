@@ -6,8 +6,25 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from protect import console
+
 LONGEST = 60
 """Characters of a file's name that tell the suspect."""
+
+
+def checked_page(
+    given: Path | None, kind: str, suspects: Iterable[str | Path | None], output: Path | None = None
+) -> Path:
+    """The page of `page_of`, once it and `--output` can be written.
+
+    Raises:
+        InputError: if one of them cannot, or both are one.
+    """
+    page = page_of(given, kind, suspects)
+    console.check_target("--report", page)
+    if output:
+        console.check_target("--output", output, [page], page=False)
+    return page
 
 
 def page_of(given: Path | None, kind: str, suspects: Iterable[str | Path | None]) -> Path:

@@ -34,7 +34,7 @@ from detect.local_models import (
     remarks,
     split_models,
 )
-from detect.reports.place import page_of
+from detect.reports.place import checked_page
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
@@ -194,20 +194,14 @@ class _Asked:
         self.box.check(first, self.base)
         black_box, _ = self.box.open(first, [release], self.departures, keyring.store)
         check_exist(paths, self.base, self.control, self.reference)
-        console.check_target("--report", self._page)
-        if self.output:
-            console.check_target("--output", self.output, [self._page], page=False)
+        kind = "trace" if self.recipient is None else "certify"
+        page = checked_page(self.report, kind, [self.box.name or self.box.answers, *self.models], self.output)
         bound = bind(release, keyring.store)
         check_traceable(bound, serials)
         if dry_run:
             return self._say_cost(bound, serials)
         suspect = black_box or self._loaded(paths, release)
-        return self._say(suspect, bound, keyring, serials, issued, exit_code=exit_code)
-
-    @property
-    def _page(self) -> Path:
-        kind = "trace" if self.recipient is None else "certify"
-        return page_of(self.report, kind, [self.box.name or self.box.answers, *self.models])
+        return self._say(suspect, bound, keyring, serials, issued, page, exit_code=exit_code)
 
     def _loaded(self, paths: Sequence[Path], release: Release) -> Suspect:
         from detect.trial.questions import query_plan
@@ -237,7 +231,15 @@ class _Asked:
         return console.DONE
 
     def _say(
-        self, suspect: Suspect, bound: BoundRelease, keyring: Keyring, serials: range, issued: int, *, exit_code: bool
+        self,
+        suspect: Suspect,
+        bound: BoundRelease,
+        keyring: Keyring,
+        serials: range,
+        issued: int,
+        page: Path,
+        *,
+        exit_code: bool,
     ) -> int:
         from detect.trace.page import write_trace_page
         from detect.trace.trace import trace
@@ -263,8 +265,8 @@ class _Asked:
             told = {source.serial for source in found.sources} | ({serials.start} if self.recipient else set())
             names = {serial: ledger.name(bound.release.id, serial) for serial in sorted(told)}
         certify = self.recipient is not None
-        write_trace_page(self._page, found, names, certify=certify)
-        text = f"{summary(found, names, certify=certify)}\nreport: {self._page}"
+        write_trace_page(page, found, names, certify=certify)
+        text = f"{summary(found, names, certify=certify)}\nreport: {page}"
         console.answer(text, found.as_json(names), self.as_json, self.output)
         if not exit_code or found.outcome == "nobody":
             return console.DONE

@@ -20,12 +20,11 @@ from protect.alignments.alignment import Draw
 from protect.alignments.wording import Wording
 from protect.buckets import place
 from protect.embed.looks import Glances
-from protect.embed.select import SelectedPart, Selection
+from protect.embed.select import SelectedPart, Selection, changeable
 from protect.files import canonical_json
-from protect.formats.dataset_format import Dataset, ReadOptions
+from protect.formats.dataset_format import ReadOptions
 from protect.formats.digest import DatasetDigest
 from protect.formats.record import Record, normalised
-from protect.formats.survey import may_change
 from protect.keys.store import Store
 from protect.marks.looks import SIDE
 
@@ -93,8 +92,8 @@ def hold_shared(selection: Selection, store: Store) -> str:
     glances, states, lines = _NO_GLANCES, np.zeros((0, len(part.drawn.slots)), dtype=np.int8), _carriers(part)
     if isinstance(part.alignment, Wording) and selection.glances:
         glances, sites = selection.glances, [part.alignment.sites[draw.trigger] for draw in part.drawn.slots]
-        states = part.alignment.states(_changeable(dataset), sites)
-        lines = b"".join(_line(record, []) for record in _changeable(dataset))
+        states = part.alignment.states(changeable(dataset), sites)
+        lines = b"".join(_line(record, []) for record in changeable(dataset))
     return store.hold(
         KIND,
         levels=glances.levels,
@@ -104,10 +103,6 @@ def hold_shared(selection: Selection, store: Store) -> str:
         lanes=digest.lanes,
         reading=_bytes(canonical_json([str(dataset.root), asdict(dataset.options)])),
     )
-
-
-def _changeable(dataset: Dataset) -> Iterator[Record]:
-    return (record for record in dataset.records() if may_change(record, dataset.options))
 
 
 def _carriers(part: SelectedPart) -> bytes:

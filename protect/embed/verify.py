@@ -66,13 +66,13 @@ def verify(
     Raises:
         InputError: if the copy holds none of the carriers.
     """
-    carriers, memory = bound.release.carriers, budget or MemoryBudget()
+    carriers, memory, engine = bound.release.carriers, budget or MemoryBudget(), engine or Threads()
     place = {normalised(carrier.key): i for i, carrier in enumerate(carriers)}
     missing, samples = dict.fromkeys(place), 0
 
     def pairs() -> Iterator[tuple[Carrier, Record | None]]:
         nonlocal samples
-        for record in records_of(copy, engine or Threads()):
+        for record in records_of(copy, engine):
             samples += 1
             if (key := normalised(record.key)) in missing:
                 del missing[key]
@@ -81,7 +81,7 @@ def verify(
             yield from ((carriers[place[key]], None) for key in missing)
 
     painted = sum(bool(carrier.sha256) for carrier in carriers)
-    worker = (engine or Threads()).worthwhile(painted * (_TO_SCORE if rescore else _TO_HASH))
+    worker = engine.worthwhile(painted * (_TO_SCORE if rescore else _TO_HASH))
     findings, done = list[Finding](), 0
     for problems in worker.map(_Check(bound.slots, memory, rescore), batches(pairs(), _BATCH)):
         findings += [Finding(key, problem) for key, problem in problems if problem]

@@ -29,7 +29,7 @@ Row = dict[str, Json]
 LOOKED_AT = 200
 """Samples that are looked at before a dataset is read."""
 _TO_SCAN, _USUAL = 3.5e-5, 50_000
-"""Seconds for each sample; bytes that one has, until some were looked at."""
+"""Seconds for each sample; bytes that one has, where none can be looked at."""
 _APART = "other samples stand between its members: sort the archive by name, so that readers find them together"
 
 
@@ -42,12 +42,19 @@ class TarShard(Shard):
     """
 
     def __init__(
-        self, file: TarFile, name: str, prefix: str, columns: MemberColumns, classes: bool, twin: Twin | None
+        self,
+        file: TarFile,
+        name: str,
+        prefix: str,
+        columns: MemberColumns,
+        classes: bool,
+        twin: Twin | None,
+        usual: float,
     ) -> None:
         self.name, self._file, self._prefix, self._columns = name, file, prefix, columns
         self._classes, self._twin = classes, twin
         self.size = file.path.stat().st_size + (twin.path.stat().st_size if twin else 0)
-        self.scanning, self._opened = _TO_SCAN * self.size / _USUAL, self._state()
+        self.scanning, self._opened = _TO_SCAN * self.size / usual, self._state()
         self._looked: tuple[tuple[int, int], Layout | TarError] | None = None
 
     def scan(self) -> Iterator[Record | SetAside]:
@@ -196,14 +203,12 @@ class Webdataset(DatasetFormat):
         folder = root if root.is_dir() else root.parent
         columns, scratch, out = MemberColumns(options), Scratch(), list[LeftOut]()
         archives = {name: TarFile(folder / name, scratch) for name in files if _is_tar(name)}
-        classes = _look_at_first(archives, columns)
+        classes, usual = _look_at_first(archives, columns)
         twins = _twins(folder, archives, files, columns, out)
-        usual = next((size for file in archives.values() if (size := _bytes_of_a_sample(file))), _USUAL)
         shards: list[Shard] = []
         for name, file in archives.items():
             prefix = f"{stem_of(name)}/" if root.is_dir() else ""
-            shard = TarShard(file, name, prefix, columns, classes, twins.get(name))
-            shard.scanning = _TO_SCAN * shard.size / usual
+            shard = TarShard(file, name, prefix, columns, classes, twins.get(name), usual)
             shards.append(doubled(folder, name, files) or shard)
         taken = archives.keys() | {twin.name for twin in twins.values()} | {one.path for one in out}
         others, left_out = beside(folder, (name for name in files if name not in taken), files)
@@ -233,13 +238,17 @@ def _twins(
     return twins
 
 
-def _look_at_first(archives: Mapping[str, TarFile], columns: MemberColumns) -> bool:
-    """Look at the samples of the first archive that has any; whether they have classes and no captions.
+def _look_at_first(archives: Mapping[str, TarFile], columns: MemberColumns) -> tuple[bool, float]:
+    """Look at the samples of the first archive that has any.
+
+    Returns:
+        Whether they have classes and no captions, and how many bytes one has.
 
     Raises:
         InputError: see `CaptionColumns.check`.
     """
-    name, rows = next(((name, rows) for name, file in archives.items() if (rows := _glance(file))), ("", []))
+    looked = ((name, *_glance(file)) for name, file in archives.items())
+    name, rows, usual = next((found for found in looked if found[1]), ("", [], _USUAL))
     found = {column_of(field) for row in rows for field, _ in leaves(row)}
     captions = columns.options.caption_columns or any(map(columns.taken, found))
     classes = not captions and any(is_class(column[1:]) for column in found)
@@ -247,23 +256,16 @@ def _look_at_first(archives: Mapping[str, TarFile], columns: MemberColumns) -> b
         columns.check(rows, name, required=not classes)
     for row in rows if not classes else ():
         columns.check_row(row, {field: text.strip() for field, text in columns.captions(row).items()}, name)
-    return classes
+    return classes, usual
 
 
-def _bytes_of_a_sample(file: TarFile) -> float:
-    """How large the first samples are, on average; 0 if there are none to look at."""
-    try:
-        with file.open() as stream:
-            looked = list(islice(samples(members(stream)), LOOKED_AT))
-    except TarError:
-        return 0.0
-    return looked[-1].members[-1][1].end / len(looked) if looked else 0.0
-
-
-def _glance(file: TarFile) -> list[Row]:
+def _glance(file: TarFile) -> tuple[list[Row], float]:
+    """Texts of the first samples, and how many bytes one has; none if they cannot be read."""
     try:
         with file.open() as stream:
             usable = (sample for sample in samples(members(stream)) if not obstacle(sample))
-            return [glance(sample, partial(_read, stream)) for sample in islice(usable, LOOKED_AT)]
+            looked = list(islice(usable, LOOKED_AT))
+            rows = [glance(sample, partial(_read, stream)) for sample in looked]
     except TarError:
-        return []
+        return [], _USUAL
+    return rows, looked[-1].members[-1][1].end / len(looked) if looked else _USUAL
