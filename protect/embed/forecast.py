@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from protect.embed.select import Selection
@@ -75,8 +75,8 @@ class Forecast:
     """Whether the release can hardly be found."""
     why_not: str
     """Why no power is told, or none that is promised; empty if it is."""
-    basis: str
-    """What the power rests on, or why there is none."""
+    notes: tuple[str, ...]
+    """What must be said of the runs that it rests on, but for pictures on which none was found."""
     carriers_needed: int | None
     """Per slot, for the power that is wanted, within what was tried."""
     remedy: str
@@ -86,6 +86,11 @@ class Forecast:
     def runs(self) -> tuple[Run, ...]:
         """What it rests on."""
         return self.law.runs if self.law else ()
+
+    @property
+    def basis(self) -> str:
+        """What the power rests on, or why there is none."""
+        return self._rests_on(_lost_in_words(self.runs))
 
     @property
     def enough(self) -> bool:
@@ -132,9 +137,17 @@ class Forecast:
         """The same in lines; first, on what kinds of pictures nothing was found."""
         lost = _lost_on(self.runs).items()
         warning = [f"on {kind} this was never found: 0 of {count} runs" for kind, count in lost]
+        basis = self._rests_on()
         if self.power is None:
-            return [*warning, self.sentence()]
-        return [*warning, self._expected(), f"that rests on: {self.basis}"]
+            return [*warning, f"{self._expected()}: {basis}"]
+        return [*warning, self._expected(), f"that rests on: {basis}"]
+
+    def _rests_on(self, lost: Iterable[str] = ()) -> str:
+        """What the power rests on; kinds of pictures on which nothing was found are named in `lost` alone."""
+        if self.law is None:
+            return self.why_not
+        origin = "your rehearsals" if self.expectation.runs is not None else "small models"
+        return "; ".join([f"{summary(self.runs, _lost_on(self.runs))}, on {origin}", *lost, *self.notes])
 
     def _expected(self) -> str:
         """The power with its interval."""
@@ -207,18 +220,16 @@ def forecast(
     sightings = (on_average if together and on_average else carriers) * expectation.passes
     if not near:
         why_not = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
-        return Forecast(carriers, sightings, sightings, expectation, None, None, False, why_not, why_not, None, "")
+        return Forecast(carriers, sightings, sightings, expectation, None, None, False, why_not, (), None, "")
     law, seen = fit(near), sightings * (slots if together else 1)
     far = together and seen > _FURTHER * law.tried[1]
     power, needed = None if far else law.power(seen), law.sightings()
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
-    origin = "your rehearsals" if expectation.runs is not None else "small models"
     why_not, notes = _bounds(law, seen, slots, told=power is not None)
-    basis = "; ".join([f"{summary(near)}, on {origin}", *notes])
     remedy = _remedy(options, per_slot, samples)
     few = power or (law.at_few(seen) if seen < law.tried[0] else None)
     hardly = few is not None and (few.high < _HARDLY or few.mean < _HOPELESS)
-    return Forecast(carriers, sightings, seen, expectation, law, power, hardly, why_not, basis, per_slot, remedy)
+    return Forecast(carriers, sightings, seen, expectation, law, power, hardly, why_not, notes, per_slot, remedy)
 
 
 def _tried(law: Law | None) -> str:
@@ -232,21 +243,22 @@ def _of_all(runs: Sequence[Run]) -> str:
     return " of all slots" if any(run.slots > 1 for run in runs) else ""
 
 
-def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, list[str]]:
-    """Why no power may be promised, empty if it may; and what must be said of what it rests on."""
+def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, tuple[str, ...]]:
+    """Why no power may be promised, empty if it may; and what else must be said of what it rests on."""
     (low, high), notes = law.tried, list[str]()
     of_all = _of_all(law.runs)
     outside = f"{seen:,.0f} sightings{of_all}, and {_tried(law)} were tried"
     if not law.borne:
         notes.append("in these runs more sightings did not mean found more often: told is the share that was found")
     if not told:
-        return outside, [*notes, f"nobody tried so {'few' if seen < low else 'many'}"]
-    doubts = [f"none of {count} runs on {kind} was found" for kind, count in _lost_on(law.runs).items()]
+        return outside, (*notes, f"nobody tried so {'few' if seen < low else 'many'}")
+    doubts = _lost_in_words(law.runs)
     if seen > high:
         notes.append(f"nobody tried more: it is the power at {high:,.0f}{of_all}")
     if not law.borne and not slots_tried(law.runs, slots):
-        doubts.append(f"{slots} slots were not tried")
-    return "; ".join(doubts), notes + doubts
+        notes.append(f"{slots} slots were not tried")
+        doubts.append(notes[-1])
+    return "; ".join(doubts), tuple(notes)
 
 
 def _lost_on(runs: Sequence[Run]) -> dict[str, int]:
@@ -255,6 +267,10 @@ def _lost_on(runs: Sequence[Run]) -> dict[str, int]:
         kind: [run.found for run in runs if run.pictures == kind] for kind in dict.fromkeys(r.pictures for r in runs)
     }
     return {kind: len(found) for kind, found in kinds.items() if not any(found) and any(run.found for run in runs)}
+
+
+def _lost_in_words(runs: Sequence[Run]) -> list[str]:
+    return [f"none of {count} runs on {kind} was found" for kind, count in _lost_on(runs).items()]
 
 
 def _remedy(options: PartOptions, per_slot: int | None, samples: int) -> str:

@@ -6,7 +6,7 @@ Those of this project on its miniatures, or the owner's own rehearsals. `protect
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -106,8 +106,8 @@ def measured_runs() -> list[Run]:
     return _parse((files("protect") / "assets" / "measured_runs.json").read_text(encoding="utf-8"), "the shipped runs")
 
 
-def summary(runs: Sequence[Run]) -> str:
-    """What runs have shown, in a few words."""
+def summary(runs: Sequence[Run], told: Collection[str] = ()) -> str:
+    """What runs have shown, in a few words; without those kinds of pictures that are told of elsewhere."""
     if not runs:
         return "power not measured"
     low, high = (edge(run.sightings for run in runs) for edge in (min, max))
@@ -117,20 +117,21 @@ def summary(runs: Sequence[Run]) -> str:
     keys = len({run.key for run in runs if run.key})
     of_keys = f" of {keys} key{'s' * (keys > 1)}" if 0 < keys < len(runs) else ""
     each = " a slot" if any(run.slots > 1 for run in runs) else ""
-    return f"found in {_found_of(runs)} runs{in_models}{of_keys}{_by_pictures(runs)} after {after} sightings{each}"
+    return (
+        f"found in {_found_of(runs)} runs{in_models}{of_keys}{_by_pictures(runs, told)} after {after} sightings{each}"
+    )
 
 
 def _found_of(runs: Sequence[Run]) -> str:
     return f"{sum(run.found for run in runs)} of {len(runs)}"
 
 
-def _by_pictures(runs: Sequence[Run]) -> str:
-    """The same for each kind of pictures, if there are several."""
+def _by_pictures(runs: Sequence[Run], told: Collection[str]) -> str:
+    """The same for each kind of pictures that is not told of elsewhere, if there are several in all."""
     kinds = dict.fromkeys(run.pictures for run in runs)
-    if len(kinds) < 2:
-        return ""
-    each = (f"{kind or 'your own'} {_found_of([run for run in runs if run.pictures == kind])}" for kind in kinds)
-    return f" ({', '.join(each)})"
+    left = [kind for kind in kinds if kind not in told]
+    each = (f"{kind or 'your own'} {_found_of([run for run in runs if run.pictures == kind])}" for kind in left)
+    return f" ({', '.join(each)})" if len(kinds) > 1 else ""
 
 
 def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:

@@ -160,6 +160,12 @@ def test_kinds_of_pictures_on_which_all_runs_failed_leave_no_promise() -> None:
     assert "none of 2 runs on photographs was found" in doubted.sentence()
     assert doubted.lines()[0] == "on photographs this was never found: 0 of 2 runs"
     assert doubted.lines()[1].startswith("expected power")
+    outside = _planned(0.5, (*runs, *lost))
+    assert outside.power is None
+    for found in (doubted, outside):
+        assert "(drawings 8 of 8)" in found.sentence(), "the other kinds keep their figures"
+        for text in (found.sentence(), "\n".join(found.lines())):
+            assert text.count("photographs") == 1, "what was never found is said, and once"
     mended = (*runs, *lost, replace(lost[0], found=True, key="p9"))
     assert "photographs was found" not in _planned(8, mended).sentence()
     assert _planned(8, mended).lines()[0].startswith("expected power")
