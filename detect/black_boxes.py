@@ -18,6 +18,7 @@ from detect.suspects.images.suspect import Suspect
 from detect.suspects.reply import Tally
 from protect import console
 from protect.errors import InputError, TracemarkError
+from protect.keys.keyring import Keyring
 from protect.keys.store import Store
 from protect.release.record import Release
 
@@ -141,19 +142,35 @@ class BlackBoxOptions:
 
 
 @contextmanager
-def cost_told(suspect: Suspect) -> Iterator[None]:
-    """Say on stderr what a service was asked for, however the block ends, and what a stopped test leaves behind."""
+def cost_told(suspect: Suspect, keyring: Keyring, releases: Sequence[Release]) -> Iterator[None]:
+    """Say on stderr what a service was asked for, however the block ends, and what a stopped test leaves behind.
+
+    Args:
+        suspect: what is asked.
+        keyring: holds the ledger, in which a test is entered before its first question and not sooner.
+        releases: those under test.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        tell(
-            f"stopped: this look at {suspect.name} is in the ledger. The same command goes on with it; with other "
-            "options it would be a further look, at half the level."
-        )
+        tell(_left_behind(suspect, keyring, releases))
         raise
     finally:
         if isinstance(tally := getattr(suspect, "tally", None), Tally):
             tell(f"{suspect.name}: {tally.in_words()}")
+
+
+def _left_behind(suspect: Suspect, keyring: Keyring, releases: Sequence[Release]) -> str:
+    """What a stopped test leaves in the ledger."""
+    from detect.trial.ledger import looked_at
+
+    names = [release.name for release in releases if looked_at(keyring, release, suspect)]
+    if not names:
+        return f"stopped: no look at {suspect.name} is in the ledger; the same command begins anew."
+    return (
+        f"stopped: a look at {suspect.name} is in the ledger ({', '.join(names)}). The same command goes on where it "
+        "stopped; with other options it would be a further look, at half the level."
+    )
 
 
 def tell(text: str) -> None:

@@ -197,7 +197,7 @@ class _Test:
 
         for note in self.notes:
             tell(f"{self.suspect.name}: {note}")
-        with cost_told(self.suspect), console.progress() as progress:
+        with cost_told(self.suspect, self.keyring, self.releases), console.progress() as progress:
             found = detect_all(
                 self.releases,
                 self.suspect,

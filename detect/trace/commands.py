@@ -248,7 +248,7 @@ class _Asked:
         control = self.loading.load_other(self.control, self.base) if self.control else None
         compared = self.reference or self.base
         uses = any(slot.family.uses_reference for slot in bound.slots)
-        with cost_told(suspect), console.progress() as progress:
+        with cost_told(suspect, keyring, [bound.release]), console.progress() as progress:
             found = trace(
                 bound,
                 suspect,

@@ -119,6 +119,12 @@ def count_suspects(keyring: Keyring, release: Release) -> int:
         return ledger.count_suspects(release.id)
 
 
+def looked_at(keyring: Keyring, release: Release, suspect: Subject) -> bool:
+    """Whether the ledger holds a look at these very weights for a release."""
+    with opened(keyring) as ledger:
+        return any((look.release, look.files) == (release.id, subject_of(suspect)) for look in ledger.looks)
+
+
 def subject_of(suspect: Subject) -> str:
     """Hash of a suspect's own weights, whatever base or software they run on."""
     return suspect.identity.get("adapter") or suspect.identity["weights"]

@@ -332,6 +332,34 @@ def test_what_does_not_go_together_is_refused_before_anything_is_asked(
     assert not list((tmp_path / "keys").glob("ledger/*.json")), "nothing was entered"
 
 
+def test_what_is_told_of_a_stopped_test_is_what_the_ledger_holds(
+    bound: BoundRelease, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped while the suspect is still asked the probe, nothing was entered; at its first question, it was."""
+
+    def stopped_at(name: str, url: str) -> str:
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(name, stop)
+            assert run("run", "--model", url, "--service", "a1111") == 130
+        return capsys.readouterr().err
+
+    def looks() -> int:
+        (path,) = (tmp_path / "keys").glob("ledger/ledger.json")
+        return len(json.loads(path.read_text())["looks"])
+
+    with serving(Loopback()) as service:
+        said = stopped_at("detect.trial.probe.take_probe", service.url)
+        assert "no look at" in said and "begins anew" in said and "further look" not in said
+        assert not list((tmp_path / "keys").glob("ledger/ledger.json")), "nothing was entered"
+        said = stopped_at("detect.trial.picture_trial.PictureTrial.ask", service.url)
+        assert "stopped: a look at" in said and f"is in the ledger ({bound.release.name})" in said and looks() == 1
+        said = stopped_at("detect.trial.judge.recognise", service.url)
+        assert "stopped: a look at" in said and looks() == 1, "of the run before"
+
+
 def test_a_dry_run_asks_nothing(
     bound: BoundRelease, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
