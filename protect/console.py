@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protect import __version__
+from protect.clock import now
 from protect.errors import InputError, TracemarkError
 from protect.files import write_atomic
 from protect.progress import Pace, duration
@@ -131,7 +131,7 @@ class _JsonReporter(_PlainReporter):
         left = pace.left(total)
         return json.dumps(
             {
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "time": now(),
                 "stage": stage,
                 "done": done,
                 "total": total or None,

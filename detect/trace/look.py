@@ -9,11 +9,12 @@ from detect.suspects.images.suspect import Suspect
 from detect.trace.evidence import Suspicion, shown
 from detect.trace.slots import decoys_of, log_e_values_of, strengths_of
 from detect.trial.answers import digest
-from detect.trial.ledger import keep_transcript, now, opened
+from detect.trial.ledger import keep_transcript, opened
 from detect.trial.looks import Place
 from detect.trial.picture_trial import PictureTrial
 from detect.trial.score import slot_answers
 from detect.trial.transcript import BLANKED, REFUSED, Transcript
+from protect.clock import now
 from protect.errors import TracemarkError
 from protect.evidence import SlotEvidence
 from protect.keys.keyring import Keyring

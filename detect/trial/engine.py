@@ -17,7 +17,6 @@ from detect.trial.ledger import (
     forget_transcript,
     keep_transcript,
     kept_transcript,
-    now,
     opened,
     register,
     subject_of,
@@ -27,6 +26,7 @@ from detect.trial.result import SlotResult, ledgered
 from detect.trial.score import score_slot
 from detect.trial.transcript import Transcript
 from detect.trial.trial import S, Trial
+from protect.clock import now
 from protect.errors import TracemarkError
 from protect.evidence import Array, SlotEvidence, running_evidence
 from protect.files import lock_file

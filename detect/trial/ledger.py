@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from detect.trial.answers import digest
 from detect.trial.levels import Ledger
 from detect.trial.looks import ControlShown, Known, Look, Place, ScoredSlot
 from detect.trial.transcript import Transcript, transcript_from
+from protect.clock import now
 from protect.errors import InputError, ReleaseError
 from protect.files import lock_file, pretty_json, private_folder, write_atomic
 from protect.keys.keyring import PENDING, RETIRED, Keyring, read_secret
@@ -48,11 +48,6 @@ def opened(keyring: Keyring) -> Iterator[Ledger]:
         after = pretty_json(asdict(ledger))
         if after != before and (before or ledger != Ledger()):
             write_atomic(path, after, mode=0o600)
-
-
-def now() -> str:
-    """UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def register(

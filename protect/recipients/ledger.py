@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields, replace
-from datetime import UTC, datetime
 
+from protect.clock import now
 from protect.errors import InputError, ReleaseError
 from protect.files import write_atomic
 from protect.keys.keyring import Keyring
@@ -122,12 +122,12 @@ class Ledger:
                 than the release tells apart.
         """
         check_whole(self._connection)
-        now = _now()
+        issued = now()
         with suppress(_Undone), transaction(self._connection):
             first = self.issued(release.id) + 1
             serial = first
             for place, entry in entries:
-                self._enter(release, serial, entry, now, place, again=again)
+                self._enter(release, serial, entry, issued, place, again=again)
                 serial += 1
                 if (serial - first) % _STEP == 0:
                     progress("entering recipients", serial - first, 0)
@@ -138,13 +138,13 @@ class Ledger:
             self._remember(release.id, serial - 1)
         return range(first, serial)
 
-    def _enter(self, release: Release, serial: int, entry: Entry, now: str, place: str, *, again: bool) -> None:
+    def _enter(self, release: Release, serial: int, entry: Entry, issued: str, place: str, *, again: bool) -> None:
         try:
             entry.check()
         except InputError as error:
             raise InputError(f"{place}: {error.what}", error.advice) from None
-        commitment = entry_commitment(release, serial, entry, now)
-        recipient = Recipient(release.id, serial, entry.name, entry.terms, entry.contact, now, commitment)
+        commitment = entry_commitment(release, serial, entry, issued)
+        recipient = Recipient(release.id, serial, entry.name, entry.terms, entry.contact, issued, commitment)
         try:
             self._insert(recipient, again=again)
         except sqlite3.IntegrityError:
@@ -276,10 +276,6 @@ class Ledger:
 
 class _Undone(Exception):
     """What was written is taken back."""
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _check_committed(recipient: Recipient, release: Release | None, place: str) -> None:
