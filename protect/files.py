@@ -167,6 +167,12 @@ def copy_mode_and_times(status: os.stat_result, target: Path) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def size_and_time(path: Path) -> tuple[int, int]:
+    """What tells that a file was changed meanwhile: its bytes, and the time of its last change in nanoseconds."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def lock_file(descriptor: int, *, wait: bool) -> bool:
     """Lock an open file against other processes; the lock dies with its process.
 

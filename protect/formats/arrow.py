@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protect.errors import InputError
+from protect.files import size_and_time
 from protect.formats.arrow_cells import arrow_module, checked, first_line
 from protect.formats.columns import CaptionColumns
 from protect.formats.dataset_format import DatasetFormat, ReadOptions, Shard
@@ -53,8 +54,7 @@ class ArrowPictures(TableFile):
         self.path, self.columns = path, columns
 
     def _all(self) -> tuple[pa.RecordBatch, ...]:
-        status = self.path.stat()
-        return _batches(self.path, (status.st_size, status.st_mtime_ns))
+        return _batches(self.path, size_and_time(self.path))
 
     @property
     def groups(self) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protect.errors import InputError
-from protect.files import copy_mode_and_times
+from protect.files import copy_mode_and_times, size_and_time
 from protect.formats.arrow_cells import Cell, arrow_module, changed_cells, checked, first_line, offsets, with_cells
 from protect.formats.columns import CaptionColumns, Json, column_of, leaves, usual
 from protect.formats.dataset_format import Edits, Shard
@@ -99,7 +99,7 @@ class PicturesShard(Shard):
         self.name, self.size = name, file.path.stat().st_size
         self._file, self._prefix, self._split, self._columns = file, prefix, split, columns
         self._checked: tuple[tuple[int, int], bool | DamagedError] | None = None
-        self.scanning, self._opened = _TO_SCAN * self.size / _USUAL, self._state()
+        self.scanning, self._opened = _TO_SCAN * self.size / _USUAL, size_and_time(file.path)
 
     def scan(self) -> Iterator[Record | SetAside]:
         """All rows in order; the file alone, with the reason, if its texts cannot be read."""
@@ -142,11 +142,7 @@ class PicturesShard(Shard):
 
     def changed(self) -> bool:
         """By size and time."""
-        return self._state() != self._opened
-
-    def _state(self) -> tuple[int, int]:
-        status = self._file.path.stat()
-        return status.st_size, status.st_mtime_ns
+        return size_and_time(self._file.path) != self._opened
 
     @property
     def file(self) -> TableFile:
@@ -164,7 +160,7 @@ class PicturesShard(Shard):
 
     def _by_path(self) -> bool:
         """Whether rows are called by their paths; looked up once for each state of the file, with all texts."""
-        state = self._state()
+        state = size_and_time(self._file.path)
         if self._checked is None or self._checked[0] != state:
             try:
                 self._checked = (state, _paths_differ(self._file))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from protect.errors import InputError
-from protect.files import copy_mode_and_times
+from protect.files import copy_mode_and_times, size_and_time
 from protect.formats.columns import Json, column_of, leaves
 from protect.formats.dataset_format import DatasetFormat, Edits, ReadOptions, Shard
 from protect.formats.fingerprints import renewed
@@ -54,7 +54,7 @@ class TarShard(Shard):
         self.name, self._file, self._prefix, self._columns = name, file, prefix, columns
         self._classes, self._twin = classes, twin
         self.size = file.path.stat().st_size + (twin.path.stat().st_size if twin else 0)
-        self.scanning, self._opened = _TO_SCAN * self.size / usual, self._state()
+        self.scanning, self._opened = _TO_SCAN * self.size / usual, size_and_time(file.path)
         self._looked: tuple[tuple[int, int], Layout | TarError] | None = None
 
     def scan(self) -> Iterator[Record | SetAside]:
@@ -106,15 +106,11 @@ class TarShard(Shard):
 
     def changed(self) -> bool:
         """By size and time."""
-        return self._state() != self._opened
-
-    def _state(self) -> tuple[int, int]:
-        status = self._file.path.stat()
-        return status.st_size, status.st_mtime_ns
+        return size_and_time(self._file.path) != self._opened
 
     def _layout(self) -> Layout:
         """How its samples lie; looked up once for each state of the file."""
-        state = self._state()
+        state = size_and_time(self._file.path)
         if self._looked is None or self._looked[0] != state:
             try:
                 with self._file.open() as stream:
