@@ -189,7 +189,7 @@ class Ledger:
                 "Nothing is to be done.",
             )
         Entry(recipient.name, why).check()
-        ended = replace(recipient, revoked=_now(), why=why)
+        ended = replace(recipient, revoked=now(), why=why)
         self._set(recipient, revoked=ended.revoked, why=why)
         return ended
 
