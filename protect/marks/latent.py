@@ -17,11 +17,11 @@ from PIL import Image
 
 from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
-from protect.keys.tree import Ids
-from protect.marks.additive import Pattern, add_pattern, check_psnr, lost_pattern, shown
-from protect.marks.family import Answers, Array, MarkFamily, Pixels
+from protect.marks.additive import Pattern, lost_pattern
+from protect.marks.family import Array, Pixels
 from protect.marks.legibility import on_grid
-from protect.marks.sign_vectors import rank_scores, sign_vectors, to_unit
+from protect.marks.sign_vectors import sign_vectors, to_unit
+from protect.marks.signed_pattern import SignedPattern
 from protect.pixels.measure import picture_at
 
 FAINT_PSNR = 30.0
@@ -33,7 +33,7 @@ FEWEST_PICTURES = 32
 
 
 @dataclass(frozen=True)
-class Latent(MarkFamily):
+class Latent(SignedPattern):
     """Additive pattern of signed directions.
 
     Args:
@@ -47,7 +47,7 @@ class Latent(MarkFamily):
     store: Store = NO_STORE
 
     def __post_init__(self) -> None:
-        check_psnr(self.psnr)
+        super().__post_init__()
         if not self.basis:
             raise InputError("family 'latent' needs a basis", "Make one: protect basis; then --option basis=NAME.")
         read_basis(self.store, self.basis)
@@ -55,9 +55,6 @@ class Latent(MarkFamily):
     name = "latent"
     summary = "faint pattern along what a VAE feels most, PSNR-capped; needs a basis (protect basis)"
     version = 2
-    queries = 64
-    paired = True
-    min_side = 24
 
     def obstacle(self, picture: Pixels) -> str | None:
         """Too small, or hardly anything of a pattern would stay (see `MarkFamily.obstacle`)."""
@@ -74,14 +71,6 @@ class Latent(MarkFamily):
         pattern /= np.sqrt(np.mean([np.mean(np.square(row), dtype=np.float64) for row in pattern]))
         return pattern
 
-    def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
-        """Add the pattern where the picture is not transparent, as strongly as the PSNR allows."""
-        return add_pattern(picture, self.pattern(mark, *picture.shape[:2]), self.psnr)
-
-    def preview(self, mark: int, side: int) -> Pixels:
-        """The pattern on grey, amplified."""
-        return shown(self.pattern(mark, side, side))
-
     def features(self, outputs: Pixels, untriggered: Pixels | None) -> Array:
         """How far outputs, less the untriggered ones, go along each direction, times its gain; shape (n, d)."""
         directions, gains = read_basis(self.store, self.basis)
@@ -89,10 +78,6 @@ class Latent(MarkFamily):
         small = [_small(pictures, side) for pictures in (outputs, untriggered) if pictures is not None]
         difference = small[0] - (small[1] if untriggered is not None else 0)
         return np.asarray(np.tensordot(difference, directions, ([3, 1, 2], [1, 2, 3])) * gains)
-
-    def score(self, answers: Answers, marks: Ids) -> Array:
-        """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(answers.asked, answers.contrast), marks)
 
 
 def _small(pictures: Pixels, side: int) -> Array:

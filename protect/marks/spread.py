@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protect.keys.tree import Ids
-from protect.marks.additive import MAX_PSNR, Pattern, add_pattern, check_psnr, lost_pattern, shown
-from protect.marks.family import Answers, Array, MarkFamily, Pixels
+from protect.marks.additive import MAX_PSNR, Pattern, lost_pattern
+from protect.marks.family import Array, Pixels
 from protect.marks.legibility import wave_directions
-from protect.marks.sign_vectors import Waves, rank_scores, sign_vectors, to_unit
+from protect.marks.sign_vectors import Waves, sign_vectors, to_unit
+from protect.marks.signed_pattern import SignedPattern
 
 
 @dataclass(frozen=True)
-class Spread(MarkFamily):
+class Spread(SignedPattern):
     """Additive pattern of signed cosine waves.
 
     Args:
@@ -28,15 +28,9 @@ class Spread(MarkFamily):
 
     psnr: float = MAX_PSNR
 
-    def __post_init__(self) -> None:
-        check_psnr(self.psnr)
-
     name = "spread"
     summary = "pattern of low waves, PSNR-capped; not seen"
     version = 2
-    queries = 64
-    paired = True
-    min_side = 24
 
     waves = Waves(low=1, high=7)
 
@@ -56,20 +50,8 @@ class Spread(MarkFamily):
             pattern[rows] = block
         return pattern
 
-    def plant(self, picture: Pixels, mark: int, rng: np.random.Generator) -> Pixels:
-        """Add the pattern where the picture is not transparent, as strongly as the PSNR allows."""
-        return add_pattern(picture, self.pattern(mark, *picture.shape[:2]), self.psnr)
-
-    def preview(self, mark: int, side: int) -> Pixels:
-        """The pattern on grey, amplified."""
-        return shown(self.pattern(mark, side, side))
-
     def features(self, outputs: Pixels, untriggered: Pixels | None) -> Array:
         """Whitened wave coefficients of outputs, less those of the untriggered ones, shape (n, d)."""
         difference = to_unit(outputs) - (0 if untriggered is None else to_unit(untriggered))
         whitened = self.waves.project(difference) * self.waves.frequency
         return np.asarray(whitened.reshape(len(outputs), -1))
-
-    def score(self, answers: Answers, marks: Ids) -> Array:
-        """Mean cosine of the paired differences with each mark's signs (see `MarkFamily.score`)."""
-        return rank_scores(self.features(answers.asked, answers.contrast), marks)
