@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from protect.errors import InputError
-from protect.execution.engine import Engine, Threads
+from protect.execution.engine import Engine
+from protect.formats.by_shard import read_by_shard, workers_for
 from protect.formats.columns import CaptionColumns, column_of
 from protect.formats.dataset_format import Dataset, ReadOptions, Shard
 from protect.formats.digest import DatasetDigest
@@ -87,8 +88,8 @@ def survey(dataset: Dataset, progress: Progress = no_progress, engine: Engine | 
         InputError: if two samples have one key, naming both places; if `--leave-captions` names no field of any sample,
             listing those that there are.
     """
-    engine = (engine or Threads(1)).worthwhile(sum(shard.scanning for shard in dataset.shards))
-    found = _read_here(dataset, progress) if isinstance(engine, Threads) else _read_there(dataset, progress, engine)
+    workers = None if engine is None else workers_for(dataset, engine)
+    found = _read_there(dataset, progress, workers) if workers else _read_here(dataset, progress)
     _refuse_doubles(dataset, found.hashes)
     if found.hashes:
         _refuse_unknown(dataset, found.fields)
@@ -118,8 +119,7 @@ def _read_there(dataset: Dataset, progress: Progress, engine: Engine) -> _Count:
     """The same by workers, a shard each."""
     whole = _Count.of(dataset.options)
     keys = array("Q")
-    numbers = [number for number, shard in enumerate(dataset.shards) if shard.scanning]
-    for count, met in engine.map(_Reader(dataset, tuple(dataset.shards)), numbers):
+    for count, met in read_by_shard(dataset, engine, _CountOf(dataset)):
         whole.join(count)
         keys += count.aside_hashes
         if dataset.columns is not None:
@@ -132,13 +132,12 @@ def _read_there(dataset: Dataset, progress: Progress, engine: Engine) -> _Count:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _CountOf:
     dataset: Dataset
-    shards: tuple[Shard, ...]
 
-    def __call__(self, number: int) -> tuple[_Count, set[str]]:
+    def __call__(self, shard: Shard) -> tuple[_Count, set[str]]:
         count, columns = _Count.of(self.dataset.options), self.dataset.columns
-        for found in self.shards[number].scan():
+        for found in shard.scan():
             count.add(found, self.dataset.options, keep=True)
         return count, columns.met if columns is not None else set()
 
