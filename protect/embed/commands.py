@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +17,10 @@ from protect.embed.answers import (
 )
 from protect.embed.commit import options_of
 from protect.embed.difference import difference
-from protect.embed.estimate import estimate
+from protect.embed.estimate import Estimate, estimate
 from protect.embed.estimate_text import estimate_json, estimate_text
 from protect.embed.forecast import Expectation
+from protect.embed.job import Embedding
 from protect.embed.options import (
     AlignmentName,
     Both,
@@ -39,10 +40,13 @@ from protect.embed.options import (
 from protect.embed.places import ending, refuse_marked
 from protect.embed.write import embed
 from protect.errors import InputError
+from protect.execution.engine import Engine
 from protect.formats import open_dataset
+from protect.formats.dataset_format import ReadOptions
 from protect.keys.keyring import Keyring
+from protect.progress import Progress
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
-from protect.release.plan import RECOMMENDED
+from protect.release.plan import RECOMMENDED, Options
 from protect.working import EngineName, LogJson, Workers, engine_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -129,8 +133,7 @@ def embed_command(
     if not anyway:
         refuse_marked(dataset, keyring)
     if commitment:
-        refuse_given(context, _SETTLED, "the commitment holds the plan")
-        options = options_of(keyring.waiting(commitment).plan)
+        options = _committed(context, keyring, commitment)
     else:
         made = make_options(rate, family, alignment, option, slots, keyring.store, wordings=wordings, both=both)
         options = replace(
@@ -142,45 +145,78 @@ def embed_command(
             guidance=guidance,
             recipients=for_recipients,
         )
-    target, said, worker = (
-        output or default_output(dataset),
-        reading(caption_column, leave_captions, only, exclude, split),
-        engine_of(engine, workers),
-    )
+    target, said = output or default_output(dataset), reading(caption_column, leave_captions, only, exclude, split)
+    asked = _Asked(dataset, target, options, keyring, said, expectation, engine_of(engine, workers), link)
     with console.progress(log_json) as progress:
-        if dry_run and not commitment:
-            guess = estimate(
-                dataset,
-                target,
-                options,
-                keyring,
-                reading=said,
-                expectation=expectation,
-                engine=worker,
-                link=link,
-                progress=progress,
-            )
-            if guess:
-                console.answer(estimate_text(guess, target), estimate_json(guess, target), as_json)
-                return console.DONE
-        done = embed(
-            dataset,
-            target,
-            options,
-            keyring,
-            reading=said,
+        guess = asked.estimated(progress) if dry_run and not commitment else None
+        if guess:
+            console.answer(estimate_text(guess, target), estimate_json(guess, target), as_json)
+            return console.DONE
+        done = asked.embedded(progress, name=name, commitment=commitment, coin=coin, dry_run=dry_run, anyway=anyway)
+    console.answer(embedding_text(done, keyring, dry_run), embedding_json(done, dry_run), as_json)
+    return console.SET_ASIDE if done.set_aside_count else console.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A copy that was asked for: what counts for its cost as well as for itself."""
+
+    dataset: Path
+    target: Path
+    options: Options
+    keyring: Keyring
+    reading: ReadOptions
+    expectation: Expectation
+    engine: Engine
+    link: bool
+
+    def estimated(self, progress: Progress) -> Estimate | None:
+        """What it would cost, by some of its shards; None for small datasets, of which all is decided."""
+        return estimate(
+            self.dataset,
+            self.target,
+            self.options,
+            self.keyring,
+            reading=self.reading,
+            expectation=self.expectation,
+            engine=self.engine,
+            link=self.link,
+            progress=progress,
+        )
+
+    def embedded(
+        self,
+        progress: Progress,
+        *,
+        name: str | None,
+        commitment: str | None,
+        coin: str | None,
+        dry_run: bool,
+        anyway: bool,
+    ) -> Embedding:
+        """The copy itself, or all that is decided of it (see `embed`)."""
+        return embed(
+            self.dataset,
+            self.target,
+            self.options,
+            self.keyring,
+            reading=self.reading,
             name=name,
             commitment=commitment,
             coin=coin,
-            expectation=expectation,
+            expectation=self.expectation,
             dry_run=dry_run,
             anyway=anyway,
-            link=link,
+            link=self.link,
             progress=progress,
-            engine=worker,
+            engine=self.engine,
         )
-    console.answer(embedding_text(done, keyring, dry_run), embedding_json(done, dry_run), as_json)
-    return console.SET_ASIDE if done.set_aside_count else console.DONE
+
+
+def _committed(context: typer.Context, keyring: Keyring, commitment: str) -> Options:
+    """The options that a commitment fixed, and no others beside them."""
+    refuse_given(context, _SETTLED, "the commitment holds the plan")
+    return options_of(keyring.waiting(commitment).plan)
 
 
 def diff_command(

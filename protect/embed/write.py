@@ -79,16 +79,14 @@ def embed(
             is left half-written under `output`'s name, and the same call goes on where it stopped.
     """
     options.check()
-    if link and options.recipients:
-        raise InputError("--link: for recipients no copy is written yet", "Give it to protect issue --materialise.")
-    output = output.resolve()
-    if link and (isinstance(folder, BucketPath) or isinstance(output, BucketPath)):
-        raise InputError("--link: files in a bucket have no links", "Leave it out.")
-    check_places(folder.resolve(), output, keyring.home.resolve(), dry_run=dry_run)
+    if link:
+        _check_linkable(folder, output, options)
+    folder, output = folder.resolve(), output.resolve()
+    check_places(folder, output, keyring.home.resolve(), dry_run=dry_run)
     if name is not None and not name.isprintable():
         raise InputError(f"--name {name!r} holds control characters", "Use printable characters.")
     job = Job(
-        open_dataset(folder.resolve(), reading),
+        open_dataset(folder, reading),
         output,
         options,
         keyring,
@@ -104,21 +102,11 @@ def embed(
     if dry_run:
         return _decide(job, waiting, secret)
     with pending.locked(keyring):
-        earlier = pending.load(keyring, job.dataset.root)
-        if isinstance(output, BucketPath):
-            check_bucket(job.dataset, output)
-        if earlier and waiting and (earlier.id, earlier.coin) != (waiting.id, waiting.coin):
-            raise InputError(
-                f"an interrupted run with another commitment or coin waits in {pending.partial}",
-                "Repeat that run, or give another --output.",
-            )
+        earlier = _interrupted(job, pending, waiting)
         done = _decide(job, earlier or waiting, secret)
         if not (anyway or done.release.rehearsal):
             check_findable(done.forecast)
-        if options.recipients:
-            release = replace(done.release, shared=hold_shared(done.selection, job.store))
-            done = replace(done, release=release, bound=replace(done.bound, release=release))
-        job.store.write_held()
+        done = _held(done, job)
         if earlier:
             _check_unchanged(earlier, done.release, secret, pending)
         if waiting:
@@ -127,12 +115,15 @@ def embed(
         if options.recipients:
             _publish_commitment(done, keyring, pending)
             return done
-        try:
-            written = write_copy(done, job, pending, link)
-            _publish(written, job, pending)
-        except OSError as error:
-            raise _disk_trouble(error, pending.partial) from error
-    return written
+        return _copied(done, job, pending, link)
+
+
+def _check_linkable(folder: Path, output: Path, options: Options) -> None:
+    """Refuse hard links where there are none."""
+    if options.recipients:
+        raise InputError("--link: for recipients no copy is written yet", "Give it to protect issue --materialise.")
+    if isinstance(folder, BucketPath) or isinstance(output, BucketPath):
+        raise InputError("--link: files in a bucket have no links", "Leave it out.")
 
 
 def _committed(keyring: Keyring, commitment: str | None, coin: str | None, *, resumed: bool) -> Release | None:
@@ -158,6 +149,19 @@ def _committed(keyring: Keyring, commitment: str | None, coin: str | None, *, re
             f"commitment {release.id} was used with the coin {release.coin} already", "A commitment has one coin."
         )
     return known
+
+
+def _interrupted(job: Job, pending: Pending, waiting: Release | None) -> Release | None:
+    """The release of an earlier run that was stopped; this one must be able to go on with it."""
+    earlier = pending.load(job.keyring, job.dataset.root)
+    if isinstance(job.output, BucketPath):
+        check_bucket(job.dataset, job.output)
+    if earlier and waiting and (earlier.id, earlier.coin) != (waiting.id, waiting.coin):
+        raise InputError(
+            f"an interrupted run with another commitment or coin waits in {pending.partial}",
+            "Repeat that run, or give another --output.",
+        )
+    return earlier
 
 
 def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
@@ -192,6 +196,25 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
     )
     _check_commitment_file(done)
     return done
+
+
+def _held(done: Embedding, job: Job) -> Embedding:
+    """Write into the store what the release was decided with; for recipients also what their copies will share."""
+    if job.options.recipients:
+        release = replace(done.release, shared=hold_shared(done.selection, job.store))
+        done = replace(done, release=release, bound=replace(done.bound, release=release))
+    job.store.write_held()
+    return done
+
+
+def _copied(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
+    """Write the copy and publish it."""
+    try:
+        written = write_copy(done, job, pending, link)
+        _publish(written, job, pending)
+    except OSError as error:
+        raise _disk_trouble(error, pending.partial) from error
+    return written
 
 
 def _check_plan(known: Release, selection: Selection, job: Job) -> None:
