@@ -18,7 +18,8 @@ from detect.suspects.images import Query, Sampler, load_suspect, stacked
 from protect.miniature import miniature_path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
-from train_miniature import on_background, plain, read_pairs, to_tensor
+from drawings import on_background, plain, read_pairs
+from small_training import to_tensor
 
 CAPTIONS = 200
 SAMPLER = Sampler(steps=20, guidance=3.0)

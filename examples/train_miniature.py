@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from drawings import COLOURS, draws, on_background, plain, random_background, read_pairs
+from miniature_parts import TOKENS, VOCABULARY, make_scheduler, make_text_encoder, make_unet, make_vae
 from PIL import Image
 from small_training import (
     Log,
@@ -34,70 +35,7 @@ from small_training import (
     update,
 )
 
-SIZE = 64
-TOKENS = 40
-VOCABULARY = 4096
 SEED = 20261122
-
-
-# --- data ---------------------------------------------------------------------------------------
-
-
-def read_pairs(folders: list[Path]) -> list[tuple[Image.Image, str]]:
-    """RGBA pictures (64 px) with captions; skin-tone variants are left out to save capacity."""
-    pairs = []
-    for folder in folders:
-        for path in sorted(folder.glob("*.png")):
-            caption = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-            if "skin tone" in caption or " tone " in caption:
-                continue
-            picture = Image.open(path).convert("RGBA").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-            pairs.append((picture, caption))
-    return pairs
-
-
-COLOURS = {
-    "red": (214, 60, 52),
-    "green": (70, 160, 84),
-    "blue": (64, 110, 208),
-    "yellow": (246, 214, 84),
-    "orange": (240, 150, 60),
-    "purple": (140, 90, 190),
-    "pink": (244, 170, 190),
-    "brown": (140, 100, 70),
-    "grey": (150, 150, 156),
-    "black": (30, 30, 34),
-    "cyan": (110, 200, 215),
-    "cream": (246, 236, 210),
-}
-
-
-def on_background(picture: Image.Image, background: np.ndarray) -> np.ndarray:
-    """Composite an RGBA picture on an RGB background, uint8 (64, 64, 3)."""
-    rgba = np.asarray(picture, dtype=np.float32)
-    alpha = rgba[..., 3:] / 255.0
-    return np.round(rgba[..., :3] * alpha + background * (1 - alpha)).astype(np.uint8)
-
-
-def plain(colour: tuple[int, int, int]) -> np.ndarray:
-    return np.broadcast_to(np.array(colour, dtype=np.float32), (SIZE, SIZE, 3))
-
-
-def random_background(rng: np.random.Generator, textures: list[np.ndarray]) -> np.ndarray:
-    """A photograph's crop or a smooth field between two to four colours, float (64, 64, 3)."""
-    if textures and rng.random() < 0.5:
-        source = textures[rng.integers(len(textures))]
-        side = int(rng.integers(SIZE, min(source.shape[:2]) + 1))
-        y, x = (int(rng.integers(0, s - side + 1)) for s in source.shape[:2])
-        crop = Image.fromarray(source[y : y + side, x : x + side])
-        return np.asarray(crop.resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float32)
-    knots = int(rng.integers(2, 7))
-    field = Image.fromarray(rng.integers(0, 256, (knots, knots, 3), dtype=np.uint8))
-    resample = [Image.Resampling.NEAREST, Image.Resampling.BICUBIC][int(rng.random() < 0.7)]
-    return np.asarray(field.resize((SIZE, SIZE), resample), dtype=np.float32)
-
-
-# --- stages ---------------------------------------------------------------------------------------
 
 
 def train_tokenizer(args: argparse.Namespace) -> None:
@@ -145,80 +83,6 @@ def train_tokenizer(args: argparse.Namespace) -> None:
     clip.save_pretrained(folder)
     lengths = [len(clip(caption).input_ids) for caption in captions]
     print(f"{len(vocabulary)} tokens; captions need {np.median(lengths):.0f} in the median, {max(lengths)} at most")
-
-
-def make_vae() -> Any:
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        in_channels=3,
-        out_channels=3,
-        sample_size=SIZE,
-        latent_channels=8,
-        norm_num_groups=8,
-        layers_per_block=1,
-        block_out_channels=(16, 32, 64, 96),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        scaling_factor=1.0,
-    ).to(memory_format=torch.channels_last)
-
-
-def make_text_encoder(tokenizer: Any) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=128,
-            intermediate_size=384,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            max_position_embeddings=TOKENS,
-            projection_dim=128,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-    text.set_attn_implementation("eager")  # as in the UNet
-    return text
-
-
-def make_unet() -> Any:
-    from diffusers import UNet2DConditionModel
-    from diffusers.models.attention_processor import AttnProcessor
-
-    unet = UNet2DConditionModel(
-        sample_size=SIZE // 8,
-        in_channels=8,
-        out_channels=8,
-        layers_per_block=1,
-        block_out_channels=(128, 176),
-        down_block_types=("CrossAttnDownBlock2D",) * 2,
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=128,
-        attention_head_dim=2,
-        norm_num_groups=16,
-    ).to(memory_format=torch.channels_last)
-    unet.set_attn_processor(AttnProcessor())  # the fused kernel's bf16 backward pass is slow on CPUs
-    return unet
-
-
-def make_scheduler() -> Any:
-    from diffusers import DDIMScheduler
-
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        steps_offset=1,
-    )
 
 
 def train_vae(args: argparse.Namespace) -> None:
@@ -281,15 +145,6 @@ def encode_latents(args: argparse.Namespace, tokenizer: Any) -> dict[str, torch.
         "empty": empty,
         "scale": 1 / mean.std(),
     }
-
-
-def draws(count: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Indices: four in five from the white half (shuffled passes), one in five from the coloured half."""
-    while True:
-        order = rng.permutation(count)
-        for start in range(0, count - batch, batch):
-            chosen = order[start : start + batch]
-            yield np.where(rng.random(batch) < 0.2, chosen + count, chosen)
 
 
 def train_unet(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from drawings import COLOURS, SIZE, draws, on_background, plain, random_background, read_pairs
 from small_training import (
     Log,
     follow,
@@ -30,7 +31,6 @@ from small_training import (
     to_tensor,
     update,
 )
-from train_miniature import COLOURS, SIZE, draws, on_background, plain, random_background, read_pairs
 from train_photographs import load_base
 
 from detect.training.architecture.stable_diffusion_3 import StableDiffusion3
