@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,12 +17,14 @@ from protect import console
 from protect.alignments import make_alignment
 from protect.embed.options import AlignmentName, Both, Family, FamilyOption, Rate, make_options, refuse_given, share
 from protect.errors import InputError
+from protect.formats.dataset_format import ReadOptions
 from protect.keys.store import NO_STORE
+from protect.progress import Progress
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
-from protect.release.plan import check_range
+from protect.release.plan import Options, check_range
 
 if TYPE_CHECKING:
-    from detect.training.rehearse import Rehearsal
+    from detect.training.rehearse import Prepared, Rehearsal
 
 
 class Targets(StrEnum):
@@ -162,22 +164,57 @@ def rehearse_command(
         console.answer(cost.in_words(), cost.as_json(), as_json)
         return console.DONE
     use_all_cores()
-    from detect.training.rehearse import prepare as prepared
-    from detect.training.rehearse import rehearse, rehearse_made
-    from protect.miniature import miniature_path
-
+    asked = _Asked(dataset, work, embedding, options, base, seed, device)
     with console.progress() as progress:
         if suspect is None and not prepare:
-            own = base or miniature_path()
-            done = rehearse(
-                dataset, own, work, embedding, tuning, reading=options, seed=seed, device=device, progress=progress
-            )
-            return _report(done, work, as_json)
-        stage = prepared(dataset, work, embedding, reading=options, seed=seed, progress=progress)
+            return _report(asked.trained_here(tuning, progress), work, as_json)
+        stage = asked.prepared(progress)
         if suspect is None or passes is None:
             return _say_prepared(stage.copy, as_json)
-        done = rehearse_made(stage, suspect, base, passes, device=device, progress=progress)
+        done = asked.trained_elsewhere(stage, suspect, passes, progress)
     return _report(done, work, as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A rehearsal that was asked for, whoever trains."""
+
+    dataset: Path
+    work: Path
+    options: Options
+    reading: ReadOptions
+    base: Path | None
+    seed: int
+    device: str
+
+    def trained_here(self, tuning: FinetuneOptions, progress: Progress) -> Rehearsal:
+        """All of it."""
+        from detect.training.rehearse import rehearse
+        from protect.miniature import miniature_path
+
+        return rehearse(
+            self.dataset,
+            self.base or miniature_path(),
+            self.work,
+            self.options,
+            tuning,
+            reading=self.reading,
+            seed=self.seed,
+            device=self.device,
+            progress=progress,
+        )
+
+    def prepared(self, progress: Progress) -> Prepared:
+        """What another program is to train on."""
+        from detect.training.rehearse import prepare
+
+        return prepare(self.dataset, self.work, self.options, reading=self.reading, seed=self.seed, progress=progress)
+
+    def trained_elsewhere(self, stage: Prepared, suspect: Path, passes: float, progress: Progress) -> Rehearsal:
+        """The rest, with the model that the other program made."""
+        from detect.training.rehearse import rehearse_made
+
+        return rehearse_made(stage, suspect, self.base, passes, device=self.device, progress=progress)
 
 
 def _check_parts(context: typer.Context, prepare: bool, suspect: Path | None, passes: float | None) -> None:
