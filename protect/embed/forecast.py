@@ -16,6 +16,7 @@ from protect.release.power import (
     Run,
     alike,
     judged_together,
+    lost_on,
     measured_runs,
     slots_tried,
     strength_options,
@@ -135,7 +136,7 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """The same in lines; first, on what kinds of pictures nothing was found."""
-        lost = _lost_on(self.runs).items()
+        lost = lost_on(self.runs).items()
         warning = [f"on {kind} this was never found: 0 of {count} runs" for kind, count in lost]
         basis = self._rests_on()
         if self.power is None:
@@ -147,7 +148,7 @@ class Forecast:
         if self.law is None:
             return self.why_not
         origin = "your rehearsals" if self.expectation.runs is not None else "small models"
-        return "; ".join([f"{summary(self.runs, _lost_on(self.runs))}, on {origin}", *lost, *self.notes])
+        return "; ".join([f"{summary(self.runs, lost_on(self.runs))}, on {origin}", *lost, *self.notes])
 
     def _expected(self) -> str:
         """The power with its interval."""
@@ -261,16 +262,8 @@ def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, tupl
     return "; ".join(doubts), tuple(notes)
 
 
-def _lost_on(runs: Sequence[Run]) -> dict[str, int]:
-    """Kinds of pictures on which no run was found though some were on others, and how many runs there were."""
-    kinds = {
-        kind: [run.found for run in runs if run.pictures == kind] for kind in dict.fromkeys(r.pictures for r in runs)
-    }
-    return {kind: len(found) for kind, found in kinds.items() if not any(found) and any(run.found for run in runs)}
-
-
 def _lost_in_words(runs: Sequence[Run]) -> list[str]:
-    return [f"none of {count} runs on {kind} was found" for kind, count in _lost_on(runs).items()]
+    return [f"none of {count} runs on {kind} was found" for kind, count in lost_on(runs).items()]
 
 
 def _remedy(options: PartOptions, per_slot: int | None, samples: int) -> str:

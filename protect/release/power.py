@@ -134,6 +134,14 @@ def _by_pictures(runs: Sequence[Run], told: Collection[str]) -> str:
     return f" ({', '.join(each)})" if len(kinds) > 1 else ""
 
 
+def lost_on(runs: Sequence[Run]) -> dict[str, int]:
+    """Kinds of pictures on which no run was found though some were on others, and how many runs there were."""
+    kinds = {
+        kind: [run.found for run in runs if run.pictures == kind] for kind in dict.fromkeys(r.pictures for r in runs)
+    }
+    return {kind: len(found) for kind, found in kinds.items() if not any(found) and any(run.found for run in runs)}
+
+
 def rehearsed_runs(folders: Iterable[Path]) -> list[Run]:
     """Runs of the owner's own rehearsals.
 
