@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from attacks.quality import denoising_losses
 from attacks.stages.model import tuned_pipeline
 from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
 from detect.suspects.images import Suspect, load_suspect
+from detect.suspects.images.folder import native_size
+from detect.training.architecture import architecture_of
+from detect.training.learned import captions_learned
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
 from detect.trial.judge import detect
@@ -33,8 +35,6 @@ from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
 from protect.marks.family import FamilyOptions
 from protect.miniature import miniature_path
-from protect.pixels.measure import on_white
-from protect.pixels.picture import read_rgba
 from protect.release.bound import BoundRelease
 from protect.release.plan import Options
 from protect.sample import unpack_sample
@@ -42,8 +42,6 @@ from protect.sample import unpack_sample
 BATCH = 64
 EXTRAS = 3
 """Keys for which it is measured how far a training learned its captions."""
-LEARNED = 192
-"""Pictures on which it is measured how far captions were learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +167,8 @@ def loaded(path: Path, method: str, base: Path) -> Suspect:
 
 def learned(model: Path, dataset: Path, base: Path) -> float:
     """By what part a model errs less with the right captions than with those of other pictures."""
-    pipeline = tuned_pipeline(model, base)
-    records = list(open_dataset(dataset).records())[:: max(1, 2400 // LEARNED)][:LEARNED]
-    pictures = [on_white(read_rgba(record.read())) for record in records]
-    captions = [record.caption for record in records]
-    wrong = captions[len(captions) // 2 :] + captions[: len(captions) // 2]
-    right, other = (denoising_losses(pipeline, pictures, said) for said in (captions, wrong))
-    return float(1 - right.mean() / other.mean())
+    pipeline, records = tuned_pipeline(model, base), list(open_dataset(dataset).records())
+    return captions_learned(architecture_of(pipeline, model), records, native_size(pipeline) or 64, "cpu")
 
 
 def tested(
