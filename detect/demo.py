@@ -30,8 +30,8 @@ EMBEDDING = Options(rate=WORDING.rate, family=WORDING.family, alignment=WORDING.
 TUNING = FinetuneOptions(method="lora", rank=16, steps=150, batch=64, learning_rate=3e-3)
 
 MEASURED = (
-    "How often this holds: with this setting 10 of 10 (95 %: 69 to 100 %) keys were found; accused was an innocent model "
-    "by 0 of 15 (95 %: 0 to 22 %) keys (benchmarks/results/wording.json)."
+    "How often this holds: with this setting 10 of 10 (95 %: 69 to 100 %) keys were found; accused was an innocent "
+    "model by 0 of 15 (95 %: 0 to 22 %) keys (benchmarks/results/wording.json)."
 )
 """How often a setting like the demo's own gave the right verdicts; from benchmarks/results."""
 
