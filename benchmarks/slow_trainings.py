@@ -48,7 +48,7 @@ RELEASES = ("wording", *PAINTED)
 _ATTENTION = replace(SLOW, precision="bf16")
 _FROZEN = replace(FULL, precision="bf16", text_encoder=False)
 TRAININGS = (
-    Training("all layers, rank 16, lr 3e-3, text encoder too", replace(DEMO.tuning, precision="bf16"), PASSES),
+    Training("all layers, rank 16, lr 3e-3, text encoder too", DEMO.tuning, PASSES),
     Training("full, lr 1e-4", replace(_FROZEN, learning_rate=1e-4), PASSES),
     Training("attention, rank 16, lr 1e-3", _ATTENTION, PASSES),
     Training("full, lr 1e-3", _FROZEN, PASSES),
