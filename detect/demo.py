@@ -31,7 +31,7 @@ TUNING = FinetuneOptions(method="lora", rank=16, steps=150, batch=64, learning_r
 
 MEASURED = (
     "How often this holds: with this setting 10 of 10 (95 %: 69 to 100 %) keys were found; accused was an innocent "
-    "model by 0 of 15 (95 %: 0 to 22 %) keys (benchmarks/results/wording.json)."
+    "model by 0 of 10 (95 %: 0 to 31 %) keys (benchmarks/results/wording.json)."
 )
 """How often a setting like the demo's own gave the right verdicts; from benchmarks/results."""
 
