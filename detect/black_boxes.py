@@ -168,8 +168,8 @@ def _left_behind(suspect: Suspect, keyring: Keyring, releases: Sequence[Release]
     if not names:
         return f"stopped: no look at {suspect.name} is in the ledger; the same command begins anew."
     return (
-        f"stopped: a look at {suspect.name} is in the ledger ({', '.join(names)}). The same command goes on where it "
-        "stopped; with other options it would be a further look, at half the level."
+        f"stopped: a look at {suspect.name} is in the ledger ({', '.join(names)}). The command that began it goes on "
+        "where it stopped; with other options it may be a further look, at half the level or less."
     )
 
 

@@ -337,13 +337,13 @@ def test_what_is_told_of_a_stopped_test_is_what_the_ledger_holds(
 ) -> None:
     """Stopped while the suspect is still asked the probe, nothing was entered; at its first question, it was."""
 
-    def stopped_at(name: str, url: str) -> str:
+    def stopped_at(name: str, url: str, *options: str) -> str:
         def stop(*_: object) -> None:
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(name, stop)
-            assert run("run", "--model", url, "--service", "a1111") == 130
+            assert run("run", "--model", url, "--service", "a1111", *options) == 130
         return capsys.readouterr().err
 
     def looks() -> int:
@@ -358,6 +358,9 @@ def test_what_is_told_of_a_stopped_test_is_what_the_ledger_holds(
         assert "stopped: a look at" in said and f"is in the ledger ({bound.release.name})" in said and looks() == 1
         said = stopped_at("detect.trial.judge.recognise", service.url)
         assert "stopped: a look at" in said and looks() == 1, "of the run before"
+        said = stopped_at("detect.trial.judge.recognise", service.url, "--steps", "9")
+        assert looks() == 1 and "The same command goes on" not in said, "this command has nothing to go on with"
+        assert "The command that began it goes on" in said
 
 
 def test_a_dry_run_asks_nothing(
