@@ -29,9 +29,9 @@ from benchmarks.wording import (
     copy_of,
     learned,
     loaded,
-    prepare,
     tested,
 )
+from benchmarks.wording import prepare as prepare_dataset
 from detect.suspects.images import load_suspect
 from detect.training.rehearse import train_suspect
 from protect.formats import open_dataset
@@ -74,6 +74,13 @@ def releases_of(work: Path, seed: int) -> dict[str, tuple[BoundRelease, Keyring]
     return {"wording": copy_of(work, HALF, seed)} | {family: painted_copy(work, family, seed) for family in PAINTED}
 
 
+def prepare(work: Path) -> None:
+    """The dataset and the marked copies, before processes share the work: two must not write one copy."""
+    prepare_dataset(work)
+    for seed in KEYS:
+        releases_of(work, seed)
+
+
 def model_of(work: Path, training: Training, seed: int) -> Path:
     """Where a model lies."""
     return work / f"slow-{training.name.replace(', ', '-').replace(' ', '-')}-{seed}"
@@ -84,7 +91,6 @@ def train(work: Path, part: int, parts: int) -> None:
     samples = sum(1 for _ in open_dataset(work / "dataset").records())
     for number, (seed, training) in enumerate((seed, training) for seed in KEYS for training in TRAININGS):
         if number % parts == part:
-            releases_of(work, seed)
             source, target = work / f"copy-{PAINTED[-1]}-{seed}", model_of(work, training, seed)
             if not target.exists():
                 train_suspect(base_of(work), source, target, training.options(samples, seed))
