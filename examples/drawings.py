@@ -50,7 +50,7 @@ def plain(colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def random_background(rng: np.random.Generator, textures: list[np.ndarray]) -> np.ndarray:
-    """A photograph's crop or a smooth field between two to four colours, float (64, 64, 3)."""
+    """A photograph's crop, or a grid of 2 x 2 to 6 x 6 random colours, mostly made smooth; float (64, 64, 3)."""
     if textures and rng.random() < 0.5:
         source = textures[rng.integers(len(textures))]
         side = int(rng.integers(SIZE, min(source.shape[:2]) + 1))
