@@ -158,13 +158,13 @@ def rehearse_command(
         optimizer=optimizer.value,
     )
     tuning.check()
-    options = reading(caption_column, leave_captions, only, exclude, split)
+    said = reading(caption_column, leave_captions, only, exclude, split)
     if dry_run:
-        cost = rehearsal_cost(dataset, embedding, options, tuning.presentations, passes)
+        cost = rehearsal_cost(dataset, embedding, said, tuning.presentations, passes)
         console.answer(cost.in_words(), cost.as_json(), as_json)
         return console.DONE
     use_all_cores()
-    asked = _Asked(dataset, work, embedding, options, base, seed, device)
+    asked = _Asked(dataset, work, embedding, said, base, seed, device)
     with console.progress() as progress:
         if suspect is None and not prepare:
             return _report(asked.trained_here(tuning, progress), work, as_json)

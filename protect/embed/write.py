@@ -54,7 +54,7 @@ def embed(
     progress: Progress = no_progress,
     engine: Engine | None = None,
 ) -> Embedding:
-    """Copy a dataset to `output` with marks planted in a few samples; or make it ready for recipients, without a copy.
+    """Copy a dataset to `output` with marks planted in some samples; or make it ready for recipients, without a copy.
 
     Args:
         folder: the dataset, in any form that `protect.formats` reads.
