@@ -26,7 +26,7 @@ class SignedPattern(MarkFamily):
 
     @abstractmethod
     def pattern(self, mark: int, height: int, width: int) -> Pattern:
-        """The pattern of a mark: RGB offsets of root mean square 1, shape (H, W, 3)."""
+        """The pattern of a mark: RGB offsets of root mean square 1, shape (H, W, 3); an array of its own each time."""
 
     @abstractmethod
     def features(self, outputs: Pixels, untriggered: Pixels | None) -> Array:
