@@ -161,15 +161,15 @@ def cost_told(suspect: Suspect, keyring: Keyring, releases: Sequence[Release]) -
 
 
 def _left_behind(suspect: Suspect, keyring: Keyring, releases: Sequence[Release]) -> str:
-    """What a stopped test leaves in the ledger."""
+    """What a stopped test leaves in the ledger; that the same command goes on is said of all commands."""
     from detect.trial.ledger import looked_at
 
     names = [release.name for release in releases if looked_at(keyring, release, suspect)]
     if not names:
-        return f"stopped: no look at {suspect.name} is in the ledger; the same command begins anew."
+        return f"stopped before a look at {suspect.name} was entered in the ledger"
     return (
-        f"stopped: a look at {suspect.name} is in the ledger ({', '.join(names)}). The command that began it goes on "
-        "where it stopped; with other options it may be a further look, at half the level or less."
+        f"stopped: a look at {suspect.name} is in the ledger ({', '.join(names)}); a command with other options than "
+        "began it may be a further look, at half the level or less"
     )
 
 
