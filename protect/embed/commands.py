@@ -159,7 +159,7 @@ def embed_command(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A copy that was asked for: what counts for its cost as well as for itself."""
+    """What was asked for: both the estimate and the copy need to know it."""
 
     dataset: Path
     target: Path

@@ -101,21 +101,22 @@ def embed(
     waiting = _committed(keyring, commitment, coin, resumed=pending.record.exists())
     if dry_run:
         return _decide(job, waiting, secret)
+    # `waiting`: a commitment that has no copy yet. `earlier`: what a run that was stopped had decided.
     with pending.locked(keyring):
         earlier = _interrupted(job, pending, waiting)
-        done = _decide(job, earlier or waiting, secret)
-        if not (anyway or done.release.rehearsal):
-            check_findable(done.forecast)
-        done = _held(done, job)
+        decided = _decide(job, earlier or waiting, secret)
+        if not (anyway or decided.release.rehearsal):
+            check_findable(decided.forecast)
+        decided = _hold(decided, job)
         if earlier:
-            _check_unchanged(earlier, done.release, secret, pending)
+            _check_unchanged(earlier, decided.release, secret, pending)
         if waiting:
             keyring.save(waiting)  # with its coin: no second one can be tried
-        pending.save(done.release)
+        pending.save(decided.release)
         if options.recipients:
-            _publish_commitment(done, keyring, pending)
-            return done
-        return _copied(done, job, pending, link)
+            _publish_commitment(decided, keyring, pending)
+            return decided
+        return _write_and_publish(decided, job, pending, link)
 
 
 def _check_linkable(folder: Path, output: Path, options: Options) -> None:
@@ -182,7 +183,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         release = replace(known, name=job.name).with_questions(selection.questions)
     bound, survey = bind(release, job.store), selection.survey
     bound.check_questions(release.plan.queries)
-    done = Embedding(
+    decided = Embedding(
         release=release,
         bound=bound,
         output=job.output,
@@ -194,23 +195,23 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         forecasts=forecasts(selection, job.expectation),
         chosen=carriers_of(bound, selection.slots, job.dataset.options.leave_captions),
     )
-    _check_commitment_file(done)
-    return done
+    _check_commitment_file(decided)
+    return decided
 
 
-def _held(done: Embedding, job: Job) -> Embedding:
+def _hold(decided: Embedding, job: Job) -> Embedding:
     """Write into the store what the release was decided with; for recipients also what their copies will share."""
     if job.options.recipients:
-        release = replace(done.release, shared=hold_shared(done.selection, job.store))
-        done = replace(done, release=release, bound=replace(done.bound, release=release))
+        release = replace(decided.release, shared=hold_shared(decided.selection, job.store))
+        decided = replace(decided, release=release, bound=replace(decided.bound, release=release))
     job.store.write_held()
-    return done
+    return decided
 
 
-def _copied(done: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
-    """Write the copy and publish it."""
+def _write_and_publish(decided: Embedding, job: Job, pending: Pending, link: bool) -> Embedding:
+    """Write the copy, then let it appear under its name."""
     try:
-        written = write_copy(done, job, pending, link)
+        written = write_copy(decided, job, pending, link)
         _publish(written, job, pending)
     except OSError as error:
         raise _disk_trouble(error, pending.partial) from error
