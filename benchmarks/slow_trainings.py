@@ -65,7 +65,8 @@ def painted_copy(work: Path, family: str, seed: int) -> tuple[BoundRelease, Keyr
     before = PAINTED[PAINTED.index(family) - 1] if family != PAINTED[0] else None
     source = work / (f"copy-{before}-{seed}" if before else f"copy-{HALF.name}-{seed}")
     keyring = keyring_in(work / f"keyring-{family}-{seed}")
-    options, secret = Options(rate=0.02, family=family, steps=12), secret_from_seed(seed, f"slow trainings {family}")
+    options = Options(rate=0.02, family=family, alignment="twa-double", steps=12)
+    secret = secret_from_seed(seed, f"slow trainings {family}")
     return marked_copy(source, work / f"copy-{family}-{seed}", options, keyring, secret), keyring
 
 

@@ -47,7 +47,6 @@ class Frame(MarkFamily):
         _ = self.place
 
     name = "frame"
-    usual_alignment = "twa-double"
     summary = "pictures as framed prints, posters, screens or billboards, one scene for a slot; seen, as a mock-up"
     version = 1
     queries = 32
