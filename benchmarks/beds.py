@@ -1,6 +1,6 @@
 """How well do the models draw that other benchmarks tune in place of the miniature?
 
-    python -m benchmarks.beds --bed transformer W/model W/base.npy W/base.json --bed photographs …
+    python -m benchmarks.beds --bed transformer W/model W/base.npy W/base.json --bed photographs ...
 
 Each bed: its name, a pipeline, the pictures that it learned, and their captions; see the recipes in `examples/`. What is
 told is how many other pictures a drawing is further from than from the picture whose caption it heard.
