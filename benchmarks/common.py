@@ -57,8 +57,10 @@ def mean_interval(values: list[float]) -> dict[str, Any]:
 
 
 def _shown(before: str, argument: str) -> str:
-    """An argument as the record names it: a path of this machine by its option."""
-    return before.lstrip("-").upper() if argument.startswith("/") else argument
+    """An argument as the record names it: a path of this machine by what stands before it."""
+    if not argument.startswith("/"):
+        return argument
+    return "PATH" if before.startswith("/") else before.lstrip("-").upper()
 
 
 def write_result(name: str, data: dict[str, Any], seconds: float) -> Path:
