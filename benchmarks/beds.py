@@ -2,8 +2,8 @@
 
     python -m benchmarks.beds --bed transformer W/model W/base.npy W/base.json --bed photographs ...
 
-Each bed: its name, a pipeline, the pictures that it learned, and their captions; see the recipes in `examples/`. Told is
-how many other pictures a drawing is further from than from the picture whose caption it heard.
+Each bed: its name, a pipeline, the pictures that it learned, and their captions; see the recipes in `examples/`. Told
+is how many other pictures a drawing is further from than from the picture whose caption it heard.
 """
 
 from __future__ import annotations
