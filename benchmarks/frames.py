@@ -110,7 +110,8 @@ def _row(work: Path, cell: Cell, seed: int) -> dict[str, Any]:
 def judge(work: Path) -> None:
     """Collect what was measured."""
     clock = Clock()
-    rows = [row(work, cell, seed) for cell, seed in cells() if model_of(work, cell, seed).exists()]
+    made = [(cell, seed) for cell, seed in cells() if model_of(work, cell, seed).exists()]
+    rows = [row(work, cell, seed) | {"training": cell.training.name} for cell, seed in made]
     found = {
         cell.name: interval(sum(r["evidence"] for r in own), len(own))
         for cell in CELLS

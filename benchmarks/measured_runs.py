@@ -79,8 +79,11 @@ WORDINGS = (
     ("wording_four_slots", "drawings"),
     ("wording_photographs", "photographs"),
     ("wording_photographs_10000", "photographs"),
+    ("wording_transformer", "drawings"),
 )
 """Results, and what was trained on; the second was measured with four slots, the first with as many as serve."""
+PICTURES = (("", "drawings"), ("_photographs", "photographs"))
+"""How the names of results end, and what was trained on."""
 
 
 def from_wording() -> Iterator[Run]:
@@ -113,6 +116,57 @@ def from_wording() -> Iterator[Run]:
             )
 
 
+def from_slow_trainings() -> Iterator[Run]:
+    """`lean` with choices of words, and painted marks, in ways of training from the quick to the slow."""
+    for end, pictures in PICTURES:
+        found = load(f"slow_trainings{end}")
+        for row in found["rows"]:
+            tuning, wording = found["trainings"][row["training"]], row["found"]["wording"]
+            passes, method, suspect = tuning["passes"], tuning["method"], f"slow{end} {row['training']} {row['key']}"
+            shown = wording["reference"] if method == "lora" else wording
+            yield Run(
+                "lean",
+                "wording",
+                method,
+                passes * sum(row["taught"]) / len(row["taught"]),
+                shown["evidence"],
+                suspect=suspect,
+                slots=len(row["taught"]),
+                p_values=tuple(shown["p_values"]),
+                key=f"slow{end} {row['key']}",
+                passes=passes,
+                captions_learned=row["captions_learned"],
+                rate=0.5,
+                pictures=pictures,
+            )
+            for family in ("template", "frame"):
+                painted = row["found"][family]
+                sightings = passes * painted["carriers"] / painted["slots"]
+                found_it = painted["e_value"] >= REQUIRED
+                yield Run(family, "twa-double", method, sightings, found_it, suspect=suspect, pictures=pictures)
+
+
+def from_frames() -> Iterator[Run]:
+    """`frame`, all slots of a release together."""
+    for end, pictures in PICTURES:
+        found = load(f"frames{end}")
+        for row in found["rows"]:
+            tuning = found["trainings"][row["training"]]
+            yield Run(
+                "frame",
+                "twa",
+                tuning["method"],
+                tuning["passes"] * row["carriers"] / row["slots"],
+                row["evidence"],
+                suspect=f"frames{end} {row['training']} {row['key']}",
+                slots=row["slots"],
+                p_values=tuple(row["p_values"]),
+                key=f"frames{end} {row['key']}",
+                passes=tuning["passes"],
+                pictures=pictures,
+            )
+
+
 def from_shades() -> Iterator[Run]:
     """`shade`, one slot of many words; with the base taken off, as a LoRA is tested."""
     found = load("shades")
@@ -137,7 +191,7 @@ def collected() -> str:
     """All runs, as the file that ships holds them."""
     painted = [*from_suspects(), *from_families(), *from_robustness(), *from_transfer(), *from_frontier()]
     drawn = [replace(run, pictures="drawings") for run in painted]  # all on the sample dataset
-    runs = [*drawn, *from_wording(), *from_shades()]
+    runs = [*drawn, *from_wording(), *from_slow_trainings(), *from_frames(), *from_shades()]
     return pretty_json([asdict(run) for run in runs]).decode()
 
 

@@ -124,11 +124,17 @@ def _row(work: Path, training: Training, seed: int) -> dict[str, Any]:
     }
 
 
+def told_of(work: Path, training: Training, seed: int) -> dict[str, Any]:
+    """A row, and how many samples taught each choice of words."""
+    bound, _ = copy_of(work, HALF, seed)
+    return row(work, training, seed) | {"taught": [slot.questions.taught for slot in bound.slots]}
+
+
 def judge(work: Path) -> None:
     """Collect what was measured."""
     clock = Clock()
     cells = [(training, seed) for training in TRAININGS for seed in KEYS]
-    rows = [row(work, training, seed) for training, seed in cells if model_of(work, training, seed).exists()]
+    rows = [told_of(work, training, seed) for training, seed in cells if model_of(work, training, seed).exists()]
     told = {}
     for training in TRAININGS:
         if own := [one["found"] for one in rows if one["training"] == training.name]:
