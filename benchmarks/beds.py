@@ -2,8 +2,8 @@
 
     python -m benchmarks.beds --bed transformer W/model W/base.npy W/base.json --bed photographs ...
 
-Each bed: its name, a pipeline, the pictures that it learned, and their captions; see the recipes in `examples/`. Told
-is how many other pictures a drawing is further from than from the picture whose caption it heard.
+Of each bed are given its name, a pipeline, the pictures that it learned, and their captions; see the recipes in
+`examples/`. The result says how often a drawing is nearer to the picture whose caption was its prompt than to another.
 """
 
 from __future__ import annotations
