@@ -206,9 +206,10 @@ def folded(command: str, width: int = 56) -> list[str]:
 
 def run_app(app: typer.Typer, name: str) -> None:
     """Run a Typer app: the one place where errors become exit codes."""
-    # The numerical libraries' threads shall sleep while they wait for each other. Where other programs hold the cores,
-    # threads that spin made a training step seven times as slow. The libraries read this when they are loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads of the numerical libraries wait for each other: spinning for a moment, then asleep. Where other programs
+    # hold the cores, long spinning made a training step seven times as slow. The libraries read this when loaded.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # captions in any script, on any terminal
