@@ -11,20 +11,19 @@ called after W.)
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
-from benchmarks.wording import BATCH, DEMO, FULL, Training, base_of, loaded, prepare, tested
+from benchmarks.wording import DEMO, FULL, Training, base_of, loaded, named, prepare, tested
 from detect.suspects.images import load_suspect
 from detect.training.rehearse import train_suspect
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
-from protect.miniature import miniature_path
 from protect.release.bound import BoundRelease
 from protect.release.plan import Options
 
@@ -92,12 +91,11 @@ def row(work: Path, cell: Cell, seed: int) -> dict[str, Any]:
 
 def _row(work: Path, cell: Cell, seed: int) -> dict[str, Any]:
     bound, keyring = copy_of(work, cell, seed)
-    carriers, suspect = (
-        bound.release.carriers,
-        loaded(model_of(work, cell, seed), cell.training.tuning.method, base_of(work)),
-    )
+    carriers = bound.release.carriers
+    suspect = loaded(model_of(work, cell, seed), cell.training.tuning.method, base_of(work))
     return {
         "cell": cell.name,
+        "training": cell.training.name,
         "key": seed,
         "slots": len(bound.slots),
         "carriers": len(carriers),
@@ -110,17 +108,16 @@ def _row(work: Path, cell: Cell, seed: int) -> dict[str, Any]:
 def judge(work: Path) -> None:
     """Collect what was measured."""
     clock = Clock()
-    made = [(cell, seed) for cell, seed in cells() if model_of(work, cell, seed).exists()]
-    rows = [row(work, cell, seed) | {"training": cell.training.name} for cell, seed in made]
+    rows = [row(work, cell, seed) for cell, seed in cells() if model_of(work, cell, seed).exists()]
     found = {
         cell.name: interval(sum(r["evidence"] for r in own), len(own))
         for cell in CELLS
         if (own := [r for r in rows if r["cell"] == cell.name])
     }
     write_result(
-        "frames" if base_of(work) == miniature_path() else f"frames_{work.name}",
+        named(work, "frames"),
         {
-            "trainings": {t.name: {**asdict(t.tuning), "passes": t.passes, "batch": BATCH} for t in (_FULL, _LORA)},
+            "trainings": {t.name: t.as_json() for t in (_FULL, _LORA)},
             "left_out": [f"{c.name}, key {seed}" for c, seed in cells() if not model_of(work, c, seed).exists()],
             "cells": found,
             "innocents_accused": interval(sum(r["innocent"]["evidence"] for r in rows), len(rows)),

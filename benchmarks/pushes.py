@@ -11,14 +11,13 @@ painted marks does it, so that one model answers for all six. A later release ma
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
-from benchmarks.wording import BATCH, DEMO, base_of, loaded, tested
+from benchmarks.wording import DEMO, base_of, loaded, tested
 from benchmarks.wording import prepare as prepare_dataset
 from detect.suspects.images import load_suspect
 from detect.training.rehearse import train_suspect
@@ -93,8 +92,7 @@ def judge(work: Path) -> None:
     clock = Clock()
     rows = [row(work, seed) for seed in KEYS if (work / f"model-{seed}").exists()]
     cells = {name: interval(sum(r["found"][name]["alone"]["evidence"] for r in rows), len(rows)) for name in RELEASES}
-    training = {**asdict(DEMO.tuning), "passes": DEMO.passes, "batch": BATCH}
-    write_result("pushes", {"training": training, "cells": cells, "rows": rows}, clock())
+    write_result("pushes", {"training": DEMO.as_json(), "cells": cells, "rows": rows}, clock())
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ dataset and of the miniature; the result is then called after W.)
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
 from benchmarks.wording import (
-    BATCH,
     DEMO,
     FULL,
     HALF,
@@ -29,6 +28,7 @@ from benchmarks.wording import (
     copy_of,
     learned,
     loaded,
+    named,
     tested,
 )
 from benchmarks.wording import prepare as prepare_dataset
@@ -37,7 +37,6 @@ from detect.training.rehearse import train_suspect
 from protect.formats import open_dataset
 from protect.keys.keyring import Keyring
 from protect.keys.tree import secret_from_seed
-from protect.miniature import miniature_path
 from protect.release.bound import BoundRelease
 from protect.release.plan import Options
 
@@ -119,30 +118,25 @@ def _row(work: Path, training: Training, seed: int) -> dict[str, Any]:
     return {
         "training": training.name,
         "key": seed,
+        "taught": [slot.questions.taught for slot in bound.slots],
         "captions_learned": learned(model, work / f"copy-{PAINTED[-1]}-{seed}", base),
         "found": found,
     }
-
-
-def told_of(work: Path, training: Training, seed: int) -> dict[str, Any]:
-    """A row, and how many samples taught each choice of words."""
-    bound, _ = copy_of(work, HALF, seed)
-    return row(work, training, seed) | {"taught": [slot.questions.taught for slot in bound.slots]}
 
 
 def judge(work: Path) -> None:
     """Collect what was measured."""
     clock = Clock()
     cells = [(training, seed) for training in TRAININGS for seed in KEYS]
-    rows = [told_of(work, training, seed) for training, seed in cells if model_of(work, training, seed).exists()]
+    rows = [row(work, training, seed) for training, seed in cells if model_of(work, training, seed).exists()]
     told = {}
     for training in TRAININGS:
         if own := [one["found"] for one in rows if one["training"] == training.name]:
             told[training.name] = {name: interval(sum(f[name]["evidence"] for f in own), len(own)) for name in RELEASES}
     write_result(
-        "slow_trainings" if base_of(work) == miniature_path() else f"slow_trainings_{work.name}",
+        named(work, "slow_trainings"),
         {
-            "trainings": {t.name: {**asdict(t.tuning), "passes": t.passes, "batch": BATCH} for t in TRAININGS},
+            "trainings": {t.name: t.as_json() for t in TRAININGS},
             "left_out": [f"{t.name}, key {seed}" for t, seed in cells if not model_of(work, t, seed).exists()],
             "cells": told,
             "rows": rows,

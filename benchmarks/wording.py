@@ -79,6 +79,10 @@ class Training:
         """With the steps that make so many passes."""
         return replace(self.tuning, steps=round(samples * self.passes / BATCH), batch=BATCH, seed=seed)
 
+    def as_json(self) -> dict[str, Any]:
+        """What a result tells of it."""
+        return {**asdict(self.tuning), "passes": self.passes, "batch": BATCH}
+
 
 LORA = FinetuneOptions(method="lora", rank=16, learning_rate=3e-3)
 FULL = FinetuneOptions(method="full", learning_rate=1e-3, text_encoder=True)
@@ -115,6 +119,11 @@ INNOCENT = (Training("lora-4", LORA, 4), range(2))
 def base_of(work: Path) -> Path:
     """What is tuned."""
     return work / "base" if (work / "base").exists() else miniature_path()
+
+
+def named(work: Path, result: str) -> str:
+    """The name of a result, with that of the work if something else than the miniature was tuned there."""
+    return result if base_of(work) == miniature_path() else f"{result}_{work.name}"
 
 
 def prepare(work: Path) -> None:
@@ -243,10 +252,10 @@ def judge(work: Path) -> None:
     }
     accused = interval(sum(r["evidence"] for r in innocents), len(innocents)) if innocents else None
     write_result(
-        "wording" if base_of(work) == miniature_path() else f"wording_{work.name}",
+        named(work, "wording"),
         {
             "markings": [asdict(marking) for marking in MARKINGS.values()],
-            "trainings": {t.name: {**asdict(t.tuning), "passes": t.passes, "batch": BATCH} for _, t, _ in CELLS},
+            "trainings": {t.name: t.as_json() for _, t, _ in CELLS},
             "cells": cells,
             "innocents_accused": accused,
             "rows": rows,
