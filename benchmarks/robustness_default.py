@@ -7,11 +7,14 @@
 Two thirds of the sample dataset are marked; thieves tune the whole miniature for 200 steps of 64 in half precision, as
 in `benchmarks.robustness`. A release of the default holds as many slots as choices of words serve; each slot has a key
 of its own, so that one model is asked about several marks at once, and the test stops where they suffice together.
+A fresh folder takes over the cells of the result on file, each with the commit that measured it, and goes on with those
+that were left out.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,13 +22,14 @@ from typing import Any
 
 from attacks.cell import Cell
 from attacks.measure import run_cells
-from attacks.result import CellResult
+from attacks.result import CellResult, from_json
 from attacks.suite import standard
 from attacks.summary import found_count, grouped
 from attacks.workshop import Setting, Workshop
-from benchmarks.common import PAINTED, Clock, run_stages, write_result
+from benchmarks.common import PAINTED, RESULTS, Clock, run_stages, write_result
 from benchmarks.robustness import line, sample_of
 from benchmarks.suspects import FULL
+from protect.files import pretty_json, write_atomic
 from protect.miniature import miniature_path
 from protect.release.plan import SHADE, WORDING, Options
 from protect.sample import unpack_sample
@@ -47,7 +51,7 @@ TELLING = (
     "colour",
     "crop",
 )
-"""What is repeated with a second key: what strikes captions or learning."""
+"""What is repeated with further keys: what strikes captions or learning."""
 PICTURES = ("none", "recaption", "unify-wording", "grey", "colour", "mix", "continue", "merge-other", "drop-outliers")
 """What can make a difference to a mark that lives in captions and in pictures."""
 BESIDE = ("none", "recaption", "mix", "continue", "merge-other", "merge-base", "drop-outliers", "drop-losses", "crop")
@@ -79,13 +83,15 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """The whole suite on the default's first key first; then the most telling attacks on the other releases."""
-    painted = standard((0,), "template", "twa-double")
+    """The whole suite on two keys of the default, its most telling part on further keys and on other releases."""
+    painted = standard((0, 1), "template", "twa-double")
     return [
         *(Case("default", cell) for cell in standard((0,))),
         *(Case("both", cell) for cell in standard((0,)) if cell.attack in PICTURES and cell.where != "prompts"),
+        *(Case("default", cell) for cell in standard((1,))),
         *(Case("template", cell) for cell in painted if cell.attack in BESIDE),
-        *(Case("default", cell) for cell in standard((1,)) if cell.attack in TELLING),
+        *(Case("both", cell) for cell in standard((1,)) if cell.attack in PICTURES and cell.where != "prompts"),
+        *(Case("default", cell) for cell in standard((2, 3)) if cell.attack in TELLING),
         *(Case("default", Cell(attack, strength, innocent=True)) for attack, strength in INNOCENT),
     ]
 
@@ -99,7 +105,7 @@ def groups() -> Iterator[list[Case]]:
 
 
 def prepare(work: Path) -> None:
-    """The sample dataset, its parts, and the marked copies that processes share."""
+    """The sample dataset, its parts, the marked copies that processes share, and the cells on file."""
     sample = sample_of(work)
     if not sample.exists():
         unpack_sample(sample)
@@ -108,6 +114,10 @@ def prepare(work: Path) -> None:
             workshop = case.workshop(work)
             workshop.prepare()
             workshop.marked_copy(case.cell)
+    known = _on_file()
+    for case in cases():
+        if (row := known.get((case.release, case.cell.name))) and not case.done(work):
+            write_atomic(case.workshop(work).result_path(case.cell), pretty_json(row))
 
 
 def train(work: Path, part: int, parts: int) -> None:
@@ -117,6 +127,18 @@ def train(work: Path, part: int, parts: int) -> None:
         result = case.measured(work)
         e_values = [round(test.e_value, 2) for test in result.tests]
         print(f"{case.release} {case.cell.name}: E = {e_values}, {clock():.0f} s", flush=True)
+
+
+def _on_file() -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of the result on file, by release and name of the cell."""
+    held = json.loads((RESULTS / "robustness_default.json").read_bytes())
+    return {(row["release"], from_json(row).cell.name): {"commit": held["commit"], **row} for row in held["rows"]}
+
+
+def _commit(case: Case, work: Path) -> dict[str, str]:
+    """The commit of a row that was taken over; nothing for one that was measured in this tree."""
+    row = json.loads(case.workshop(work).result_path(case.cell).read_bytes())
+    return {"commit": row["commit"]} if "commit" in row else {}
 
 
 def judge(work: Path) -> None:
@@ -133,7 +155,7 @@ def judge(work: Path) -> None:
                 for release in dict.fromkeys(case.release for case, _ in made)
             },
             "innocents": [_innocent(result) for _, result in made if result.cell.innocent],
-            "rows": [{"release": case.release, **result.as_json()} for case, result in made],
+            "rows": [{"release": case.release, **_commit(case, work), **result.as_json()} for case, result in made],
         },
         clock(),
     )
