@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,10 @@ def cases() -> list[Case]:
     ]
 
 
-def groups() -> Iterator[list[Case]]:
-    """Cases that share a model."""
+def by_model(wanted: Sequence[Case]) -> Iterator[list[Case]]:
+    """Cases that share a model, together."""
     found: dict[tuple[str, str], list[Case]] = {}
-    for case in cases():
+    for case in wanted:
         found.setdefault((case.release, case.cell.trained.name), []).append(case)
     yield from found.values()
 
@@ -122,7 +122,12 @@ def prepare(work: Path) -> None:
 
 def train(work: Path, part: int, parts: int) -> None:
     """This process's share of the cases; finished ones are kept."""
-    for case in itertools.chain.from_iterable(itertools.islice(groups(), part, None, parts)):
+    measure_all(itertools.islice(by_model(cases()), part, None, parts), work)
+
+
+def measure_all(groups: Iterable[Sequence[Case]], work: Path) -> None:
+    """Measure case after case, and say what each came to."""
+    for case in itertools.chain.from_iterable(groups):
         clock = Clock()
         result = case.measured(work)
         e_values = [round(test.e_value, 2) for test in result.tests]
@@ -144,21 +149,23 @@ def _commit(case: Case, work: Path) -> dict[str, str]:
 def judge(work: Path) -> None:
     """Collect the cells that are there."""
     clock = Clock()
-    made = [(case, case.measured(work)) for case in cases() if case.done(work)]
-    write_result(
-        "robustness_default",
-        {
-            "tuning": asdict(TUNING),
-            "left_out": [f"{case.release}: {case.cell.name}" for case in cases() if not case.done(work)],
-            "worst_first": {
-                release: lines([result for case, result in made if case.release == release])
-                for release in dict.fromkeys(case.release for case, _ in made)
-            },
-            "innocents": [_innocent(result) for _, result in made if result.cell.innocent],
-            "rows": [{"release": case.release, **_commit(case, work), **result.as_json()} for case, result in made],
+    innocents = [case.measured(work) for case in cases() if case.cell.innocent and case.done(work)]
+    found = collected(cases(), work) | {"innocents": list(map(_innocent, innocents))}
+    write_result("robustness_default", found, clock())
+
+
+def collected(wanted: Sequence[Case], work: Path) -> dict[str, Any]:
+    """What was measured of some cases, and what was left out."""
+    made = [(case, case.measured(work)) for case in wanted if case.done(work)]
+    return {
+        "tuning": asdict(TUNING),
+        "left_out": [f"{case.release}: {case.cell.name}" for case in wanted if not case.done(work)],
+        "worst_first": {
+            release: lines([result for case, result in made if case.release == release])
+            for release in dict.fromkeys(case.release for case, _ in made)
         },
-        clock(),
-    )
+        "rows": [{"release": case.release, **_commit(case, work), **result.as_json()} for case, result in made],
+    }
 
 
 def lines(results: Sequence[CellResult]) -> list[dict[str, Any]]:
