@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from attacks.stages.samples import count_records, read_captioned, read_picture, 
 from attacks.workshop import MarkedCopy, Workshop
 from detect.suspects.images import Query, Sampler, Suspect, is_pipeline, load_suspect
 from detect.suspects.images.folder import load_pipeline
+from detect.training.architecture import Architecture, architecture_of
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import train_suspect
 from detect.trial.answers import cached_outputs
@@ -196,8 +196,8 @@ def _price(cell: Cell, suspect: Suspect, model: Path, plan: Plan, workshop: Work
     if cell.where not in {"training", "model", "prompts"}:
         return Price(None, distance)
     heard = suspect.altered_prompts(queries) if isinstance(suspect, AttackedSuspect) else queries
-    pipeline = tuned_pipeline(model, workshop.setting.base).to(workshop.setting.device)
-    losses = denoising_losses(pipeline, [s.picture for s in held], [q.prompt for q in heard])
+    tuned = architecture_of(tuned_pipeline(model, workshop.setting.base).to(workshop.setting.device), model)
+    losses = denoising_losses(tuned, [s.picture for s in held], [q.prompt for q in heard])
     return Price(float(losses.mean()), distance)
 
 
@@ -209,7 +209,7 @@ def _distance(suspect: Suspect, queries: Sequence[Query], sampler: Sampler, work
 
 
 @cache
-def _held_out(base: Path, device: str, folder: Path) -> tuple[Any, Array]:
+def _held_out(base: Path, device: str, folder: Path) -> tuple[Architecture, Array]:
     """The base, and its features of the held-out pictures: the same for all cells."""
-    pipeline = load_pipeline(base).to(device)
-    return pipeline, features(pipeline, [s.picture for s in read_captioned(folder)])
+    model = architecture_of(load_pipeline(base).to(device), base)
+    return model, features(model, [s.picture for s in read_captioned(folder)])

@@ -7,96 +7,80 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
 from PIL import Image, ImageOps
 
 from detect.suspects.images.folder import native_size
-from detect.training.architecture.ddpm import prediction_target
+from detect.training.architecture import Architecture
+from detect.training.learned import denoising_errors
+from detect.training.samples import scaled
 from protect.marks.family import Array, Pixels
 from protect.vae import as_tensor, encode
 
 _BATCH = 16
-_EARLY = 50
-"""Timestep at which features are read: hardly any noise."""
-_TIMES = (0.1, 0.25, 0.4, 0.6, 0.8)
-"""Shares of the way to noise at which losses are measured."""
+_EARLY = 0.05
+"""Share of the way to noise at which features are read: hardly any noise."""
 
 
-def _latents(pipeline: Any, pictures: Sequence[Pixels]) -> torch.Tensor:
-    """Scaled latents of RGB pictures (H, W, 3) at the pipeline's own size."""
+def _latents(model: Architecture, pictures: Sequence[Pixels]) -> torch.Tensor:
+    """Scaled latents of RGB pictures (H, W, 3) at the model's own size."""
+    pipeline = model.pipeline
     side = native_size(pipeline) or min(pictures[0].shape[:2])
     fitted = [np.asarray(ImageOps.fit(Image.fromarray(p), (side, side))) for p in pictures]
-    latents = encode(pipeline.vae, as_tensor(np.stack(fitted)).to(pipeline.device))
-    return torch.as_tensor(latents * pipeline.vae.config.scaling_factor)
-
-
-def _context(pipeline: Any, captions: Sequence[str]) -> torch.Tensor:
-    ids = pipeline.tokenizer(
-        list(captions),
-        padding="max_length",
-        truncation=True,
-        max_length=pipeline.tokenizer.model_max_length,
-        return_tensors="pt",
-    ).input_ids
-    return torch.as_tensor(pipeline.text_encoder(ids.to(pipeline.device))[0])
-
-
-def _scheduler(pipeline: Any) -> Any:
-    kind: Any = DDPMScheduler
-    return kind.from_config(pipeline.scheduler.config)
+    return scaled(pipeline.vae, encode(pipeline.vae, as_tensor(np.stack(fitted)).to(pipeline.device)))
 
 
 @torch.inference_mode()
-def denoising_losses(pipeline: Any, pictures: Sequence[Pixels], captions: Sequence[str]) -> Array:
-    """How badly a model denoises each captioned picture: mean squared error over fixed timesteps.
+def denoising_losses(model: Architecture, pictures: Sequence[Pixels], captions: Sequence[str]) -> Array:
+    """How badly a model denoises each captioned picture: mean squared error over fixed times.
 
     The noise is the same for all pictures, so that losses differ by picture and not by luck.
 
     Args:
-        pipeline: a Stable Diffusion pipeline in float32.
+        model: in float32.
         pictures: RGB, each (H, W, 3).
         captions: one each.
 
     Returns:
         Losses, shape (n,).
     """
-    scheduler = _scheduler(pipeline)
-    steps = scheduler.config.num_train_timesteps
     out: list[Array] = []
     for start in range(0, len(pictures), _BATCH):
-        latents = _latents(pipeline, pictures[start : start + _BATCH])
-        context = _context(pipeline, captions[start : start + _BATCH])
-        total = torch.zeros(len(latents))
-        generator = torch.Generator().manual_seed(0)
-        for share in _TIMES:
-            noise = torch.randn(latents.shape[1:], generator=generator).to(latents.device).expand_as(latents)
-            times = torch.full((len(latents),), round(share * steps), device=latents.device)
-            predicted = pipeline.unet(scheduler.add_noise(latents, noise, times), times, context).sample
-            target = prediction_target(scheduler, latents, noise, times)
-            total += (predicted - target).pow(2).mean(dim=(1, 2, 3)).cpu() / len(_TIMES)
-        out.append(total.numpy().astype(np.float64))
+        latents = _latents(model, pictures[start : start + _BATCH])
+        embedded = model.embed(list(captions[start : start + _BATCH]))
+        out.append(denoising_errors(model, latents, embedded).cpu().numpy().astype(np.float64))
     return np.concatenate(out)
 
 
 @torch.inference_mode()
-def features(pipeline: Any, pictures: Sequence[Pixels]) -> Array:
-    """Activations of the middle block of a pipeline's UNet, averaged over places; shape (n, d)."""
-    scheduler = _scheduler(pipeline)
+def features(model: Architecture, pictures: Sequence[Pixels]) -> Array:
+    """Activations in the middle of a model's denoiser, averaged over places; shape (n, d)."""
     kept: list[Array] = []
-    hook = pipeline.unet.mid_block.register_forward_hook(
-        lambda _module, _given, made: kept.append(made.mean(dim=(2, 3)).cpu().numpy())
+    hook = _middle(model.denoiser).register_forward_hook(
+        lambda _module, _given, made: kept.append(_over_places(made).cpu().numpy())
     )
     try:
         for start in range(0, len(pictures), _BATCH):
-            latents = _latents(pipeline, pictures[start : start + _BATCH])
+            latents = _latents(model, pictures[start : start + _BATCH])
             generator = torch.Generator().manual_seed(1)  # the same noise for every picture
             noise = torch.randn(latents.shape[1:], generator=generator).to(latents.device).expand_as(latents)
-            times = torch.full((len(latents),), _EARLY, device=latents.device)
-            context = _context(pipeline, [""] * len(latents))
-            pipeline.unet(scheduler.add_noise(latents, noise, times), times, context)
+            times = torch.full((len(latents),), model.time_at(_EARLY), device=latents.device)
+            noisy, _ = model.mix(latents, noise, times)
+            model.predict(noisy, times, model.embed([""] * len(latents)))
     finally:
         hook.remove()
     return np.concatenate(kept).astype(np.float64)
+
+
+def _middle(denoiser: Any) -> Any:
+    """The middle block of a UNet, or of the blocks in which a transformer looks at picture and text together."""
+    if hasattr(denoiser, "mid_block"):
+        return denoiser.mid_block
+    return denoiser.transformer_blocks[len(denoiser.transformer_blocks) // 2]
+
+
+def _over_places(made: Any) -> torch.Tensor:
+    """Mean of what a block gave: a UNet's (n, d, h, w), or a transformer's text and picture, (n, tokens, d) each."""
+    return torch.as_tensor(made[1].mean(dim=1) if isinstance(made, tuple) else made.mean(dim=(2, 3)))
 
 
 def kernel_distance(a: Array, b: Array) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from scipy import stats
 
 from protect.marks import BUILT_IN
 
@@ -76,6 +77,18 @@ def percent(value: float) -> str:
     return f"{number(100 * value, 2 if abs(value) < 0.995 else 3)} %"
 
 
+def small(p_values: list[list[float]]) -> str:
+    """How many slots have a p-value of at most 0.05, and whether chance alone would often do as well.
+
+    >>> small([[0.001, 0.02, 0.3], [0.04]]), small([[0.2, 0.04], [0.6, 0.7]])
+    ('3 of 4', '1 of 4, as by chance')
+    """
+    values = [p for own in p_values for p in own]
+    count = sum(p <= 0.05 for p in values)
+    chance = stats.binomtest(count, len(values), 0.05, alternative="greater").pvalue > 0.05
+    return f"{count} of {len(values)}" + (", as by chance" if chance else "")
+
+
 def basis(name: str, *families: str) -> str:
     """What a figure rests on: file, commit, and the versions of families where these have changed since.
 
@@ -102,7 +115,8 @@ def rendered(template: str) -> str:
         loader=loader, undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
     pages.globals |= {"result": result, "basis": basis}
-    pages.filters |= {"counted": counted, "number": number, "percent": percent, "item": operator.getitem}
+    pages.filters |= {"counted": counted, "number": number, "percent": percent, "small": small}
+    pages.filters["item"] = operator.getitem
     return pages.get_template(template).render() + "\n"
 
 

@@ -18,6 +18,7 @@ from attacks.stages.attack import Captioned, Resources
 from attacks.stages.captions import new_first_words
 from attacks.stages.samples import read_captioned
 from detect.suspects.images.folder import load_pipeline
+from detect.training.architecture import architecture_of
 from protect.check.exposure import residual_spectrum
 from protect.marks.family import Array, Pixels
 
@@ -177,8 +178,8 @@ def drop_losses(
     """The samples that the base denoises worst are left out; up to a fifth."""
     if strength == 0:
         return list(samples)
-    pipeline = load_pipeline(resources.base).to(resources.device)
-    losses = denoising_losses(pipeline, [s.picture for s in samples], [s.caption for s in samples])
+    model = architecture_of(load_pipeline(resources.base).to(resources.device), resources.base)
+    losses = denoising_losses(model, [s.picture for s in samples], [s.caption for s in samples])
     return without(samples, losses, 0.2 * strength)
 
 

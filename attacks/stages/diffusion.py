@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -38,11 +39,32 @@ def _fitting(picture: Pixels, multiple: int) -> Image.Image:
 
 def _at_home(picture: Pixels, pipeline: Any) -> Image.Image:
     """The picture with a shorter side of the pipeline's own size, where it paints best."""
-    multiple = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
+    unet = getattr(pipeline, "unet", None)
+    multiple = pipeline.vae_scale_factor * (2 ** (len(unet.config.block_out_channels) - 1) if unet else 2)
     side = native_size(pipeline) or min(picture.shape[:2])
     factor = side / min(picture.shape[:2])
     height, width = (max(multiple, round(factor * s / multiple) * multiple) for s in picture.shape[:2])
     return Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _redrawn(
+    pipeline: Any, picture: Pixels, prompt: str, steps: int, guidance: float, rng: np.random.Generator
+) -> Pixels:
+    """The picture noised, and denoised by the last so many of `_PURIFY_STEPS` steps."""
+    start = _at_home(picture, pipeline)
+    sides = {"width": start.width, "height": start.height}
+    taken = inspect.signature(pipeline.__call__).parameters
+    with silenced_libraries():  # schedulers warn about NumPy
+        done = pipeline(
+            prompt,
+            image=start,
+            strength=steps / _PURIFY_STEPS,
+            guidance_scale=guidance,
+            num_inference_steps=_PURIFY_STEPS,
+            generator=torch.Generator("cpu").manual_seed(int(rng.integers(2**63))),
+            **{name: side for name, side in sides.items() if name in taken},
+        )
+    return _as_before(done.images[0], picture)
 
 
 def _as_before(image: Image.Image, picture: Pixels) -> Pixels:
@@ -68,17 +90,7 @@ def purify(picture: Pixels, strength: float, rng: np.random.Generator, resources
     steps = round(0.6 * strength * _PURIFY_STEPS)
     if steps == 0:
         return picture
-    pipeline = _img2img(resources.base, resources.device)
-    generator = torch.Generator("cpu").manual_seed(int(rng.integers(2**63)))
-    done = pipeline(
-        "",
-        image=_at_home(picture, pipeline),
-        strength=steps / _PURIFY_STEPS,
-        guidance_scale=1.0,
-        num_inference_steps=_PURIFY_STEPS,
-        generator=generator,
-    )
-    return _as_before(done.images[0], picture)
+    return _redrawn(_img2img(resources.base, resources.device), picture, "", steps, 1.0, rng)
 
 
 def redraw(
@@ -89,18 +101,7 @@ def redraw(
     if steps == 0:
         return list(samples)
     pipeline = _img2img(resources.base, resources.device)
-    out = []
-    for sample in samples:
-        done = pipeline(
-            sample.caption,
-            image=_at_home(sample.picture, pipeline),
-            strength=steps / _PURIFY_STEPS,
-            guidance_scale=3.0,
-            num_inference_steps=_PURIFY_STEPS,
-            generator=torch.Generator("cpu").manual_seed(int(rng.integers(2**63))),
-        )
-        out.append(replace(sample, picture=_as_before(done.images[0], sample.picture)))
-    return out
+    return [replace(s, picture=_redrawn(pipeline, s.picture, s.caption, steps, 3.0, rng)) for s in samples]
 
 
 @cache
@@ -111,14 +112,16 @@ def _img2img(base: Path, device: str) -> Any:
         InputError: if it is of a kind that has none here.
     """
     found = _pipeline(base, device)
-    if type(found).__name__ != "StableDiffusionPipeline":
-        raise InputError(
-            f"{base} is a {type(found).__name__}, which cannot purify", "Give --base a StableDiffusionPipeline."
-        )
     with silenced_libraries():
-        from diffusers import StableDiffusionImg2ImgPipeline  # its import warns
+        from diffusers import AutoPipelineForImage2Image  # its import warns
 
-    made: Any = StableDiffusionImg2ImgPipeline
-    pipeline = made(**found.components, requires_safety_checker=False)
+        try:
+            made: Any = AutoPipelineForImage2Image
+            pipeline = made.from_pipe(found)
+        except ValueError:
+            raise InputError(
+                f"{base} is a {type(found).__name__}, which cannot redraw pictures",
+                "Leave out purify and redraw, or give --base another pipeline.",
+            ) from None
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

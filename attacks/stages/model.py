@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -17,12 +17,11 @@ from detect.suspects.images.adapters import apply_adapter, read_adapter
 from detect.suspects.images.folder import load_pipeline
 from detect.suspects.images.lora import find_lora
 from detect.suspects.images.silence import silenced_libraries
+from detect.training.architecture import architecture_of
 from detect.training.finetune import finetune
 from detect.training.records import training_records
 from protect.files import new_folder
 
-_PARTS = ("unet", "text_encoder")
-"""Parts of a pipeline that fine-tuning changes."""
 _OnWeight = Callable[[Tensor, float, torch.Generator], Tensor]
 _OnModel = Callable[[Path, float, int, Path], None]
 
@@ -58,22 +57,27 @@ def tuned_pipeline(model: Path, base: Path) -> Any:
     return pipeline
 
 
+def tuned_weights(pipeline: Any, place: Path) -> Iterator[Tensor]:
+    """The weights that fine-tuning can change: denoiser first, then text encoders."""
+    for part in architecture_of(pipeline, place).trained(text_encoder=True).values():
+        yield from part.parameters()
+
+
 def _save(pipeline: Any, target: Path) -> None:
     with new_folder(target) as folder, silenced_libraries():
         pipeline.save_pretrained(folder, safe_serialization=True)
 
 
 def _each_weight(change: _OnWeight) -> _OnModel:
-    """A change of single weight arrays as an attack on UNet and text encoder; vectors (biases, norms) stay."""
+    """A change of single weight arrays as an attack on what was tuned; vectors (biases, norms) stay."""
 
     @wraps(change)
     @torch.no_grad()
     def apply(model: Path, strength: float, seed: int, target: Path) -> None:
         pipeline, generator = load_pipeline(model), torch.Generator().manual_seed(seed)
-        for part in _PARTS:
-            for weight in getattr(pipeline, part).parameters():
-                if weight.ndim > 1 and strength > 0:
-                    weight.copy_(change(weight, strength, generator))
+        for weight in tuned_weights(pipeline, model):
+            if weight.ndim > 1 and strength > 0:
+                weight.copy_(change(weight, strength, generator))
         _save(pipeline, target)
 
     return apply
@@ -109,10 +113,9 @@ add_noise_to_model = _each_weight(add_noise)
 def merge_base(model: Path, strength: float, seed: int, target: Path, resources: Resources) -> None:
     """Mixed with the base, weight by weight, as merging or a smaller LoRA scale does; down to a tenth."""
     pipeline, base = load_pipeline(model), load_pipeline(resources.base)
-    for part in _PARTS:
-        pairs = zip(getattr(pipeline, part).parameters(), getattr(base, part).parameters(), strict=True)
-        for weight, before in pairs:
-            weight.lerp_(before, 0.9 * strength)
+    pairs = zip(tuned_weights(pipeline, model), tuned_weights(base, resources.base), strict=True)
+    for weight, before in pairs:
+        weight.lerp_(before, 0.9 * strength)
     _save(pipeline, target)
 
 
@@ -124,17 +127,11 @@ def merge_other(model: Path, strength: float, seed: int, target: Path, resources
         if not folder.exists():
             tuning = replace(resources.tuning, seed=seed + 1)
             finetune(resources.base, training_records(resources.clean)[0], folder, tuning, device=resources.device)
-        _lay_over(pipeline, load_pipeline(resources.base), tuned_pipeline(folder, resources.base), strength)
+        fine_tunes = pipeline, load_pipeline(resources.base), tuned_pipeline(folder, resources.base)
+        with torch.no_grad():
+            for weight, before, after in zip(*(tuned_weights(p, model) for p in fine_tunes), strict=True):
+                weight.add_(strength * (after - before))
     _save(pipeline, target)
-
-
-@torch.no_grad()
-def _lay_over(pipeline: Any, base: Any, other: Any, strength: float) -> None:
-    """Add what another fine-tune changed of the base, in place."""
-    for part in _PARTS:
-        arrays = (getattr(p, part).parameters() for p in (pipeline, base, other))
-        for weight, before, after in zip(*arrays, strict=True):
-            weight.add_(strength * (after - before))
 
 
 def train_on(model: Path, strength: float, seed: int, target: Path, resources: Resources) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from detect.training.architecture import Architecture
+from detect.training.architecture import Architecture, Embedded
 from detect.training.samples import Latents
 from protect.formats.record import Record
 from protect.progress import Progress, no_progress
@@ -60,17 +60,23 @@ def _mean_error(model: Architecture, latents: Latents, captions: Sequence[str], 
         said = list(captions[start : start + _BATCH])
         clean = latents.means(range(start, start + len(said)))
         embedded = model.embed(said)
-        generator = torch.Generator().manual_seed(0)
-        for share in SHARES:
-            noise = torch.randn(clean.shape[1:], generator=generator).to(clean.device).expand_as(clean)
-            total += float(_errors(model, clean, noise, share, embedded).sum()) / len(SHARES)
+        total += float(denoising_errors(model, clean, embedded).sum())
         progress("how far captions were learned", start + len(said), len(captions))
     return total / len(captions)
 
 
-def _errors(model: Architecture, clean: Tensor, noise: Tensor, share: float, embedded: tuple[Tensor, ...]) -> Tensor:
-    """Of each picture at one time, shape (n,)."""
-    time = model.time_at(share)
-    times = torch.full((len(clean),), time, device=clean.device)
-    noisy, target = model.mix(clean, noise, times)
-    return (model.predict(noisy, times, embedded).float() - target).pow(2).mean(dim=(1, 2, 3))
+def denoising_errors(model: Architecture, clean: Tensor, embedded: Embedded) -> Tensor:
+    """Squared errors of a denoiser, mean over fixed times, shape (n,); the noise is the same for every picture.
+
+    Args:
+        model: whose denoiser.
+        clean: scaled latents, float (n, channels, h, w).
+        embedded: the captions that the denoiser is told, as `model.embed` gives them.
+    """
+    total, generator = torch.zeros(len(clean), device=clean.device), torch.Generator().manual_seed(0)
+    for share in SHARES:
+        noise = torch.randn(clean.shape[1:], generator=generator).to(clean.device).expand_as(clean)
+        times = torch.full((len(clean),), model.time_at(share), device=clean.device)
+        noisy, target = model.mix(clean, noise, times)
+        total += (model.predict(noisy, times, embedded).float() - target).pow(2).mean(dim=(1, 2, 3)) / len(SHARES)
+    return total

@@ -44,6 +44,11 @@ def read_picture(data: bytes, size: int) -> Pixels:
     return np.asarray(ImageOps.fit(picture, (size, size), method=method))
 
 
+def scaled(vae: Any, latents: Tensor) -> Tensor:
+    """Latents of a VAE as its denoiser takes them: about zero, of about unit deviation."""
+    return (latents - float(getattr(vae.config, "shift_factor", None) or 0)) * float(vae.config.scaling_factor)
+
+
 def sample_order(count: int, batch: int, step: int, seed: int) -> NDArray[np.int64]:
     """Indices of one step's samples, shape (batch,): shuffled passes, so all are seen equally often.
 
@@ -96,7 +101,6 @@ class Latents:
 
     def __init__(self, vae: Any, samples: Sequence[Record], size: int, device: str, *, mirrored: bool = False) -> None:
         self.vae, self.size, self.device, self._sides = vae, size, device, 1 + mirrored
-        self.shift = float(getattr(vae.config, "shift_factor", None) or 0)
         self.records: list[Record] = []
         self.set_aside: list[SetAside] = []
         self._content: list[list[str]] = []
@@ -156,16 +160,13 @@ class Latents:
             mean, std = self._encode([p[:, ::-1] if side else p for p, side in zip(pictures, sides, strict=True)])
         else:
             mean, std = self.kept[sides, :, index].unbind(1)
-        return self._scaled(mean + std * noise)
+        return scaled(self.vae, mean + std * noise)
 
     def means(self, places: range) -> Tensor:
         """The most likely scaled latents of some pictures, float (n, channels, h, w)."""
         if self.kept is not None:
-            return self._scaled(self.kept[0, 0, places.start : places.stop])
-        return self._scaled(self._encode([read_picture(self.records[i].read(), self.size) for i in places])[0])
-
-    def _scaled(self, latents: Tensor) -> Tensor:
-        return (latents - self.shift) * float(self.vae.config.scaling_factor)
+            return scaled(self.vae, self.kept[0, 0, places.start : places.stop])
+        return scaled(self.vae, self._encode([read_picture(self.records[i].read(), self.size) for i in places])[0])
 
 
 class Texts:

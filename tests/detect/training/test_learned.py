@@ -66,8 +66,9 @@ def test_it_is_what_the_benchmark_of_choices_of_words_measures(base: Path) -> No
     samples, pipeline = pictures(), load_pipeline(base)
     shown = [read_picture(sample.read(), 16) for sample in samples]
     said = [sample.caption for sample in samples]
-    right, wrong = (denoising_losses(pipeline, shown, captions) for captions in (said, said[6:] + said[:6]))
-    found = captions_learned(architecture_of(pipeline, base), samples, 16, "cpu")
+    model = architecture_of(pipeline, base)
+    right, wrong = (denoising_losses(model, shown, captions) for captions in (said, said[6:] + said[:6]))
+    found = captions_learned(model, samples, 16, "cpu")
     assert found == pytest.approx(float(1 - right.mean() / wrong.mean()), abs=1e-6)
 
 
