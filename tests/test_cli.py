@@ -16,8 +16,9 @@ import typer
 
 import cli
 from attacks.suite import STANDARD
+from protect.embed.trainers import TRAINERS
 from protect.errors import InputError
-from tests.support.datasets import make_folder, recaption, varied_captions
+from tests.support.datasets import make_classes, make_folder, recaption, varied_captions
 from tests.support.leaning import make_varied_folder, sayable_captions
 
 ROOT = Path(__file__).parent.parent
@@ -119,6 +120,14 @@ def test_by_default_no_picture_changes(run: Run, tmp_path: Path) -> None:
     assert code == 0 and not any(change["picture"] for change in json.loads(out)["changes"])
     code, _, err = run("protect", "embed", "d", "--only", "00*", "--output", "few")
     assert code == 2 and "marks that change no picture need 200" in err and len(err.strip().splitlines()) >= 2
+
+
+def test_class_folders_are_marked_as_the_pages_say(run: Run, tmp_path: Path) -> None:
+    make_classes(tmp_path / "d", classes=12)
+    code, out, err = run("protect", "embed", "d", "--alignment", "label", "--rate", "0.08", "--slots", "4", "--anyway")
+    assert code == 0 and "template, label" in out, err
+    code, _, err = run("protect", "embed", "d", "--output", "e")
+    assert code == 2 and "--alignment label" in err
 
 
 def test_it_says_which_of_ones_own_wordings_serve(run: Run, tmp_path: Path) -> None:
@@ -232,6 +241,10 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
     code, out, _ = run("protect", "plan", "d", "--rate", 0.2, "--family", "spread", "--method", "lora")
     assert code == 4 and out.startswith("not known") and "no run of this family" in out
     assert "nothing like it was tried" in out and "the test asks for at most 128 pictures" in out
+    slow = run("protect", "plan", "d", *templates, "--rate", 0.2)[1]
+    assert slow.count("nobody tried so low a learning rate") == len(TRAINERS), "none of them trains as fast as our runs"
+    code, out, _ = run("protect", "plan", "d", *templates, "--rate", 0.2, "--rehearsal", ".")
+    assert "nobody tried so low" not in out, "who rehearsed with a program knows what it does"
     code, _, err = run("protect", "plan", "d", "--family", "shade", "--both")
     assert code == 2 and "plants them already" in err
     assert {p.name for p in tmp_path.iterdir()} == {"d", "run.json"}

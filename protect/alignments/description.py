@@ -21,7 +21,7 @@ class Description(Twa):
     """A phrase that tells what the mark looks like."""
 
     name = "twa-description"
-    summary = "words that describe the mark, after the caption; survives re-captioning (visible families)"
+    summary = "words that describe the mark, after the caption; may outlast re-captioning (visible families)"
 
     def triggers(self, slots: int, request: Request) -> Sequence[str]:
         """Descriptions, each drawn by its slot's key among those that no earlier slot has.

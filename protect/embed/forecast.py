@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protect.embed.select import Selection
-from protect.embed.trainers import Trainer
+from protect.embed.trainers import SLOWEST_TRIED, Trainer
 from protect.errors import InputError
 from protect.release.law import INTERVAL, VARIABLES, Law, Power, Tells, fit, models_in, tells
 from protect.release.plan import PartOptions, check_range
@@ -103,9 +103,10 @@ class Forecast:
         """Enough, not enough, or not known; fewer sightings than were too few are too few."""
         if self.enough or self.law is None:
             return "enough" if self.enough else "not known"
-        low, _ = self.law.tried
+        low, high = self.law.tried
         least = self.law.power(low)
         too_few = self.seen < low and self.law.borne and least is not None and least.mean < WANTED
+        too_few |= self.seen <= high and not any(run.found for run in self.runs)
         return "not enough" if too_few or not self.why_not else "not known"
 
     def tells(self) -> list[Tells]:
@@ -137,7 +138,8 @@ class Forecast:
     def lines(self) -> list[str]:
         """The same in lines; first, on what kinds of pictures nothing was found."""
         lost = lost_on(self.runs).items()
-        warning = [f"on {kind} this was never found: 0 of {count} runs" for kind, count in lost]
+        method = {"lora": "LoRA"}.get(self.expectation.method, self.expectation.method)
+        warning = [f"if yours are {kind}: no {method} training found it, 0 of {count} runs" for kind, count in lost]
         basis = self._rests_on()
         if self.power is None:
             return [*warning, f"{self._expected()}: {basis}"]
@@ -187,7 +189,10 @@ def with_trainer(trainer: Trainer, selection: Selection, expectation: Expectatio
         expectation: runs to learn from; its passes and method are those of the program.
     """
     passes = trainer.passes(selection.survey.samples)
-    return best(forecasts(selection, Expectation(passes, trainer.method, expectation.runs)))
+    found = best(forecasts(selection, Expectation(passes, trainer.method, expectation.runs)))
+    if expectation.runs is not None or (trainer.learning_rate or 0) >= SLOWEST_TRIED:
+        return found
+    return replace(found, power=None, hardly=False, why_not="nobody tried so low a learning rate")
 
 
 def best(found: Sequence[Forecast]) -> Forecast:
@@ -223,12 +228,15 @@ def forecast(
         why_not = f"no run of this family, trigger and way of training ({expectation.method}) was measured"
         return Forecast(carriers, sightings, sightings, expectation, None, None, False, why_not, (), None, "")
     law, seen = fit(near), sightings * (slots if together else 1)
-    far = together and seen > _FURTHER * law.tried[1]
-    power, needed = None if far else law.power(seen), law.sightings()
+    far, lost = together and seen > _FURTHER * law.tried[1], not any(run.found for run in near)
+    power, needed = None if far or lost else law.power(seen), law.sightings()
     per_slot = None if needed is None or together else math.ceil(needed / expectation.passes)
-    why_not, notes = _bounds(law, seen, slots, told=power is not None)
+    if lost:
+        why_not, notes = f"none of {len(near)} runs like it was found", tuple[str, ...]()
+    else:
+        why_not, notes = _bounds(law, seen, slots, told=power is not None)
     remedy = _remedy(options, per_slot, samples)
-    few = power or (law.at_few(seen) if seen < law.tried[0] else None)
+    few = law.at_few(seen) if seen < law.tried[0] else None if far else law.power(seen)
     hardly = few is not None and (few.high < _HARDLY or few.mean < _HOPELESS)
     return Forecast(carriers, sightings, seen, expectation, law, power, hardly, why_not, notes, per_slot, remedy)
 

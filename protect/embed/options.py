@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from protect import marks
-from protect.alignments import BUILT_IN
+from protect.alignments import BUILT_IN, make_alignment
 from protect.alignments.sites.draw import store_sites
 from protect.alignments.sites.file import load_sites
 from protect.console import named_values
@@ -48,11 +48,13 @@ Rate = Annotated[
 Family = Annotated[
     str,
     typer.Option(
-        help=f"Mark family: {', '.join(marks.BUILT_IN)}. [lean: no picture changes]",
+        help=f"Mark family: {', '.join(marks.BUILT_IN)}. [lean: no picture changes from --rate 0.2 on]",
         autocompletion=lambda: list(marks.BUILT_IN),
     ),
 ]
-Both = Annotated[bool, typer.Option("--both", help="Shades of the pictures besides: found if captions are rewritten.")]
+Both = Annotated[
+    bool, typer.Option("--both", help="Faint shades of the pictures besides, meant for captions written anew.")
+]
 Wordings = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Your own choices of words: two columns, CSV or TSV.")
 ]
@@ -107,7 +109,7 @@ def make_options(
         InputError: if a family or one of its options does not exist or is out of range, a stored array is missing, or
             the file cannot be used.
     """
-    part = usual_part(rate, family, alignment or "")
+    part = usual_part(rate, family or usual_family(alignment), alignment or "")
     given = marks.parse_options(part.family, named_values(option or []))
     made = replace(part, family_options={**part.family_options, **given}, slots=slots)
     if both and part.family == SHADE.family:
@@ -118,6 +120,19 @@ def make_options(
             raise InputError("--wordings is for --alignment wording", "Leave it out, or use --family lean.")
         made = replace(made, alignment_options={"wordings": store_sites(load_sites(wordings), store)})
     return Options.of(made, SHADE) if both else Options.of(made)
+
+
+def usual_family(alignment: str | None) -> str:
+    """The family of an alignment whose owner names none, where it cannot be the recommended one; empty where it can.
+
+    An alignment that leaves captions as they are needs marks that are painted.
+
+    Raises:
+        InputError: if there is no such alignment.
+    """
+    if not alignment or not make_alignment(alignment).captions_stay:
+        return ""
+    return SHADE.family if alignment == SHADE.alignment else PartOptions().family
 
 
 def _check_family(part: PartOptions, store: Store) -> None:

@@ -60,7 +60,7 @@ class Shade(MarkFamily):
         check_psnr(self.psnr)
 
     name = "shade"
-    summary = "a faint smooth shift for each of dozens of words; not seen; lives through captions written anew"
+    summary = "a faint smooth shift for each of dozens of words; not seen; meant for captions written anew"
     version = 1
     queries = 256
     paired = False

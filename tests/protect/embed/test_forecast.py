@@ -58,6 +58,18 @@ def test_fewer_than_too_few_is_not_enough_and_fewer_than_enough_is_not_known() -
     assert forecast(Options(), 30, 2_000, Expectation(10, "lora", always)).verdict == "enough"
 
 
+def test_runs_that_found_nothing_promise_nothing() -> None:
+    lost = tuple(replace(run, found=False) for run in LADDER)
+    within, beyond = (forecast(Options(), carriers, 9_000, Expectation(10, "lora", lost)) for carriers in (30, 4_000))
+    assert within.power is None and beyond.power is None
+    assert within.verdict == "not enough" and beyond.verdict == "not known"
+    assert "found in 0 of 9 runs" in within.sentence() and within.in_short() == (
+        "not known: none of 9 runs like it was found"
+    )
+    few = forecast(Options(), 30, 9_000, Expectation(10, "lora", lost[-1:]))
+    assert within.hardly and not few.hardly, "one run is too few to refuse a release"
+
+
 def test_less_than_was_ever_tried_promises_nothing_and_one_sighting_is_refused() -> None:
     """All runs were found: below the fewest sightings only the curve speaks, and it knows that few are too few."""
     high = tuple(Run("template", "twa", "lora", 300.0 + i, True) for i in range(12))
@@ -158,7 +170,7 @@ def test_kinds_of_pictures_on_which_all_runs_failed_leave_no_promise() -> None:
     doubted = _planned(8, (*runs, *lost))
     assert doubted.power is not None and not doubted.enough and doubted.verdict == "not known"
     assert "none of 2 runs on photographs was found" in doubted.sentence()
-    assert doubted.lines()[0] == "on photographs this was never found: 0 of 2 runs"
+    assert doubted.lines()[0] == "if yours are photographs: no LoRA training found it, 0 of 2 runs"
     assert doubted.lines()[1].startswith("expected power")
     outside = _planned(0.5, (*runs, *lost))
     assert outside.power is None
