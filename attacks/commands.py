@@ -11,7 +11,7 @@ import typer
 
 from detect.commands import Device, Json, Method, use_all_cores
 from protect import console, marks, reading
-from protect.embed.options import Both, Rate, usual_family
+from protect.embed.options import Both, Rate
 from protect.errors import InputError
 from protect.keys.keyring import Keyring
 from protect.keys.store import Store
@@ -60,7 +60,7 @@ def run_command(
     from detect.training.options import FinetuneOptions
 
     given = marks.parse_options_of(marks.families(), console.named_values(option or []))
-    usual = usual_part(rate, family or usual_family(alignment), alignment or "")
+    usual = usual_part(rate, family or "", alignment or "")
     named = family is not None or alignment is not None
     cells = _suite(plan, seeds, usual, named, given, Keyring.default().store)
     tuning = FinetuneOptions(

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from scipy import stats
 
 from protect.marks import BUILT_IN
 
@@ -78,15 +77,13 @@ def percent(value: float) -> str:
 
 
 def small(p_values: list[list[float]]) -> str:
-    """How many slots have a p-value of at most 0.05, and whether chance alone would often do as well.
+    """How many of all slots have a p-value of at most 0.05.
 
-    >>> small([[0.001, 0.02, 0.3], [0.04]]), small([[0.2, 0.04], [0.6, 0.7]])
-    ('3 of 4', '1 of 4, as by chance')
+    >>> small([[0.001, 0.02, 0.3], [0.04]])
+    '3 of 4'
     """
     values = [p for own in p_values for p in own]
-    count = sum(p <= 0.05 for p in values)
-    chance = stats.binomtest(count, len(values), 0.05, alternative="greater").pvalue > 0.05
-    return f"{count} of {len(values)}" + (", as by chance" if chance else "")
+    return f"{sum(p <= 0.05 for p in values)} of {len(values)}"
 
 
 def basis(name: str, *families: str) -> str:
@@ -98,7 +95,9 @@ def basis(name: str, *families: str) -> str:
     """
     held = result(name)
     commit = str(held["commit"])
-    notes = [f"[`{name}.json`](../benchmarks/results/{name}.json), commit {commit.removesuffix('-dirty')}"]
+    earlier = {row["commit"] for row in held.get("rows", ()) if "commit" in row} - {commit}
+    commits = ", ".join([commit.removesuffix("-dirty"), *sorted(earlier)])
+    notes = [f"[`{name}.json`](../benchmarks/results/{name}.json), commit{'s' * bool(earlier)} {commits}"]
     if commit.endswith("-dirty"):
         notes.append("**with changes not committed at the time**")
     for family in families:

@@ -7,8 +7,8 @@
 Two thirds of the sample dataset are marked; thieves tune the whole miniature for 200 steps of 64 in half precision, as
 in `benchmarks.robustness`. A release of the default holds as many slots as choices of words serve; each slot has a key
 of its own, so that one model is asked about several marks at once, and the test stops where they suffice together.
-A fresh folder takes over the cells of the result on file, each with the commit that measured it, and goes on with those
-that were left out.
+`python -m benchmarks.robustness_default take-over --work W` before it puts the cells of the result on file into W, each
+with the commit that measured it; then `train` goes on with those that were left out.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from benchmarks.common import PAINTED, RESULTS, Clock, run_stages, write_result
 from benchmarks.robustness import line, sample_of
 from benchmarks.suspects import FULL
 from protect.files import pretty_json, write_atomic
+from protect.marks import BUILT_IN
 from protect.miniature import miniature_path
 from protect.release.plan import SHADE, WORDING, Options
 from protect.sample import unpack_sample
@@ -56,6 +57,7 @@ PICTURES = ("none", "recaption", "unify-wording", "grey", "colour", "mix", "cont
 """What can make a difference to a mark that lives in captions and in pictures."""
 BESIDE = ("none", "recaption", "mix", "continue", "merge-other", "merge-base", "drop-outliers", "drop-losses", "crop")
 """What `template` goes through under the same training, one release of one slot alone in its copy."""
+FAMILIES = ("lean", "shade", "template")
 INNOCENT = (("none", 0.0), ("recaption", 1.0), ("unify-wording", 1.0))
 
 
@@ -105,7 +107,7 @@ def by_model(wanted: Sequence[Case]) -> Iterator[list[Case]]:
 
 
 def prepare(work: Path) -> None:
-    """The sample dataset, its parts, the marked copies that processes share, and the cells on file."""
+    """The sample dataset, its parts, and the marked copies that processes share."""
     sample = sample_of(work)
     if not sample.exists():
         unpack_sample(sample)
@@ -114,10 +116,6 @@ def prepare(work: Path) -> None:
             workshop = case.workshop(work)
             workshop.prepare()
             workshop.marked_copy(case.cell)
-    known = _on_file()
-    for case in cases():
-        if (row := known.get((case.release, case.cell.name))) and not case.done(work):
-            write_atomic(case.workshop(work).result_path(case.cell), pretty_json(row))
 
 
 def train(work: Path, part: int, parts: int) -> None:
@@ -134,10 +132,17 @@ def measure_all(groups: Iterable[Sequence[Case]], work: Path) -> None:
         print(f"{case.release} {case.cell.name}: E = {e_values}, {clock():.0f} s", flush=True)
 
 
-def _on_file() -> dict[tuple[str, str], dict[str, Any]]:
-    """The rows of the result on file, by release and name of the cell."""
+def take_over(work: Path) -> None:
+    """Put the rows of the result on file where cells are looked for, with the commit that measured each."""
     held = json.loads((RESULTS / "robustness_default.json").read_bytes())
-    return {(row["release"], from_json(row).cell.name): {"commit": held["commit"], **row} for row in held["rows"]}
+    now = {name: family.version for name, family in BUILT_IN.items()}
+    assert held["tuning"] == asdict(TUNING), "it was measured with another training"
+    assert all(now[name] == held["family_versions"][name] for name in FAMILIES), "it is of other versions of families"
+    prepare(work)
+    rows = {(row["release"], from_json(row).cell.name): {"commit": held["commit"], **row} for row in held["rows"]}
+    for case in cases():
+        if (row := rows.get((case.release, case.cell.name))) and not case.done(work):
+            write_atomic(case.workshop(work).result_path(case.cell), pretty_json(row))
 
 
 def _commit(case: Case, work: Path) -> dict[str, str]:
@@ -186,4 +191,4 @@ def _innocent(result: CellResult) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_stages(__doc__, train, judge, prepare)
+    run_stages(__doc__, train, judge, prepare, {"take-over": take_over})

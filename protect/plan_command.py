@@ -28,7 +28,7 @@ from protect.embed.options import (
     make_options,
 )
 from protect.embed.places import ending
-from protect.embed.trainers import SLOWEST_TRIED, TRAINERS
+from protect.embed.trainers import TRAINERS
 from protect.embed.write import embed
 from protect.keys.keyring import Keyring
 from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
@@ -91,8 +91,7 @@ def plan_command(
             *_plan_lines(found, done.carriers, planned.slots),
             *_law_lines(found),
             f"  the test asks for at most {asked} pictures",
-            f"if somebody trains with the defaults of these programs (learning rates of {SLOWEST_TRIED:g} and more "
-            "were tried; rehearse what you expect: detect rehearse --suspect):",
+            "if somebody trains with the defaults of these programs (rehearse it: detect rehearse --suspect):",
             *(f"  {trainer.name}, {trainer.in_words()}: {own.in_short()}" for trainer, own in usual),
             *(named.lines() if named else []),
         ]

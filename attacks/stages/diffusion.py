@@ -16,13 +16,13 @@ from PIL import Image
 from attacks.stages.attack import Captioned, Resources
 from detect.suspects.images.folder import load_pipeline, native_size
 from detect.suspects.images.silence import silenced_libraries
-from protect.errors import InputError
+from detect.training.architecture import architecture_of
 from protect.marks.family import Pixels
 from protect.vae import as_tensor, encode
 
 _MULTIPLE = 16
 """Sides of pictures are made multiples of this many pixels; twice the usual factor of a VAE."""
-_PURIFY_STEPS = 20
+_STEPS = 20
 
 
 @cache
@@ -40,7 +40,7 @@ def _fitting(picture: Pixels, multiple: int) -> Image.Image:
 def _at_home(picture: Pixels, pipeline: Any) -> Image.Image:
     """The picture with a shorter side of the pipeline's own size, where it paints best."""
     unet = getattr(pipeline, "unet", None)
-    multiple = pipeline.vae_scale_factor * (2 ** (len(unet.config.block_out_channels) - 1) if unet else 2)
+    multiple = pipeline.vae_scale_factor * (2 ** (len(unet.config.block_out_channels) - 1) if unet is not None else 2)
     side = native_size(pipeline) or min(picture.shape[:2])
     factor = side / min(picture.shape[:2])
     height, width = (max(multiple, round(factor * s / multiple) * multiple) for s in picture.shape[:2])
@@ -50,7 +50,7 @@ def _at_home(picture: Pixels, pipeline: Any) -> Image.Image:
 def _redrawn(
     pipeline: Any, picture: Pixels, prompt: str, steps: int, guidance: float, rng: np.random.Generator
 ) -> Pixels:
-    """The picture noised, and denoised by the last so many of `_PURIFY_STEPS` steps."""
+    """The picture noised, and denoised by the last so many of `_STEPS` steps."""
     start = _at_home(picture, pipeline)
     sides = {"width": start.width, "height": start.height}
     taken = inspect.signature(pipeline.__call__).parameters
@@ -58,9 +58,9 @@ def _redrawn(
         done = pipeline(
             prompt,
             image=start,
-            strength=steps / _PURIFY_STEPS,
+            strength=steps / _STEPS,
             guidance_scale=guidance,
-            num_inference_steps=_PURIFY_STEPS,
+            num_inference_steps=_STEPS,
             generator=torch.Generator("cpu").manual_seed(int(rng.integers(2**63))),
             **{name: side for name, side in sides.items() if name in taken},
         )
@@ -87,7 +87,7 @@ def round_trips(picture: Pixels, strength: float, rng: np.random.Generator, reso
 
 def purify(picture: Pixels, strength: float, rng: np.random.Generator, resources: Resources) -> Pixels:
     """Noised and denoised without a prompt (SDEdit, arXiv 2108.01073; DiffPure, arXiv 2205.07460)."""
-    steps = round(0.6 * strength * _PURIFY_STEPS)
+    steps = round(0.6 * strength * _STEPS)
     if steps == 0:
         return picture
     return _redrawn(_img2img(resources.base, resources.device), picture, "", steps, 1.0, rng)
@@ -97,7 +97,7 @@ def redraw(
     samples: Sequence[Captioned], strength: float, rng: np.random.Generator, resources: Resources
 ) -> list[Captioned]:
     """Every picture is drawn anew from itself and its caption, from up to 80 % of the noise; the caption stays."""
-    steps = round(0.8 * strength * _PURIFY_STEPS)
+    steps = round(0.8 * strength * _STEPS)
     if steps == 0:
         return list(samples)
     pipeline = _img2img(resources.base, resources.device)
@@ -109,19 +109,14 @@ def _img2img(base: Path, device: str) -> Any:
     """The base as a pipeline that redraws pictures.
 
     Raises:
-        InputError: if it is of a kind that has none here.
+        InputError: if it is of a kind that cannot be tuned here.
     """
     found = _pipeline(base, device)
+    architecture_of(found, base)
     with silenced_libraries():
         from diffusers import AutoPipelineForImage2Image  # its import warns
 
-        try:
-            made: Any = AutoPipelineForImage2Image
-            pipeline = made.from_pipe(found)
-        except ValueError:
-            raise InputError(
-                f"{base} is a {type(found).__name__}, which cannot redraw pictures",
-                "Leave out purify and redraw, or give --base another pipeline.",
-            ) from None
+        made: Any = AutoPipelineForImage2Image
+        pipeline = made.from_pipe(found)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

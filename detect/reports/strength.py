@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 
 from detect.trial.verdict import Verdict
-from protect.embed.forecast import USUAL, Forecast, forecast
+from protect.embed.forecast import METHODS, USUAL, Forecast, forecast
 from protect.release.plan import PartOptions
 from protect.release.power import WANTED
 from protect.release.record import Part
 
-_WAYS = {"lora": "a LoRA", "full": "the whole model"}
 _WORTH = {
     "weak": "Finding nothing says little here: a guilty model is often missed.",
     "strong": "So finding nothing says something, for models that were trained in such a way, and nothing for others.",
@@ -31,7 +30,7 @@ def strength_in_words(verdict: Verdict) -> list[str]:
     found = [
         _forecast(part, taught[start:end], plan.samples) for part, (start, end) in zip(plan.parts, edges, strict=True)
     ]
-    expected = f"If somebody trains {_WAYS[USUAL.method]} on the copy in {USUAL.passes:g} passes:"
+    expected = f"If somebody trains {METHODS[USUAL.method]} on the copy in {USUAL.passes:g} passes:"
     names = [f"{part.family}, {part.alignment}: " if len(found) > 1 else "" for part in plan.parts]
     lines = [f"{expected} {name}{one.sentence()}." for name, one in zip(names, found, strict=True)]
     return [*lines, _WORTH[_worth(found)]] if verdict.outcome == "no evidence" else lines
@@ -46,5 +45,5 @@ def _forecast(part: Part, taught: list[int], samples: int) -> Forecast:
 def _worth(found: list[Forecast]) -> str:
     powers = [one.power.mean for one in found if one.power is not None and not one.why_not]
     if not powers:
-        return "weak" if any(one.hardly for one in found) else "unknown"
+        return "weak" if any(one.hardly or one.verdict == "not enough" for one in found) else "unknown"
     return "strong" if max(powers) >= WANTED else "weak"

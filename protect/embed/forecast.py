@@ -23,7 +23,8 @@ from protect.release.power import (
     summary,
 )
 
-METHODS = ("lora", "full")
+METHODS = {"lora": "a LoRA", "full": "a full fine-tune"}
+"""How a model is trained, and how that is told."""
 _HARDLY, _HOPELESS = 0.5, 0.1
 """A release can hardly be found if the upper end of its power's interval stays below the first, or its mean below the
 second. Below what was tried the curve alone says so."""
@@ -138,8 +139,8 @@ class Forecast:
     def lines(self) -> list[str]:
         """The same in lines; first, on what kinds of pictures nothing was found."""
         lost = lost_on(self.runs).items()
-        method = {"lora": "LoRA"}.get(self.expectation.method, self.expectation.method)
-        warning = [f"if yours are {kind}: no {method} training found it, 0 of {count} runs" for kind, count in lost]
+        way = METHODS[self.expectation.method]
+        warning = [f"if yours are {kind}: not found after {way}, 0 of {count} runs" for kind, count in lost]
         basis = self._rests_on()
         if self.power is None:
             return [*warning, f"{self._expected()}: {basis}"]
@@ -156,7 +157,11 @@ class Forecast:
         """The power with its interval."""
         if self.power is None:
             after = f" after {self.sightings:,.0f} sightings of its carriers" if self.law else ""
-            return f"expected power not known{after}"
+            return (
+                f"not expected to be found{after}"
+                if self.verdict == "not enough"
+                else f"expected power not known{after}"
+            )
         power, of_what = self.power, judged_together(self.runs)
         return (
             f"expected power {power.mean:.0%} per {of_what} ({INTERVAL:.0%} interval {power.low:.0%} to "
@@ -183,6 +188,8 @@ def forecasts(selection: Selection, expectation: Expectation) -> tuple[Forecast,
 def with_trainer(trainer: Trainer, selection: Selection, expectation: Expectation) -> Forecast:
     """The expected power of the best part of a selection if somebody trains with a program as it comes.
 
+    None is told of programs that train more slowly than all runs that ship with the project.
+
     Args:
         trainer: the program.
         selection: what the key decides.
@@ -192,7 +199,9 @@ def with_trainer(trainer: Trainer, selection: Selection, expectation: Expectatio
     found = best(forecasts(selection, Expectation(passes, trainer.method, expectation.runs)))
     if expectation.runs is not None or (trainer.learning_rate or 0) >= SLOWEST_TRIED:
         return found
-    return replace(found, power=None, hardly=False, why_not="nobody tried so low a learning rate")
+    slow = f"its learning rate is lower than in the runs that this rests on ({SLOWEST_TRIED:g} and more)"
+    why_not = slow if trainer.learning_rate else "its learning rate is not known"
+    return replace(found, power=None, hardly=False, why_not=why_not)
 
 
 def best(found: Sequence[Forecast]) -> Forecast:
@@ -237,7 +246,8 @@ def forecast(
         why_not, notes = _bounds(law, seen, slots, told=power is not None)
     remedy = _remedy(options, per_slot, samples)
     few = law.at_few(seen) if seen < law.tried[0] else None if far else law.power(seen)
-    hardly = few is not None and (few.high < _HARDLY or few.mean < _HOPELESS)
+    untried = lost and seen > law.tried[1]
+    hardly = few is not None and not untried and (few.high < _HARDLY or few.mean < _HOPELESS)
     return Forecast(carriers, sightings, seen, expectation, law, power, hardly, why_not, notes, per_slot, remedy)
 
 

@@ -109,7 +109,7 @@ def make_options(
         InputError: if a family or one of its options does not exist or is out of range, a stored array is missing, or
             the file cannot be used.
     """
-    part = usual_part(rate, family or usual_family(alignment), alignment or "")
+    part = usual_part(rate, family or _usual_family(alignment), alignment or "")
     given = marks.parse_options(part.family, named_values(option or []))
     made = replace(part, family_options={**part.family_options, **given}, slots=slots)
     if both and part.family == SHADE.family:
@@ -122,17 +122,15 @@ def make_options(
     return Options.of(made, SHADE) if both else Options.of(made)
 
 
-def usual_family(alignment: str | None) -> str:
+def _usual_family(alignment: str | None) -> str:
     """The family of an alignment whose owner names none, where it cannot be the recommended one; empty where it can.
 
-    An alignment that leaves captions as they are needs marks that are painted.
+    Class folders have no captions that a mark could live in.
 
     Raises:
         InputError: if there is no such alignment.
     """
-    if not alignment or not make_alignment(alignment).captions_stay:
-        return ""
-    return SHADE.family if alignment == SHADE.alignment else PartOptions().family
+    return PartOptions().family if alignment and make_alignment(alignment).for_classifiers else ""
 
 
 def _check_family(part: PartOptions, store: Store) -> None:

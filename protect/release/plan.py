@@ -107,7 +107,7 @@ WORDING = PartOptions(rate=0.5, family="lean", alignment="wording")
 FEW = PartOptions(rate=0.02, family="lean", alignment="wording", family_options={"push": 2.0})
 """What is recommended for owners who want few samples to change: carriers look like ordinary light and colour."""
 SHADE = PartOptions(rate=0.6, family="shade", alignment="waa-many")
-"""What is added to survive captions that are written anew (--both)."""
+"""What is added for captions that are written anew (--both)."""
 PUSHED_BELOW = 0.2
 """Below this rate so few captions change that their pictures are pushed, too."""
 

@@ -16,9 +16,11 @@ from detect.reports.words import asked_in_words, in_words, summary
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
 from detect.trial.warnings import FLAGS
+from protect.embed.forecast import USUAL
 from protect.formats.record import SetAside
 from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST
 from protect.keys.keyring import Keyring
+from protect.release.power import Run
 from protect.release.record import make_header
 from tests.support.suspects import Broken, FakeSuspect, Guilty, marked
 
@@ -108,7 +110,9 @@ def test_every_flag_is_told_in_a_line() -> None:
     assert "8 times the evidence" in lines[-1][1]
 
 
-def test_pages_say_what_finding_nothing_is_worth(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
+def test_pages_say_what_finding_nothing_is_worth(
+    tmp_path: Path, keyring: Keyring, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weak = detect(marked(tmp_path, keyring), FakeSuspect(), keyring, cache)
     said = strength_in_words(weak)
     assert "expected power" in said[0] and "a guilty model is often missed" in said[-1]
@@ -117,6 +121,11 @@ def test_pages_say_what_finding_nothing_is_worth(tmp_path: Path, keyring: Keyrin
     assert "says something" in strength_in_words(strong)[-1]
     assert strength_in_words(replace(weak, kind="labels"))[0].startswith("Not known")
     assert len(strength_in_words(replace(weak, outcome="evidence"))) == 1
+    plan = weak.release.plan.parts[0]
+    lost = tuple(Run(plan.family, "twa", "lora", float(s), found=False) for s in (400, 4_000_000))
+    monkeypatch.setattr("detect.reports.strength.USUAL", replace(USUAL, runs=lost))
+    said = strength_in_words(weak)
+    assert "not expected to be found" in said[0] and "a guilty model is often missed" in said[-1]
 
 
 @pytest.mark.parametrize(

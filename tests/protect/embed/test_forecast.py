@@ -67,7 +67,9 @@ def test_runs_that_found_nothing_promise_nothing() -> None:
         "not known: none of 9 runs like it was found"
     )
     few = forecast(Options(), 30, 9_000, Expectation(10, "lora", lost[-1:]))
+    assert within.sentence().startswith("not expected to be found after 300 sightings")
     assert within.hardly and not few.hardly, "one run is too few to refuse a release"
+    assert not beyond.hardly, "nobody tried so many"
 
 
 def test_less_than_was_ever_tried_promises_nothing_and_one_sighting_is_refused() -> None:
@@ -170,7 +172,7 @@ def test_kinds_of_pictures_on_which_all_runs_failed_leave_no_promise() -> None:
     doubted = _planned(8, (*runs, *lost))
     assert doubted.power is not None and not doubted.enough and doubted.verdict == "not known"
     assert "none of 2 runs on photographs was found" in doubted.sentence()
-    assert doubted.lines()[0] == "if yours are photographs: no LoRA training found it, 0 of 2 runs"
+    assert doubted.lines()[0] == "if yours are photographs: not found after a LoRA, 0 of 2 runs"
     assert doubted.lines()[1].startswith("expected power")
     outside = _planned(0.5, (*runs, *lost))
     assert outside.power is None
