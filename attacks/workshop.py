@@ -11,6 +11,7 @@ from attacks.cell import Cell
 from attacks.parts import divide
 from attacks.result import SCHEMA, CellResult, from_json
 from attacks.stages.attack import Resources
+from attacks.stages.registry import find_attack
 from detect.suspects.images import check_base
 from detect.training.options import FinetuneOptions
 from detect.training.rehearse import protected_copy, stamp
@@ -168,8 +169,8 @@ class Workshop:
             ) from None
 
     def save(self, result: CellResult) -> None:
-        """Keep a result, unless a test of it was inconclusive: what failed is tried again."""
-        if result.conclusive:
+        """Keep a result, unless a test of it was inconclusive by a fault, not by the attack: that is tried again."""
+        if result.conclusive or find_attack(result.cell.attack).refuses:
             write_atomic(self.result_path(result.cell), pretty_json(result.as_json()))
 
     def marked_copy(self, cell: Cell, recipient: int = 0) -> MarkedCopy:

@@ -74,6 +74,8 @@ class Attack:
     """Where it can strike; the first is the default."""
     alters_data: ClassVar[bool] = False
     """Whether `on_data` can change anything."""
+    refuses: ClassVar[bool] = False
+    """Whether it leaves questions without an answer, so that a test may rightly come to no conclusion."""
     alters_pictures: ClassVar[bool] = False
     """Whether each sample stays and gets another picture, so that the damage can be measured."""
 
@@ -139,6 +141,13 @@ class OutputAttack(Attack):
     def on_output(self, picture: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
         """One picture that the model drew, RGB."""
         return self.apply(picture, strength, rng)
+
+
+class Refusal(OutputAttack):
+    """Gives no answer to some questions."""
+
+    __slots__ = ()
+    refuses = True
 
 
 class ImageAttack(OutputAttack):

@@ -13,8 +13,8 @@ from attacks.stages.attack import (
     DatasetAttack,
     ImageAttack,
     ModelAttack,
-    OutputAttack,
     QuestionAttack,
+    Refusal,
     TrainingAttack,
 )
 from protect.errors import InputError
@@ -202,7 +202,7 @@ _ANSWERS: tuple[Attack, ...] = (
         "a negative prompt against coloured grounds, up to eight words",
         "stages.answers:negative_prompt",
     ),
-    OutputAttack("refuse", "a grey picture in place of an answer, with that probability", "stages.answers:refuse"),
+    Refusal("refuse", "a grey picture in place of an answer, with that probability", "stages.answers:refuse"),
 )
 
 ATTACKS: dict[str, Attack] = {

@@ -13,10 +13,12 @@ from attacks.cost_plot import cost_plot
 from attacks.page import write_page
 from attacks.result import SCHEMA, CellResult, KeyTest, Price, from_json
 from attacks.summary import Rise, rise, summaries
+from attacks.workshop import Setting, Workshop
 from detect.training.options import FinetuneOptions
 from protect.files import write_atomic
 from protect.formats.record import SetAside
 from protect.pixels.measure import png_bytes
+from protect.release.plan import Options
 from tests.support.thieves import photo
 
 FOUND = KeyTest("evidence", "", 5000.0, (1e-4,), 8, 4)
@@ -43,6 +45,17 @@ def test_results_are_kept_as_json() -> None:
 
 def test_a_result_is_conclusive_if_all_its_tests_are() -> None:
     assert PLAIN.conclusive and not result(Cell("none", 0.0), FOUND, ASLEEP).conclusive
+
+
+def test_what_came_to_no_conclusion_is_kept_if_the_attack_did_that(tmp_path: Path) -> None:
+    """Else refusals that cost a verdict would be missing from every table."""
+    dataset, base = tmp_path / "dataset", tmp_path / "base"
+    place = Workshop(Setting(dataset, base, Options(), FinetuneOptions()), tmp_path, tmp_path / "cache")
+    (tmp_path / "cells").mkdir()
+    refused, failed = result(Cell("refuse", 0.5, "outputs"), ASLEEP), result(Cell("jpeg", 0.5, "outputs"), ASLEEP)
+    place.save(refused)
+    place.save(failed)
+    assert place.load(refused.cell) == refused and place.load(failed.cell) is None
 
 
 def test_costs_are_counted_beside_the_same_key_without_attack() -> None:
