@@ -125,6 +125,8 @@ def rehearse_command(
 ) -> int:
     """Mark with a throw-away key, fine-tune, detect: would I be able to prove it?
 
+    Its defaults learn more than most trainings do: set --steps, --batch and --learning-rate to what you expect.
+
     To rehearse another trainer: --prepare, train it on OUTPUT/protected, then the same command with --suspect and
     --passes in place of --prepare (docs/trainers.md).
     """
