@@ -13,7 +13,8 @@ import typer
 from protect import console
 from protect.buckets import place
 from protect.embed.answers import pictures_asked
-from protect.embed.forecast import Expectation, Forecast, with_trainer
+from protect.embed.expectation import Expectation
+from protect.embed.forecast import Forecast, with_trainer
 from protect.embed.naming import naming
 from protect.embed.options import (
     AlignmentName,

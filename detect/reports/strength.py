@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 
 from detect.trial.verdict import Verdict
-from protect.embed.forecast import METHODS, USUAL, Forecast, forecast
+from protect.embed.expectation import METHODS, USUAL
+from protect.embed.forecast import Forecast, forecast
 from protect.release.plan import PartOptions
 from protect.release.power import WANTED
 from protect.release.record import Part

@@ -19,7 +19,7 @@ from protect.embed.commit import options_of
 from protect.embed.difference import difference
 from protect.embed.estimate import Estimate, estimate
 from protect.embed.estimate_text import estimate_json, estimate_text
-from protect.embed.forecast import Expectation
+from protect.embed.expectation import Expectation
 from protect.embed.job import Embedding
 from protect.embed.options import (
     AlignmentName,

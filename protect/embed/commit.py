@@ -7,7 +7,8 @@ from pathlib import Path
 
 from protect.embed.coins import follow_coin, try_other_coins
 from protect.embed.committing import commit_to, digest_of_pictures
-from protect.embed.forecast import USUAL, Expectation, best, check_findable, forecasts
+from protect.embed.expectation import USUAL, Expectation
+from protect.embed.forecast import best, check_findable, forecasts
 from protect.embed.places import check_places, commitment_file
 from protect.embed.select import Selection, select
 from protect.errors import InputError

@@ -25,7 +25,7 @@ from protect.embed.commands import (
 from protect.embed.commit import commit
 from protect.embed.date_commands import Certificate, Policy, authority_of, dated_json, sign_published
 from protect.embed.dating import Authority, Dated, date_commitment
-from protect.embed.forecast import Expectation
+from protect.embed.expectation import Expectation
 from protect.embed.options import (
     AlignmentName,
     Both,

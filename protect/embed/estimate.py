@@ -11,7 +11,8 @@ from time import perf_counter
 import numpy as np
 
 from protect.buckets import BucketPath
-from protect.embed.forecast import Expectation, Forecast, best, forecast
+from protect.embed.expectation import Expectation
+from protect.embed.forecast import Forecast, best, forecast
 from protect.embed.looks import take_glances
 from protect.embed.places import check_places
 from protect.embed.select import Selection, select

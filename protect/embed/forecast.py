@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from protect.embed.expectation import METHODS, Expectation
 from protect.embed.select import Selection
 from protect.embed.trainers import SLOWEST_TRIED, Trainer
 from protect.errors import InputError
 from protect.release.law import INTERVAL, VARIABLES, Law, Power, Tells, fit, models_in, tells
-from protect.release.plan import PartOptions, check_range
+from protect.release.plan import PartOptions
 from protect.release.power import (
     WANTED,
     Run,
@@ -23,39 +24,12 @@ from protect.release.power import (
     summary,
 )
 
-METHODS = {"lora": "a LoRA", "full": "a full fine-tune"}
-"""How a model is trained, and how that is told."""
 _HARDLY, _HOPELESS = 0.5, 0.1
 """A release can hardly be found if the upper end of its power's interval stays below the first, or its mean below the
 second. Below what was tried the curve alone says so."""
 _FURTHER = 3
 """Of choices of words no power is told where they are shown so many times as often as was ever tried: the curve's last
 value holds near by, but all else is learned, too, and nobody has looked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """How a thief is expected to train."""
-
-    passes: float = 10.0
-    """Passes over the dataset."""
-    method: str = "lora"
-    runs: tuple[Run, ...] | None = None
-    """Runs to learn from; None for those that ship with the project."""
-
-    def check(self) -> None:
-        """Refuse values that make no sense.
-
-        Raises:
-            InputError: naming the value and the allowed ones.
-        """
-        check_range("--passes", self.passes, 1e-3, 1e6)
-        if self.method not in METHODS:
-            raise InputError(f"--method {self.method} is unknown", f"Allowed: {', '.join(METHODS)}.")
-
-
-USUAL = Expectation()
-"""What is expected unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

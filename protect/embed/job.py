@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protect.embed.chosen import Chosen
-from protect.embed.forecast import Expectation, Forecast, best
+from protect.embed.expectation import Expectation
+from protect.embed.forecast import Forecast, best
 from protect.embed.places import commitment_file
 from protect.embed.select import Selection
 from protect.execution.budget import MemoryBudget

@@ -12,7 +12,8 @@ import numpy as np
 
 from protect.alignments.sites.draw import draw_sites
 from protect.alignments.wording import Wording
-from protect.embed.forecast import Expectation, Forecast
+from protect.embed.expectation import Expectation
+from protect.embed.forecast import Forecast
 from protect.embed.select import SelectedPart, Selection
 from protect.errors import InputError
 from protect.marks.family import ChoosingFamily

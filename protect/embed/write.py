@@ -13,7 +13,8 @@ from pathlib import Path
 from protect.buckets import BucketPath
 from protect.embed.committing import UNDATED, commit_to, digest_of_pictures, plan_of, with_coin
 from protect.embed.copy import write_copy
-from protect.embed.forecast import USUAL, Expectation, check_findable, forecasts
+from protect.embed.expectation import USUAL, Expectation
+from protect.embed.forecast import check_findable, forecasts
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
 from protect.embed.places import check_bucket, check_places

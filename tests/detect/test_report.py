@@ -16,7 +16,7 @@ from detect.reports.words import asked_in_words, in_words, summary
 from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
 from detect.trial.warnings import FLAGS
-from protect.embed.forecast import USUAL
+from protect.embed.expectation import USUAL
 from protect.formats.record import SetAside
 from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST
 from protect.keys.keyring import Keyring

@@ -12,7 +12,8 @@ from detect.training.finetune import finetune
 from detect.training.options import FinetuneOptions
 from detect.training.records import training_records
 from detect.training.rehearse import Prepared, prepare, rehearse, rehearse_made
-from protect.embed.forecast import Expectation, forecast
+from protect.embed.expectation import Expectation
+from protect.embed.forecast import forecast
 from protect.errors import InputError, SuspectError
 from protect.release.plan import Options
 from protect.release.power import rehearsed_runs

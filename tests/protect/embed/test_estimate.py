@@ -13,7 +13,7 @@ from PIL import Image
 from protect.embed import estimate as estimating
 from protect.embed.estimate import Estimate, estimate, is_large
 from protect.embed.estimate_text import estimate_json, estimate_text
-from protect.embed.forecast import USUAL
+from protect.embed.expectation import USUAL
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.execution.engine import Threads

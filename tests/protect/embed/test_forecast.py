@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from protect.embed.forecast import METHODS, Expectation, Forecast, check_findable, forecast
+from protect.embed.expectation import METHODS, Expectation
+from protect.embed.forecast import Forecast, check_findable, forecast
 from protect.embed.trainers import TRAINERS, Trainer
 from protect.errors import InputError
 from protect.release.plan import WORDING, Options
