@@ -459,21 +459,17 @@ def test_help_and_embed_never_import_torch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("protect", "--help"), ("detect", "--help"), ("attacks", "ls"), ("protect", "ls")])
 def test_answers_that_need_no_model_come_at_once(tmp_path: Path, command: tuple[str, str]) -> None:
-    """CPU seconds of the process, beside those of a fixed piece of work: a shared machine is slower."""
+    """CPU seconds of the process, so that other work on the machine does not count."""
     code = (
-        "import resource, sys, time\n"
-        "sum(i * i % 7 for i in range(1_000_000))\n"
-        "work = time.process_time()\n"
-        f"sys.argv = {list(command)!r}; import cli\n"
+        f"import sys; sys.argv = {list(command)!r}; import cli, resource\n"
         f"try: cli.{command[0]}_main()\n"
         "except SystemExit: pass\n"
         "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "print(work, used.ru_utime + used.ru_stime - work, file=sys.stderr)\n"
+        "print(used.ru_utime + used.ru_stime, file=sys.stderr)\n"
     )
     environment = {"TRACEMARK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
-    work, took = map(float, done.stderr.split()[-2:])
-    assert took < 2 * max(1.0, work / 0.12), "about .7 beside .1 on the machine where this was written"
+    assert float(done.stderr.splitlines()[-1]) < 2, "about .7 on the machine where this was written"
 
 
 def _commands(app: typer.Typer, name: str) -> set[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import fft, ndimage
 
 from protect.marks.family import Array, Pixels
 
@@ -75,10 +75,10 @@ def residual_spectrum(picture: Pixels) -> Array:
         picture: RGB, shape (H, W, 3), 8 pixels a side or more; of large ones the middle is looked at.
     """
     rgb = _middle(picture).astype(np.float64)
-    residual = rgb - ndimage.gaussian_filter(rgb, (1, 1, 0))
+    residual = rgb - scipy.ndimage.gaussian_filter(rgb, (1, 1, 0))
     height, width = (s // _BLOCK * _BLOCK for s in residual.shape[:2])
     blocks = residual[:height, :width].reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK, 3)
-    energy = np.mean(fft.dctn(blocks, axes=(1, 3), norm="ortho") ** 2, axis=(0, 2))
+    energy = np.mean(scipy.fft.dctn(blocks, axes=(1, 3), norm="ortho") ** 2, axis=(0, 2))
     return np.asarray(np.log(energy + 1e-2).ravel())
 
 

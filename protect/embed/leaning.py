@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from protect.embed.looks import Glances
 from protect.formats.record import Record, normalised
@@ -43,4 +43,4 @@ def leanings_of(
 def _noise(key: SlotKey, names: Iterable[str], count: int) -> NDArray[np.float64]:
     """A standard normal number for each sample, which follows from its own key and not from its place."""
     bits = np.fromiter((key.integer("softness", name) for name in names), np.uint64, count) >> np.uint64(12)
-    return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2**52))
+    return np.asarray(scipy.special.ndtri((bits.astype(np.float64) + 0.5) / 2**52))

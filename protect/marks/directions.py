@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from protect.keys.tree import Ids
 from protect.marks.family import Array
@@ -28,7 +28,7 @@ def directions(marks: Ids, count: int, length: int) -> Array:
     steps = np.arange(1, count * length + 1, dtype=np.uint64) * _STEP
     # Twice, so that ids which lie some steps apart do not share a stretch of one stream.
     bits = splitmix64(splitmix64(np.asarray(marks, dtype=np.uint64))[:, None] + steps) >> np.uint64(11)
-    normal = ndtri((bits.astype(np.float64) + 0.5) / 2**53).reshape(len(marks), count, length)
+    normal = scipy.special.ndtri((bits.astype(np.float64) + 0.5) / 2**53).reshape(len(marks), count, length)
     return np.asarray(normal / np.linalg.norm(normal, axis=2, keepdims=True))
 
 

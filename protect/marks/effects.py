@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from protect.marks.family import Array, Pixels
 from protect.marks.looks import Looks
@@ -35,4 +35,4 @@ def least_squares(change: Array, design: Array) -> tuple[Array, Array]:
     diagonal = np.diag(covariance)
     size = diagonal.mean() or 1.0
     shrunken = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(diagonal) + 1e-6 * size * np.eye(len(diagonal))
-    return np.asarray(effects), np.asarray(linalg.inv(shrunken))
+    return np.asarray(effects), np.asarray(scipy.linalg.inv(shrunken))

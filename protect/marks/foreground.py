@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from protect.marks.blocks import row_blocks
 from protect.marks.family import Pixels
@@ -136,7 +136,7 @@ def _near(picture: Pixels, colour: Colour, tolerance: float) -> NDArray[np.bool_
 
 def _keyed_out(rgb: Pixels, colour: Colour) -> Matte:
     """Remove the border's colour, but only where connected to the border."""
-    labels, count = ndimage.label(_near(rgb, colour, _SAME_COLOUR))
+    labels, count = scipy.ndimage.label(_near(rgb, colour, _SAME_COLOUR))
     at_rim = np.zeros(count + 1, dtype=bool)
     at_rim[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     at_rim[0] = False
@@ -144,7 +144,7 @@ def _keyed_out(rgb: Pixels, colour: Colour) -> Matte:
     for rows in row_blocks(*labels.shape):
         inside[rows] = ~at_rim[labels[rows]]
     del labels
-    soft = ndimage.gaussian_filter(inside, _SOFTNESS, output=np.float32)
+    soft = scipy.ndimage.gaussian_filter(inside, _SOFTNESS, output=np.float32)
     return _to_bytes(soft)
 
 

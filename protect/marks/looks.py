@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import linalg
 
 from protect.errors import InputError
 from protect.keys.store import Store
@@ -113,7 +113,7 @@ class LooksFit:
                 f"{self.count} pictures can be looked at; marks that change no picture need {FEWEST_PICTURES}",
                 "Use more pictures, or a painted --family.",
             )
-        variances, axes = linalg.eigh(self._scatter / (self.count - 1))
+        variances, axes = scipy.linalg.eigh(self._scatter / (self.count - 1))
         order = np.argsort(variances)[::-1][:most]
         kept = order[variances[order] > _FLAT**2 * SIDE * SIDE * 3]
         if len(kept) < FEWEST_DIRECTIONS:

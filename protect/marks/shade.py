@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from protect.errors import InputError
 from protect.keys.store import NO_STORE, Store
@@ -171,10 +171,10 @@ def _known(effects: Array, precision: Array, design: Array) -> Array:
         (N + S)⁻¹ for noise N and sizes S, but for combinations of words that captions do not show; (words, words).
     """
     sizes = np.minimum(np.einsum("kd,de,ke->k", effects, precision, effects) / effects.shape[1], _HUGE)
-    shown, axes = linalg.eigh(design.T @ design)
+    shown, axes = scipy.linalg.eigh(design.T @ design)
     root = axes * np.sqrt(np.where(shown > _UNKNOWN * len(design), shown, 0))
     inner = np.eye(len(shown)) + (root.T * sizes) @ root
-    return np.asarray(root @ linalg.solve(inner, root.T, assume_a="pos"))
+    return np.asarray(root @ scipy.linalg.solve(inner, root.T, assume_a="pos"))
 
 
 def _without_colour(shift: Pattern) -> Pattern:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from protect.errors import InputError
 from protect.keys.tree import Ids
@@ -116,10 +116,12 @@ class Warp(MarkFamily):
         if weight is not None:
             spline *= np.pad(weight, _PADDING, mode="edge")
         for axis in (0, 1):
-            ndimage.spline_filter1d(spline, order=3, axis=axis, output=spline)
+            scipy.ndimage.spline_filter1d(spline, order=3, axis=axis, output=spline)
         moved = np.empty(channel.shape, dtype=np.float32)
         for rows, places in self.places(mark, *channel.shape):
-            ndimage.map_coordinates(spline, places + _PADDING, moved[rows], order=3, mode="nearest", prefilter=False)
+            scipy.ndimage.map_coordinates(
+                spline, places + _PADDING, moved[rows], order=3, mode="nearest", prefilter=False
+            )
         return moved
 
     def preview(self, mark: int, side: int) -> Pixels:
@@ -133,7 +135,7 @@ class Warp(MarkFamily):
         """How far each wave of displacement explains the change to the outputs, shape (n, d)."""
         scale = outputs.shape[1] / 64
         sigma = (0, _BLUR * scale, _BLUR * scale, 0)
-        after, before = (ndimage.gaussian_filter(to_unit(p), sigma) for p in (outputs, untriggered))
+        after, before = (scipy.ndimage.gaussian_filter(to_unit(p), sigma) for p in (outputs, untriggered))
         change = after - before
         down, right = np.gradient((after + before) / 2, axis=(1, 2))
         pull = np.stack([(change * g).sum(axis=3) for g in (down, right)], axis=1)
@@ -168,7 +170,7 @@ def _standing(picture: Pixels, strength: float) -> float:
         strength: of the warp.
     """
     small = to_unit(np.asarray(Image.fromarray(picture).resize((_SIDE, _SIDE), Image.Resampling.BOX)))
-    gradients = np.gradient(ndimage.gaussian_filter(small, (_BLUR, _BLUR, 0)), axis=(0, 1))
+    gradients = np.gradient(scipy.ndimage.gaussian_filter(small, (_BLUR, _BLUR, 0)), axis=(0, 1))
     lines, sizes = cosines(_SIDE, _HIGHEST + 1)[1:], _amplitudes().ravel()
     waves = sizes[:, None] * np.einsum("uy,vx->uvyx", lines, lines).reshape(len(sizes), -1)
     products = [[(a * b).sum(axis=2).ravel() for b in gradients] for a in gradients]

@@ -12,8 +12,8 @@ Marks are taken for drawn by lot, as everywhere: they are outputs of a pseudoran
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 RATES = np.geomspace(1, 1e4, 200)
@@ -39,7 +39,9 @@ def chance_of_cosines(total: float, slots: int, length: int) -> float:
     """
     order = length / 2 - 1
     # I_ν(r) = ive(ν, r) exp(r): as logarithms, so that large rates do not overflow.
-    mean = special.gammaln(order + 1) + order * np.log(2 / RATES) + np.log(special.ive(order, RATES)) + RATES
+    mean = (
+        scipy.special.gammaln(order + 1) + order * np.log(2 / RATES) + np.log(scipy.special.ive(order, RATES)) + RATES
+    )
     return float(np.exp(min(0.0, (slots * mean - RATES * total).min())))
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from protect.errors import InputError
 from protect.release.power import WANTED, Run
@@ -141,7 +141,7 @@ def share(runs: Sequence[Run]) -> Power:
     weighed = list(zip(runs, weights_of(runs), strict=True))
     found = 0.5 + sum(weight for run, weight in weighed if run.found)
     lost = 0.5 + sum(weight for run, weight in weighed if not run.found)
-    low, high = special.betaincinv(found, lost, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
+    low, high = scipy.special.betaincinv(found, lost, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     return Power(found / (found + lost), float(low), float(high))
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from itertools import count
 
 import numpy as np
-from scipy import special
+import scipy
 
 from protect.evidence import LAMBDAS, Array
 from protect.keys.code import arcsine_bias, most_recipients
@@ -48,7 +48,7 @@ def likeness_of(p_value: Array, length: int) -> Array:
     >>> likeness_of(np.array([0.5, 1e-4]), 24).round(2).tolist()
     [0.0, 0.68]
     """
-    return np.asarray(np.sqrt(1 - special.betaincinv((length - 1) / 2, 0.5, np.minimum(2 * p_value, 1))))
+    return np.asarray(np.sqrt(1 - scipy.special.betaincinv((length - 1) / 2, 0.5, np.minimum(2 * p_value, 1))))
 
 
 def learned_alike(runs: Sequence[Run], sightings: float) -> tuple[Run, ...]:
@@ -137,7 +137,9 @@ def hedged(log_e: Array) -> Array:
 def _log_e_value(cosine: Array, strength: float, length: int) -> Array:
     """E-value of a mark at that cosine, against any number of decoys; logarithm, same shape."""
     rate, order = strength * math.sqrt(length), length / 2 - 1
-    mean = special.gammaln(order + 1) + order * math.log(2 / rate) + math.log(special.ive(order, rate)) + rate
+    mean = (
+        scipy.special.gammaln(order + 1) + order * math.log(2 / rate) + math.log(scipy.special.ive(order, rate)) + rate
+    )
     return hedged(rate * cosine - mean)
 
 
