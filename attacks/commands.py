@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, Method, use_all_cores
+from detect.shared_options import Device, Json, Method, use_all_cores
 from protect import console, marks, reading
 from protect.embed.options import Both, Rate
 from protect.errors import InputError

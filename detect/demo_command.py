@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from detect.commands import Device, Json, use_all_cores
+from detect.shared_options import Device, Json, use_all_cores
 from protect import console
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from detect.commands import Device, Json, set_aside_lines, use_all_cores
+from detect.shared_options import Device, Json, set_aside_lines, use_all_cores
 from protect import console
 from protect.files import default_cache
 from protect.formats import open_dataset

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, check_given_to_all, chosen_releases, use_all_cores
 from detect.local_models import Batch, Dtype, LoadingOptions, OffloadTo
+from detect.shared_options import Device, Json, check_given_to_all, chosen_releases, use_all_cores
 from detect.suspects.images import is_pipeline
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect

@@ -10,17 +10,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protect import __version__
 from protect.clock import now
 from protect.errors import InputError, TracemarkError
 from protect.files import write_atomic
 from protect.progress import Pace, duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 # Typer carries its own copy of click in some versions and the package in others; this is right for both.
 UsageError: Any = typer.BadParameter.__base__
@@ -80,6 +81,16 @@ def progress(log_json: bool = False) -> Iterator[Reporter]:
     Args:
         log_json: whether these lines are JSON, terminal or not.
     """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -478,8 +478,8 @@ def _commands(app: typer.Typer, name: str) -> set[str]:
 
 
 def _all_commands() -> set[str]:
-    there = _commands(cli.protect_app, "protect") | _commands(cli.detect_app, "detect")
-    return there | _commands(cli.attacks_app, "attacks")
+    there = _commands(cli.protect_app(), "protect") | _commands(cli.detect_app(), "detect")
+    return there | _commands(cli.attacks_app(), "attacks")
 
 
 def test_readme_lists_exactly_the_commands_there_are() -> None:

@@ -25,7 +25,7 @@ from protect.console import EXIT_CODES
 from protect.embed.options import share
 
 ROOT = Path(__file__).parent.parent
-APPS = {"protect": cli.protect_app, "detect": cli.detect_app, "attacks": cli.attacks_app}
+APPS = {"protect": cli.protect_app(), "detect": cli.detect_app(), "attacks": cli.attacks_app()}
 EXAMPLES = [
     line
     for module in (protect_examples, detect_examples, attacks_examples)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from detect.commands import Json, chosen_releases
+from detect.shared_options import Json, chosen_releases
 from protect import console
 from protect.errors import InputError
 from protect.keys.keyring import Keyring

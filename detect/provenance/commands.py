@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, set_aside_lines, use_all_cores
 from detect.provenance.options import (
     Classes,
     Control,
@@ -31,6 +30,7 @@ from detect.provenance.options import (
 )
 from detect.provenance.tags_command import tags_command
 from detect.reports.place import checked_page
+from detect.shared_options import Device, Json, set_aside_lines, use_all_cores
 from protect import console
 from protect.embed.options import share
 from protect.errors import InputError

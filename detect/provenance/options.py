@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import set_aside_lines
+from detect.shared_options import set_aside_lines
 from protect import console
 from protect.errors import InputError
 from protect.formats.record import SetAside

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from detect.commands import Anew, Device, Json, chosen_releases, set_aside_lines, use_all_cores
 from detect.provenance.options import (
     InputSize,
     Map,
@@ -21,6 +20,7 @@ from detect.provenance.options import (
     suspect_of,
 )
 from detect.reports.place import checked_page
+from detect.shared_options import Anew, Device, Json, chosen_releases, set_aside_lines, use_all_cores
 from protect import console
 from protect.errors import InputError
 from protect.files import default_cache

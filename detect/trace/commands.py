@@ -22,7 +22,6 @@ from detect.black_boxes import (
     cost_told,
     tell,
 )
-from detect.commands import check_exist, use_all_cores
 from detect.local_models import (
     Batch,
     Dtype,
@@ -35,6 +34,7 @@ from detect.local_models import (
     split_models,
 )
 from detect.reports.place import checked_page
+from detect.shared_options import check_exist, use_all_cores
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands import Device, Json, Method, set_aside_lines, use_all_cores
+from detect.shared_options import Device, Json, Method, set_aside_lines, use_all_cores
 from detect.suspects.images import check_base
 from detect.training.cost import rehearsal_cost
 from detect.training.options import FinetuneOptions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from protect.alignments.sites.grammar import article
 from protect.alignments.sites.lexicon import ADJECTIVES
@@ -50,7 +51,7 @@ class Behind:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Swap:
     """Puts phrases in place of others, at the first place or wherever they stand.
 
@@ -71,15 +72,18 @@ class Swap:
     """All places, which then must have the same side."""
     unless: frozenset[str] = _NONE
     """Words that must not be in the caption."""
-    _turns: Mapping[str, tuple[int, str, str]] = field(init=False, repr=False, compare=False)
-    _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _turns(self) -> Mapping[str, tuple[int, str, str]]:
+        """For each phrase in lower case its side, itself, and the phrase of the other side."""
         first = {a.lower(): (FIRST, a, b) for a, b in self.pairs.items()}
-        turns = first | {b.lower(): (SECOND, b, a) for a, b in self.pairs.items()}
-        spelt = "|".join(re.escape(phrase) for phrase in sorted(turns, key=lambda phrase: (-len(phrase), phrase)))
-        object.__setattr__(self, "_turns", turns)
-        object.__setattr__(self, "_compiled", re.compile(rf"{_BEFORE}(?:{spelt}){_BEHIND}{self.pattern}"))
+        return first | {b.lower(): (SECOND, b, a) for a, b in self.pairs.items()}
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        """Any of the phrases; made when first looked for, since commands that read no captions load all sites, too."""
+        spelt = "|".join(re.escape(phrase) for phrase in sorted(self._turns, key=lambda phrase: (-len(phrase), phrase)))
+        return re.compile(rf"{_BEFORE}(?:{spelt}){_BEHIND}{self.pattern}")
 
     def __call__(self, reading: Reading) -> Found | None:
         """Where one of the phrases stands first, or all of them."""

@@ -54,7 +54,7 @@ class _Asked:
         """Exit code and output."""
         self._patch.setattr(detect.local_models.LoadingOptions, "load", lambda *_: suspect)
         arguments = [command, "out", "--model", str(self.model), *more]
-        done = CliRunner().invoke(detect_app, arguments, standalone_mode=False)
+        done = CliRunner().invoke(detect_app(), arguments, standalone_mode=False)
         if done.exception:
             raise done.exception
         return done.return_value, done.stdout
@@ -160,5 +160,5 @@ def test_what_cannot_be_traced_is_refused(
 ) -> None:
     name, release, *more = command
     model = [] if "--model" in more else ["--model", str(asked.model)]
-    done = CliRunner().invoke(detect_app, [name, release, *model, *more], standalone_mode=False)
+    done = CliRunner().invoke(detect_app(), [name, release, *model, *more], standalone_mode=False)
     assert isinstance(done.exception, error) and message in str(done.exception)

@@ -505,7 +505,7 @@ def test_captions_that_the_owner_leaves_stay(tmp_path: Path, keyring: Keyring) -
 def test_a_hardly_findable_release_is_refused_with_what_would_do(tmp_path: Path, keyring: Keyring) -> None:
     source = recaption(make_folder(tmp_path / "d", 100), varied_captions(100))
     few = Options(rate=0.02, alignment="twa")
-    with pytest.raises(InputError, match="could hardly be found: expected power") as refusal:
+    with pytest.raises(InputError, match="could hardly be found: not expected to be found after 20") as refusal:
         embed(source, tmp_path / "out", few, keyring)
     assert "--anyway" in refusal.value.advice and "--rate 0." in refusal.value.advice
     assert str(refusal.value).count("\n") == 1 and not (tmp_path / "out").exists()
