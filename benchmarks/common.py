@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,18 @@ def marked_copy(source: Path, target: Path, options: Options, keyring: Keyring, 
     if target.exists():
         return bind(keyring.load(target.name), keyring.store)
     return embed(source, target, options, keyring, secret=secret).bound
+
+
+def marked_in_turn(source: Path, steps: Iterable[tuple[Path, Options, Keyring, bytes]]) -> Iterator[BoundRelease]:
+    """Releases in one dataset, each planted upon the one before, so that a model that learns the last copy answers for all.
+
+    Args:
+        source: the dataset.
+        steps: for each release its copy's folder, what is planted, the keyring that keeps it, and its secret.
+    """
+    for target, options, keyring, secret in steps:
+        yield marked_copy(source, target, options, keyring, secret)
+        source = target
 
 
 def counted_arguments(doc: str | None, **counts: int) -> argparse.Namespace:

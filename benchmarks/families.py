@@ -24,7 +24,7 @@ from benchmarks.common import (
     captions_of,
     interval,
     keyring_in,
-    marked_copy,
+    marked_in_turn,
     pictures_of,
     run_stages,
     write_result,
@@ -156,14 +156,14 @@ def basis_of(work: Path, keyring: Keyring) -> FamilyOptions:
 
 def releases(work: Path, chain: Chain, seed: int) -> Iterator[tuple[Cell, BoundRelease, Path]]:
     """Mark the owner's pictures with each cell of a chain in turn; the last path is what the suspect is tuned on."""
-    folder, keyring = work / chain.dataset, keyring_in(work / "keyring")
+    keyring = keyring_in(work / "keyring")
     stored = {"scene": pool_of(work / "dataset", work, keyring), "latent": basis_of(work, keyring)}
-    for cell in chain.cells:
-        target = work / f"chain-{seed}-{cell.copy}"
-        secret = secret_from_seed(seed, f"families {cell.copy}")
-        bound = marked_copy(folder, target, cell.embedding(stored), keyring, secret)
-        folder = target
-        yield cell, bound, target
+    targets = [work / f"chain-{seed}-{cell.copy}" for cell in chain.cells]
+    steps = (
+        (target, cell.embedding(stored), keyring, secret_from_seed(seed, f"families {cell.copy}"))
+        for cell, target in zip(chain.cells, targets, strict=True)
+    )
+    yield from zip(chain.cells, marked_in_turn(work / chain.dataset, steps), targets, strict=True)
 
 
 def train_chains(work: Path, jobs: list[tuple[Chain, int]]) -> None:

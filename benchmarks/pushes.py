@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
+from benchmarks.common import Clock, interval, keyring_in, marked_in_turn, measured_once, run_stages, write_result
 from benchmarks.wording import DEMO, base_of, loaded, tested
 from benchmarks.wording import prepare as prepare_dataset
 from detect.suspects.images import load_suspect
@@ -42,13 +42,13 @@ def options_of(push: float | None) -> Options:
 
 def releases_of(work: Path, seed: int) -> dict[str, tuple[BoundRelease, Keyring]]:
     """All releases of a key's dataset, each marked upon the one before."""
-    found, source = {}, work / "dataset"
-    for name, push in RELEASES.items():
-        place, secret = name.replace(" ", "-"), secret_from_seed(seed, f"benchmark pushes {name}")
-        target, keyring = work / f"copy-{place}-{seed}", keyring_in(work / f"keyring-{place}-{seed}")
-        found[name] = marked_copy(source, target, options_of(push), keyring, secret), keyring
-        source = target
-    return found
+    places = [f"{name.replace(' ', '-')}-{seed}" for name in RELEASES]
+    keyrings = [keyring_in(work / f"keyring-{place}") for place in places]
+    copies = [work / f"copy-{place}" for place in places]
+    secrets = [secret_from_seed(seed, f"benchmark pushes {name}") for name in RELEASES]
+    steps = zip(copies, map(options_of, RELEASES.values()), keyrings, secrets, strict=True)
+    found = marked_in_turn(work / "dataset", steps)
+    return dict(zip(RELEASES, zip(found, keyrings, strict=True), strict=True))
 
 
 def prepare(work: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import Clock, interval, keyring_in, marked_copy, measured_once, run_stages, write_result
+from benchmarks.common import Clock, interval, keyring_in, marked_in_turn, measured_once, run_stages, write_result
 from benchmarks.wording import (
     DEMO,
     FULL,
@@ -59,19 +59,15 @@ TRAININGS = (
 """In the order of what they tell. The text encoder learns only where it is said."""
 
 
-def painted_copy(work: Path, family: str, seed: int) -> tuple[BoundRelease, Keyring]:
-    """A key's copy with its choice of words and the painted marks up to this family, and the keyring that knows it."""
-    before = PAINTED[PAINTED.index(family) - 1] if family != PAINTED[0] else None
-    source = work / (f"copy-{before}-{seed}" if before else f"copy-{HALF.name}-{seed}")
-    keyring = keyring_in(work / f"keyring-{family}-{seed}")
-    options = Options(rate=0.02, family=family, alignment="twa-double", steps=12)
-    secret = secret_from_seed(seed, f"slow trainings {family}")
-    return marked_copy(source, work / f"copy-{family}-{seed}", options, keyring, secret), keyring
-
-
 def releases_of(work: Path, seed: int) -> dict[str, tuple[BoundRelease, Keyring]]:
-    """All releases of a key's dataset."""
-    return {"wording": copy_of(work, HALF, seed)} | {family: painted_copy(work, family, seed) for family in PAINTED}
+    """All releases of a key's dataset with the keyrings that know them: its choice of words, then painted marks."""
+    found, keyrings = copy_of(work, HALF, seed), [keyring_in(work / f"keyring-{name}-{seed}") for name in PAINTED]
+    options = [Options(rate=0.02, family=family, alignment="twa-double", steps=12) for family in PAINTED]
+    copies = [work / f"copy-{family}-{seed}" for family in PAINTED]
+    secrets = [secret_from_seed(seed, f"slow trainings {family}") for family in PAINTED]
+    steps = zip(copies, options, keyrings, secrets, strict=True)
+    painted = zip(marked_in_turn(work / f"copy-{HALF.name}-{seed}", steps), keyrings, strict=True)
+    return {"wording": found, **dict(zip(PAINTED, painted, strict=True))}
 
 
 def prepare(work: Path) -> None:
