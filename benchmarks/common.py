@@ -144,7 +144,7 @@ def marked_copy(source: Path, target: Path, options: Options, keyring: Keyring, 
 
 
 def marked_in_turn(source: Path, steps: Iterable[tuple[Path, Options, Keyring, bytes]]) -> Iterator[BoundRelease]:
-    """Releases in one dataset, each planted upon the one before, so that a model that learns the last copy answers for all.
+    """Releases in one dataset, each planted upon the one before: a model that learns the last copy answers for all.
 
     Args:
         source: the dataset.
