@@ -7,7 +7,7 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "run": (
         "attacks run ./photographs -o ./survival --dry-run",
-        "attacks run ./photographs -o ./survival --keys 4 --both",
+        "attacks run ./photographs -o ./survival --keys 4",
         "attacks run ./photographs -o ./survival --family template --rate 2% --method lora",
     ),
     "ls": ("attacks ls",),

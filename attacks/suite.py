@@ -112,7 +112,7 @@ def _tables(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error})", "Give a UTF-8 text file.") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: {error}", "See README for a plan file.") from None
+        raise InputError(f"{path}: {error}", "docs/robustness.md shows a plan file.") from None
     lines = [n for n, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*cell\s*\]\]", line)]
     tables = plan.get("cell", [])
     if not isinstance(tables, list) or not tables or set(plan) != {"cell"} or len(lines) != len(tables):

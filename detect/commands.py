@@ -100,8 +100,9 @@ def run_command(
 ) -> int:
     """Test a suspect against every release in the keyring, or one of them.
 
-    Departing from the committed plan (--queries, --steps, --guidance), or another --reference, is a further plan,
-    judged at half the level; the committed plan keeps the whole level, whenever it comes. A repeat says the same.
+    Other --queries, --steps or --guidance than planned make a further look at half the level; the planned ones keep
+    the whole level. Device, precision, base and reference are not planned: the first test fixes them, and every other
+    choice is a further look. A repeat says the same.
     """
     from detect.trial.questions import Departures
 
@@ -117,7 +118,8 @@ def run_command(
     if is_bundle(output):
         check_one(len(releases))
     if dry_run:
-        return _say_cost(releases, keyring, departures, as_json)
+        further = {"reference": bool(reference or base), "control": bool(control)}
+        return _say_cost(releases, keyring, departures, as_json, **further)
     use_all_cores()
     from detect.reports.words import summary
     from detect.trial.questions import query_plan
@@ -198,9 +200,17 @@ class _Test:
         )
 
 
-def _say_cost(releases: Sequence[Release], keyring: Keyring, departures: Departures, as_json: bool) -> int:
+def _say_cost(
+    releases: Sequence[Release],
+    keyring: Keyring,
+    departures: Departures,
+    as_json: bool,
+    *,
+    reference: bool,
+    control: bool,
+) -> int:
     from detect.trial.cost import most_questions
 
-    rows = most_questions(releases, keyring.store, departures)
+    rows = most_questions(releases, keyring.store, departures, reference=reference, control=control)
     console.answer("\n".join(row.in_words() for row in rows), [row.as_json() for row in rows], as_json)
     return console.DONE

@@ -8,7 +8,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "run": (
         "detect run --model ./suspect",
         "detect run --model lora.safetensors --base ./stable-diffusion -o case.zip",
-        "detect run --answers ./pictures --release photographs-protected --exit-code",
+        "detect run --answers ./pictures --name service-x --release photographs-protected --exit-code",
     ),
     "survey": ("detect survey ./downloaded-models --base ./stable-diffusion",),
     "ask": ("detect ask photographs-protected -o ./questions",),
@@ -21,7 +21,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "trace": ("detect trace photographs --model lora.safetensors --base ./stable-diffusion",),
     "certify": ("detect certify photographs --recipient 'Gallery Ltd.' --model ./their-model",),
     "cache": ("detect cache", "detect cache --prune --limit 5"),
-    "provenance tags": ("detect provenance tags --model ./classifier --dataset ./pictures-by-class",),
+    "provenance tags": (
+        "detect provenance tags --model ./classifier --dataset ./pictures-by-class",
+        "detect provenance tags --dataset ./pictures-by-class --queries ./questions",
+    ),
     "provenance run": (
         "detect provenance run --model ./classifier --generator ./my-model --classes classes.txt "
         "--control ./other-model --control ./camera",

@@ -10,7 +10,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "embed": (
         "protect embed ./photographs",
         "protect embed ./photographs --rate 2% --family template --dry-run",
-        "protect embed ./photographs --both --option push=1",
+        "protect embed ./photographs --wordings my-words.csv",
     ),
     "plan": (
         "protect plan ./photographs",

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from detect.provenance.options import (
+    MODEL,
     InputSize,
     Map,
-    Model,
     Name,
     Normalisation,
     Normalise,
@@ -29,8 +29,8 @@ from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, 
 
 
 def tags_command(
-    model: Model,
     dataset: Annotated[Path, typer.Option(help="The class folders that were marked, as they were before.")],
+    model: Annotated[str | None, MODEL] = None,
     release: Annotated[str | None, typer.Option(help="Only this release, by id or name. [all for classifiers]")] = None,
     mapping: Map = None,
     suspect: Name = "",
@@ -58,7 +58,9 @@ def tags_command(
     """
     keyring = Keyring.default()
     releases = chosen_releases(keyring, release, for_classifiers=True)
-    page = checked_page(report, "tags", [suspect or model])
+    if model is None and queries is None:
+        raise InputError("no suspect was given", "Give --model, or have its questions written: --queries FOLDER.")
+    page = checked_page(report, "tags", [suspect or model or ""])
     from detect.provenance.tag_questions import open_original, written_questions
     from detect.provenance.tags import detect_tags
     from detect.reports.report import Section, write_report
@@ -70,7 +72,8 @@ def tags_command(
     if not fitting:
         raise InputError(f"no release in {keyring.home} was made from {dataset}", "Give the unmarked original.")
     bound = [bind(r, keyring.store) for r in fitting]
-    if queries:
+    if queries or model is None:
+        assert queries is not None
         check_empty(queries)
         return say_written(queries, *written_questions(queries, bound, original), as_json)
     use_all_cores()

@@ -90,7 +90,7 @@ def rehearse_command(
     rate: Rate = None,
     family: Family = "",
     slots: Annotated[int | None, typer.Option(help="Independent marks.")] = None,
-    queries: Annotated[int | None, typer.Option(help="Test pictures per slot.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Questions per slot, as in protect embed.")] = None,
     alignment: AlignmentName = None,
     option: FamilyOption = None,
     both: Both = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from detect.trial.judge import uses_reference
 from detect.trial.probe import QUERIES as PROBE
 from detect.trial.probe import SAMPLER
 from detect.trial.questions import Departures, ordinary_queries, query_plan, slot_queries
@@ -24,10 +25,19 @@ class Cost:
     ordinary_pictures: int
     """Further ones, of captions without a trigger: they count for nothing, and only `detect run` asks for them."""
     required_evidence: float
+    reference_pictures: int = 0
+    """Further ones, of the reference: it is asked whatever the suspect is."""
+    control_pictures: int = 0
+    """Further ones, of the control; only asked where there is evidence."""
 
     def in_words(self) -> str:
         """One line for people."""
-        more = f", {self.ordinary_pictures} of ordinary captions that count for nothing" * bool(self.ordinary_pictures)
+        parts = (
+            (self.ordinary_pictures, "of ordinary captions that count for nothing"),
+            (self.reference_pictures, "of the reference"),
+            (self.control_pictures, "of the control if there is evidence"),
+        )
+        more = "".join(f", {count} {what}" for count, what in parts if count)
         return (
             f"{self.release}  {self.name}: at most {self.most_pictures} pictures{more}, and {len(PROBE)} small ones of "
             f"{SAMPLER.steps} steps by which a suspect is known again; evidence needs "
@@ -39,8 +49,22 @@ class Cost:
         return asdict(self)
 
 
-def most_questions(releases: Sequence[Release], store: Store, departures: Departures) -> list[Cost]:
+def most_questions(
+    releases: Sequence[Release],
+    store: Store,
+    departures: Departures,
+    *,
+    reference: bool = False,
+    control: bool = False,
+) -> list[Cost]:
     """What it takes to test releases together.
+
+    Args:
+        releases: all that are tested.
+        store: holds what their families need.
+        departures: from the committed plan.
+        reference: whether there is a reference; families that do not use it ask nothing of it.
+        control: whether there is a control.
 
     Raises:
         InputError: if a release cannot be used by this program, or departures are out of range.
@@ -51,6 +75,14 @@ def most_questions(releases: Sequence[Release], store: Store, departures: Depart
         asked = {query for slot in bound.slots for query in slot_queries(slot, count)}
         ordinary = set(ordinary_queries(bound, count)) - asked
         rows.append(
-            Cost(release.id, release.name, len(asked), len(ordinary), len(releases) / release.plan.alpha),
+            Cost(
+                release.id,
+                release.name,
+                len(asked),
+                len(ordinary),
+                len(releases) / release.plan.alpha,
+                len(asked) * (reference and uses_reference(release)),
+                len(asked) * control,
+            ),
         )
     return rows

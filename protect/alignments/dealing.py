@@ -83,7 +83,7 @@ def count_slots(carriers: int, request: Request, passed: Sequence[SetAside] = ()
     if carriers < slots:
         if not request.count:
             raise InputError(
-                "the dataset has no picture with a caption", "See README, “Your dataset”, for how captions are kept."
+                "the dataset has no picture with a caption", "docs/datasets.md says how captions are kept."
             )
         if passed:
             raise InputError(

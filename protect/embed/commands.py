@@ -61,7 +61,12 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", parser=place, metavar="PATH", help="Protected copy. [<dataset>-protected]"),
 ]
-Queries = Annotated[int | None, typer.Option(help="Test pictures per slot. [the family's own: 8 to 256]")]
+Queries = Annotated[
+    int | None,
+    typer.Option(
+        help="Questions per slot; choices of words share theirs and ask each in both wordings. [8 to 256, by family]"
+    ),
+]
 Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]
 Alpha = Annotated[
     float, typer.Option(parser=share, metavar="SHARE", help="Allowed chance of a false accusation, such as 0.1%.")

@@ -72,7 +72,7 @@ def check_kind(dataset: Dataset, family: type[MarkFamily], alignment: Alignment)
     if dataset.for_classifiers and not alignment.for_classifiers:
         raise InputError(
             f"{dataset.root} holds class folders and no captions",
-            "Add captions (see README), or mark it for classifiers: --alignment label.",
+            "Add captions (docs/datasets.md), or mark it for classifiers: --alignment label.",
         )
 
 

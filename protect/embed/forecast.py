@@ -136,10 +136,11 @@ class Forecast:
                 if self.verdict == "not enough"
                 else f"expected power not known{after}"
             )
-        power, of_what = self.power, judged_together(self.runs)
+        power, together = self.power, judged_together(self.runs)
+        of_what = "each slot" if together == "slot" else f"{together} together"
         return (
-            f"expected power {power.mean:.0%} per {of_what} ({INTERVAL:.0%} interval {power.low:.0%} to "
-            f"{power.high:.0%}) after {self.sightings:,.0f} sightings of its carriers"
+            f"expected power {power.mean:.0%} ({INTERVAL:.0%} interval {power.low:.0%} to {power.high:.0%}) for "
+            f"{of_what} after {self.sightings:,.0f} sightings"
         )
 
 
@@ -242,7 +243,7 @@ def _bounds(law: Law, seen: float, slots: int, *, told: bool) -> tuple[str, tupl
     of_all = _of_all(law.runs)
     outside = f"{seen:,.0f} sightings{of_all}, and {_tried(law)} were tried"
     if not law.borne:
-        notes.append("in these runs more sightings did not mean found more often: told is the share that was found")
+        notes.append("more training did not help in these runs, so the power is the share that was found")
     if not told:
         return outside, (*notes, f"nobody tried so {'few' if seen < low else 'many'}")
     doubts = _lost_in_words(law.runs)

@@ -54,12 +54,12 @@ class Naming:
         if not self.basis:
             return [f"naming {who}: not known; rehearse it (detect rehearse) and give --rehearsal FOLDER"]
         would = "no number of slots would do" if self.needed is None else f"{self.needed} slots would do"
-        others = (f"{slots or 'no number of'} slots after {seen:,.0f}" for seen, slots in self.after.items())
+        others = (f"{slots or 'no number'} at {seen:,.0f}" for seen, slots in self.after.items())
         lines = [
             f"naming {who}: {'enough' if self.enough else 'not enough'} (aim: {WANTED:.0%})",
             f"  {would}; the plan has {self.slots}",
             f"  {self.basis}",
-            *([f"  sightings are pictures times passes: {', '.join(others)}"] if self.after else []),
+            *([f"  slots needed, by sightings (pictures times passes) in the runs: {'; '.join(others)}"] if self.after else []),
         ]
         if self.refused:
             return [*lines, f"  the dataset cannot carry them: {self.refused}"]

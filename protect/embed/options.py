@@ -42,7 +42,7 @@ Rate = Annotated[
     typer.Option(
         parser=share,
         metavar="SHARE",
-        help="Largest share of samples that change, such as 0.02 or 2%. [0.5 for choices of words, else 0.02]",
+        help="Largest share of samples that change, such as 0.02 or 2%. [lean 0.5, shade 0.6, others 0.02]",
     ),
 ]
 Family = Annotated[
@@ -53,7 +53,10 @@ Family = Annotated[
     ),
 ]
 Both = Annotated[
-    bool, typer.Option("--both", help="Faint shades of the pictures besides, meant for captions written anew.")
+    bool,
+    typer.Option(
+        "--both", help="Faint shades of the pictures besides, for captions written anew; seldom found so far."
+    ),
 ]
 Wordings = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Your own choices of words: two columns, CSV or TSV.")
