@@ -15,8 +15,9 @@ from detect.bundle.dates import about_questions, about_time
 from detect.bundle.opening import opened_release, questions_digest
 from detect.bundle.pictures import check_pictures, wrong
 from detect.bundle.write import COMMITMENT, OPENING, STORE, VERDICT
+from detect.trial.result import tally
 from detect.trial.score import score_slot
-from detect.trial.transcript import Transcript
+from detect.trial.transcript import REFUSED, Transcript
 from detect.trial.transcript_files import read_transcript
 from detect.trial.verdict import Outcome
 from protect.errors import InputError
@@ -68,7 +69,7 @@ def verify_bundle(path: Path, certificates: Sequence[Certificate] = (), signer: 
     """
     try:
         return _verified(unpacked(path), certificates, signer)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise wrong(f"a file in it is damaged ({error})") from None
 
 
@@ -183,7 +184,7 @@ def _check_level(bound: BoundRelease, transcript: Transcript, said: Mapping[str,
     """What E had to reach; never less than the committed level asks for, and twice that if the plan was left."""
     threshold, alpha = float(said["threshold"]), bound.release.plan.alpha
     here = [look["further"] for look in said["looks"] if look["this"] is True]
-    if len(here) != 1 or type(here[0]) is not int or here[0] < 0:
+    if len(here) != 1 or type(here[0]) is not int or not 0 <= here[0] <= len(said["looks"]):
         raise wrong("it does not say which look at the suspect it is")
     further = here[0]
     if further == 0 and _departs(bound, transcript):
@@ -246,12 +247,25 @@ def _about_reference(transcript: Transcript, alone: float | None) -> str:
     )
 
 
+def _about_refusals(transcript: Transcript) -> list[str]:
+    """What leaving answers out can do."""
+    said = tally(transcript)
+    refused = said.flags.get(REFUSED, 0)
+    lines = []
+    if refused:
+        lines.append(f"{refused} of {said.planned} questions are told of as refused: that is the owner's word, too.")
+    if blank := said.missing - refused:
+        lines.append(f"{blank} of {said.planned} answers are of one colour.")
+    return lines
+
+
 def _about(said: Mapping[str, Any], transcript: Transcript, alone: float | None, signer: str) -> list[str]:
     """What a reader must take on trust, or look up."""
     control = said["control_e_value"]
     lines = [
         "Keys, marks, decoys, scores, E and p were computed again from the commitment and the answers.",
         _about_reference(transcript, alone),
+        *_about_refusals(transcript),
         "The page inside is its owner's: only what is printed here was checked.",
         f"That “{transcript.suspect}” gave these answers is the owner's word, unless you ask it yourself: the "
         "transcript names every question, seed and setting.",

@@ -14,7 +14,7 @@ from detect.trial.labels import drawn_class, pulls_of
 from detect.trial.questions import slot_queries
 from detect.trial.result import Scores, Shown, SlotResult, count
 from detect.trial.sizes import at_size, common_size
-from detect.trial.transcript import SlotPart, Transcript
+from detect.trial.transcript import BLANKED, Recorded, SlotPart, Transcript, is_blank
 from protect.errors import EvidenceError, InputError
 from protect.evidence import slot_evidence
 from protect.marks.family import Answers, Pixels
@@ -100,18 +100,23 @@ def _check_questions(slot: BoundSlot, transcript: Transcript, part: SlotPart) ->
 def _answers(transcript: Transcript, part: SlotPart) -> Answers:
     """A slot's answers at one size; a refusal is black."""
     recorded = transcript.recorded((*part.asked, *part.contrast))
+    held = [_picture(transcript, answer) if answer.size else None for answer in recorded]
     size = common_size([answer.size for answer in recorded if answer.size])
-    held = [_picture(transcript, answer.sha256) if answer.size else None for answer in recorded]
     pictures = np.stack([at_size(picture, size) for picture in held])
     asked = len(part.asked)
     return Answers(pictures[:asked], pictures[asked:] if part.contrast else None)
 
 
-def _picture(transcript: Transcript, sha256: str) -> Pixels:
+def _picture(transcript: Transcript, answer: Recorded) -> Pixels:
+    """The picture of an answer; what the transcript tells of it must be true, since scores and flags rest on it."""
+    name = f"the transcript's picture {answer.sha256[:16]}"
     try:
-        return transcript.pictures[sha256]
+        picture = transcript.pictures[answer.sha256]
     except KeyError:
-        raise EvidenceError(f"the transcript's picture {sha256[:16]} is not at hand", "Restore its pictures.") from None
+        raise EvidenceError(f"{name} is not at hand", "Restore its pictures.") from None
+    if picture.shape[:2] != answer.size or is_blank(picture) != (BLANKED in answer.flags):
+        raise EvidenceError(f"{name} has another size or other flags than are told", "Take it as it was written.")
+    return picture
 
 
 def _by_labels(slot: BoundSlot, transcript: Transcript, part: SlotPart) -> SlotResult:

@@ -221,7 +221,7 @@ def transcript_from(row: Any, pictures: Mapping[str, Pixels] | None = None) -> T
     """
     try:
         return _from(row, pictures or {})
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(f"this is no transcript ({error})", "Take the file as `detect run` wrote it.") from None
 
 
@@ -245,7 +245,15 @@ def _from(row: Any, pictures: Mapping[str, Pixels]) -> Transcript:
         found.exchanges((*part.asked, *part.contrast))
     if len(found.questions) != len(found.answers):
         raise ValueError(f"{len(found.answers)} answers to {len(found.questions)} questions")
+    if found.kind == "pictures" and not all(map(_told_rightly, found.answers)):
+        raise ValueError("an answer with a picture is told of as a refusal, or a refusal as an answer")
     return found
+
+
+def _told_rightly(answer: Recorded) -> bool:
+    """Whether it has a picture and its size, or is a refusal: families score the two differently."""
+    refused = not answer.sha256
+    return refused == (answer.size is None) == (REFUSED in answer.flags)
 
 
 def _recorded(row: Mapping[str, Any]) -> Recorded:
@@ -259,10 +267,15 @@ def recorded_picture(answer: Answer) -> Recorded:
     flags = set(answer.flags)
     if answer.picture is None:
         return Recorded("", flags=tuple(sorted(flags | {REFUSED})), note=answer.note)
-    if (answer.picture == answer.picture[0, 0]).all():
+    if is_blank(answer.picture):
         flags.add(BLANKED)
     height, width = answer.picture.shape[:2]
     return Recorded(pixel_hash(answer.picture), (height, width), flags=tuple(sorted(flags)), note=answer.note)
+
+
+def is_blank(picture: Pixels) -> bool:
+    """Whether it is of one colour, as safety checkers leave it."""
+    return bool((picture == picture[0, 0]).all())
 
 
 def recorded_label(label: int, scores: Sequence[float] = ()) -> Recorded:

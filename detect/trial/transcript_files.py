@@ -33,7 +33,7 @@ class PictureFolder(Mapping[str, Pixels]):
         try:
             with Image.open(path) as image:
                 picture = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{path} cannot be read ({error})", "Take the folder as it was written.") from None
         if pixel_hash(picture) != sha256:
             raise InputError(f"{path} holds another picture than its name says", "Take the folder as it was written.")
@@ -77,7 +77,7 @@ def read_transcript(folder: Path) -> Transcript:
     path = folder / FILE
     try:
         row = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error})", "Give a folder with a transcript.") from None
     return transcript_from(row, PictureFolder(folder / PICTURES))
 

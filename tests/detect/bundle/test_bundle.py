@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,11 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from detect.bundle import verify
 from detect.bundle.container import MANIFEST, SIGNATURE, packed, unpacked
 from detect.bundle.opening import opening_of
 from detect.bundle.verify import verify_bundle
 from detect.bundle.write import COMMITMENT, OPENING, VERDICT, write_bundle
+from detect.suspects.images.suspect import Answer
 from detect.trial.judge import detect
+from detect.trial.transcript import recorded_picture
 from detect.trial.verdict import Verdict
 from protect.embed.write import embed
 from protect.errors import EvidenceError, InputError, TracemarkError
@@ -168,6 +172,13 @@ FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "another release": edited(VERDICT, lambda row: row["release"].update(id="0123456789abcdef")),
     "a coin nobody named": edited(OPENING, lambda row: row.update(coin="salt")),
     "rubbish": lambda files: files.update({VERDICT: b"[1]"}),
+    "a verdict without bottom": lambda files: files.update({VERDICT: b"[" * 200_000}),
+    "a release without bottom": lambda files: files.update({OPENING: b"[" * 200_000}),
+    "a transcript without bottom": lambda files: files.update({"transcript.json": b"[" * 200_000}),
+    "a picture without end": lambda files: files.update(
+        {"transcript.json": re.sub(rb'"size":\[\d+', b'"size":[1e999', files["transcript.json"], count=1)}
+    ),
+    "looks without end": edited(VERDICT, lambda row: [look.update(further=10**400) for look in row["looks"]]),
 }
 
 
@@ -179,7 +190,7 @@ def test_a_bundle_that_somebody_made_from_another_does_not_hold(kind: str, case:
     assert files != before
     with pytest.raises(
         TracemarkError,
-        match=r"does not hold|is wrong|holds another picture|is no transcript|not those that the release planned",
+        match=r"does not hold|is wrong|holds another picture|is no transcript|cannot be read|not those that the release planned",
     ):
         verify_bundle(written_otherwise(files, tmp_path / "forged.zip"))
 
@@ -193,6 +204,36 @@ def rewritten(case: Case, change: Callable[[Any], None], tmp_path: Path) -> Path
     digest = hashlib.sha256(files["transcript.json"]).hexdigest()
     edited(VERDICT, lambda said: said.update(transcript_sha256=digest))(files)
     return written_otherwise(files, tmp_path / "rewritten.zip")
+
+
+MISTOLD: dict[str, Callable[[Any], None]] = {
+    "an answer as a refusal": lambda answer: answer.update(size=None),
+    "an answer flagged as a refusal": lambda answer: answer.update(flags=["refused"]),
+    "another size": lambda answer: answer.update(size=[5, 7]),
+    "more pixels than fit": lambda answer: answer.update(size=[100_000, 100_000]),
+    "a picture as one of one colour": lambda answer: answer.update(flags=["safety-blanked"]),
+    "a refusal with a size": lambda answer: answer.update(sha256=""),
+}
+
+
+@pytest.mark.parametrize("kind", MISTOLD)
+def test_what_is_told_of_an_answer_must_be_true_of_its_picture(kind: str, case: Case, tmp_path: Path) -> None:
+    """Families leave refusals out: whoever could call an answer one would choose the answers that count."""
+
+    def change(row: Any) -> None:
+        MISTOLD[kind](row["answers"][0])
+
+    with pytest.raises(TracemarkError, match=r"other flags|is no transcript"):
+        verify_bundle(rewritten(case, change, tmp_path))
+
+
+def test_refusals_are_counted(case: Case) -> None:
+    verdict = case[2]
+    assert verdict.held is not None and verify._about_refusals(verdict.held) == []
+    refused = recorded_picture(Answer(None))
+    held = replace(verdict.held, answers=(refused, refused, *verdict.held.answers[2:]))
+    (line,) = verify._about_refusals(held)
+    assert line.startswith(f"2 of {len(held.answers)} questions are told of as refused")
 
 
 def test_a_reference_must_have_been_asked_the_same(case: Case, tmp_path: Path) -> None:
