@@ -190,6 +190,9 @@ def verification_text(release: Release, found: Verification, whose: str = "") ->
     """What `protect verify` found, and whose copy it is if not everybody's."""
     named = f"release {release.id} ({release.name}){', ' if whose else ''}{whose}"
     lines = [f"{named}: {found.intact} of {found.carriers} carriers are as released"]
+    if found.left_alone:
+        alone = f"the mark left {found.left_alone} of their pictures alone"
+        lines.append(f"  {alone}: they were opened; protect diff compares them with the original")
     return "\n".join(lines + [f"  {f.key}: {f.problem}" for f in found.findings])
 
 

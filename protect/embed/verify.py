@@ -1,4 +1,7 @@
-"""`protect verify`: read every carrier back from disk; check its bytes, its captions and its mark."""
+"""`protect verify`: read every carrier back from disk; check its bytes, its captions and its mark.
+
+Where a mark leaves pictures alone, the record knows nothing of them: they must be there and open.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,21 @@ from dataclasses import dataclass
 
 from protect.embed.score import mark_score
 from protect.errors import InputError
-from protect.execution.budget import MemoryBudget
+from protect.execution.budget import BYTES_PER_PIXEL, MemoryBudget
 from protect.execution.engine import Engine, Threads, batches
 from protect.formats.by_shard import records_of
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import Record, normalised
 from protect.pixels.picture import PictureError, pixel_count, read_rgba
+from protect.pixels.small import read_small
 from protect.progress import Progress, no_progress
 from protect.release.bound import BoundRelease, BoundSlot
 from protect.release.record import Carrier, Release
 
-_BATCH, _TO_SCORE, _TO_HASH = 64, 1e-2, 5e-4
-"""Carriers that a worker checks in one go; seconds for a picture that is scored, and that is only read."""
+_BATCH, _TO_SCORE, _TO_HASH, _TO_OPEN = 64, 1e-2, 5e-4, 1e-3
+"""Carriers that a worker checks in one go; seconds for a picture that is scored, only read, and opened."""
+_OPENED_AT = 64
+"""Pixels to which a JPEG may be scaled down while it is opened."""
 _SAME_SCORE = 1e-6
 _STILL_STRONG = 0.5
 """Share of its score at which a changed carrier's mark is called strong."""
@@ -38,6 +44,8 @@ class Verification:
     """Outcome of reading a protected copy back."""
 
     carriers: int
+    left_alone: int
+    """Carriers whose pictures the marks left alone: they were opened, and compared with nothing."""
     intact: int
     findings: tuple[Finding, ...]
     samples: int
@@ -60,7 +68,8 @@ def verify(
         copy: the protected copy.
         budget: memory for pictures.
         progress: told (stage, done, total).
-        rescore: whether marks are scored again in files that have the bytes of the record, too.
+        rescore: whether marks are scored again in files that have the bytes of the record, too, and pictures opened
+                that the marks left alone.
         engine: what reads pictures; threads if not given.
 
     Raises:
@@ -81,7 +90,8 @@ def verify(
             yield from ((carriers[place[key]], None) for key in missing)
 
     painted = sum(bool(carrier.sha256) for carrier in carriers)
-    worker = engine.worthwhile(painted * (_TO_SCORE if rescore else _TO_HASH))
+    cost = painted * (_TO_SCORE if rescore else _TO_HASH) + (len(carriers) - painted) * _TO_OPEN * rescore
+    worker = engine.worthwhile(cost)
     findings, done = list[Finding](), 0
     for problems in worker.map(_Check(bound.slots, memory, rescore), batches(pairs(), _BATCH)):
         findings += [Finding(key, problem) for key, problem in problems if problem]
@@ -93,7 +103,8 @@ def verify(
             "Give the protected copy that belongs to this release.",
         )
     findings.sort(key=lambda finding: place[normalised(finding.key)])
-    return Verification(len(carriers), len(carriers) - len(findings), tuple(findings), samples)
+    left_alone = len(carriers) - painted
+    return Verification(len(carriers), left_alone, len(carriers) - len(findings), tuple(findings), samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +142,14 @@ def _problem(
         return "picture or caption is missing"
     if dict(record.captions) != dict(carrier.captions):
         return "caption changed"
-    if not carrier.sha256:
+    if not carrier.sha256 and not rescore:
         return None
     try:
         data = record.read()
+        if not carrier.sha256:
+            with budget.hold(pixel_count(data) * BYTES_PER_PIXEL):
+                read_small(data, _OPENED_AT)
+            return None
         as_released = hashlib.sha256(data).hexdigest() == carrier.sha256
         if as_released and not rescore:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from protect.embed.answers import verification_text
 from protect.embed.commit import commit, options_of
 from protect.embed.job import Embedding
 from protect.embed.show import carriers_shown, write_page
@@ -119,6 +121,22 @@ def test_a_release_is_read_back_verified_and_shown(
         ((field, before, after),) = one.captions
         assert (field, before) == ("text", old[one.key]) and after != before
         assert before in page and after in page and one.before and one.before == one.after
+
+
+def test_verify_opens_pictures_that_were_left_alone(
+    worded: tuple[Embedding, Keyring], source: Path, tmp_path: Path
+) -> None:
+    done, _ = worded
+    assert done.output is not None
+    shutil.copytree(done.output, tmp_path / "copy")
+    first, second, *_ = done.release.carriers
+    (tmp_path / "copy" / first.key).write_bytes(b"")
+    (tmp_path / "copy" / second.key).write_bytes((source / second.key).read_bytes()[:60])
+    found = verify(done.bound, open_dataset(tmp_path / "copy"))
+    assert found.left_alone == len(done.release.carriers)
+    unread = {(first.key, "picture cannot be read"), (second.key, "picture cannot be read")}
+    assert {(f.key, f.problem) for f in found.findings} == unread
+    assert "compares them with the original" in verification_text(done.release, found)
 
 
 def test_verify_sees_a_caption_turned_back(worded: tuple[Embedding, Keyring], source: Path, tmp_path: Path) -> None:
