@@ -159,8 +159,9 @@ class _Course(Generic[S]):
         with opened(self.keyring) as ledger:
             look = ledger.fix(ledger.find(self.look.key), slot, found.transcript.slot_digest(slot), now())
             replaced, look.transcript = look.transcript, keep_transcript(self.keyring, found.transcript)
+            still_named = any(other.transcript == replaced for other in ledger.looks)  # looks may share their beginning
             self.look = look
-        if replaced != look.transcript:
+        if not still_named:
             forget_transcript(self.keyring, replaced)
         result = score_slot(self.trial.bound, found.transcript, slot)
         with opened(self.keyring) as ledger:

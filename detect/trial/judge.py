@@ -79,7 +79,7 @@ def detect(
     trial = PictureTrial(bound, plan, reference)
     return run_trial(
         trial,
-        suspect,
+        suspect.for_questions(trial.asked),
         keyring,
         cache,
         releases=releases,

@@ -32,6 +32,11 @@ class PictureTrial(Trial[Suspect]):
         return self.queries != query_plan(self.bound.release)
 
     @property
+    def asked(self) -> list[Query]:
+        """All questions, slot after slot."""
+        return [query for slot in self.bound.slots for query in slot_queries(slot, self.queries.queries)]
+
+    @property
     def plan(self) -> Mapping[str, Any]:
         """Questions per slot and sampler."""
         return self.queries.as_dict()
@@ -74,8 +79,7 @@ class PictureTrial(Trial[Suspect]):
 
     def any_answer(self, suspect: Suspect, cache: Path) -> bool:
         """Whether the suspect ever answered a question of this plan."""
-        queries = [query for slot in self.bound.slots for query in slot_queries(slot, self.queries.queries)]
-        paths = cache_paths(suspect, queries, self.queries.sampler, cache)
+        paths = cache_paths(suspect, self.asked, self.queries.sampler, cache)
         return any(path.exists() or path.with_suffix(".json").exists() for path in paths)
 
     def for_control(self, control: Suspect) -> PictureTrial:

@@ -11,6 +11,8 @@ import numpy as np
 
 from detect.suspects.images.suspect import Suspect
 from detect.trial.every_release import detect_all
+from detect.trial.judge import uses_reference
+from detect.trial.probe import refuse_same
 from detect.trial.verdict import Verdict
 from protect.errors import TracemarkError
 from protect.evidence import discoveries
@@ -39,10 +41,10 @@ class Survey:
     level: float
     """False discovery rate."""
     pairs: tuple[Pair, ...]
-    unopened: Mapping[str, str]
-    """Suspects that could not be opened, and why. Their pairs count as E = 1."""
+    set_aside: Mapping[str, str]
+    """Suspects that could not be opened or are the reference, and why. Their pairs count as E = 1."""
     tested: int
-    """m: pairs of a suspect and a release, those that could not be opened included."""
+    """m: pairs of a suspect and a release, those that were set aside included."""
 
     @property
     def alike(self) -> tuple[tuple[str, ...], ...]:
@@ -69,7 +71,7 @@ class Survey:
             "false_discovery_rate": self.level,
             "pairs_tested": self.tested,
             "pairs": [{"found": p.found, "e_value": p.e_value, "verdict": p.verdict.as_json()} for p in self.pairs],
-            "unopened": dict(self.unopened),
+            "set_aside": dict(self.set_aside),
             "warnings": list(self.warnings),
         }
 
@@ -95,16 +97,19 @@ def survey(
         keyring: holds the ledger.
         cache: folder for the suspects' answers.
         level: false discovery rate, in (0, 1).
-        reference: a model such as the suspects were made from (see `detect.trial.judge.detect`).
+        reference: a model such as the suspects were made from (see `detect.trial.judge.detect`). A suspect that is the
+            reference itself is set aside.
         progress: called with (stage, done, total).
     """
     tested = len(suspects) * len(releases)
-    verdicts, unopened = list[Verdict](), dict[str, str]()
+    reference = reference if any(map(uses_reference, releases)) else None
+    verdicts, set_aside = list[Verdict](), dict[str, str]()
     for name, opened in suspects.items():
         try:
             suspect = opened()
+            refuse_same(keyring, "reference", reference, suspect, "Test it alone, without a reference.")
         except TracemarkError as error:  # one suspect's trouble must not end the tests of the others
-            unopened[name] = error.what
+            set_aside[name] = error.what
             continue
         verdicts += detect_all(
             releases,
@@ -115,7 +120,7 @@ def survey(
             at_least=tested / level,
             progress=lambda stage, done, total, name=name: progress(f"{name}: {stage}", done, total),  # type: ignore[misc]
         )
-    return Survey(level, tuple(_pairs(verdicts, tested, level)), unopened, tested)
+    return Survey(level, tuple(_pairs(verdicts, tested, level)), set_aside, tested)
 
 
 def _pairs(verdicts: Iterable[Verdict], tested: int, level: float) -> list[Pair]:

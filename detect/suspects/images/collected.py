@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from copy import copy
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,22 @@ class CollectedSuspect(Suspect):
         self._rewritten = _table(folder / REWRITTEN, "prompt", planned)
         self._check(folder, planned)
         self.name = name
-        # The name is the suspect, the answers are how it was asked: others are a further look at the same suspect.
-        answers = {n: [*pixel_hashes(self._read(n)[0][None]), self._rewritten.get(n, "")] for n in self._pictures}
-        self.identity = {
-            "weights": sha256(f"black box {known_as(name)}".encode()).hexdigest(),
-            "answers": digest([answers, self._refused]),
+        self._told = {n: [*pixel_hashes(self._read(n)[0][None]), self._rewritten.get(n, "")] for n in self._pictures}
+        self.identity = self._identity(planned)
+
+    def _identity(self, names: Container[str]) -> dict[str, str]:
+        """The name is the suspect, the answers are how it was asked: others are a further look at the same suspect."""
+        answers, refused = ({n: v for n, v in held.items() if n in names} for held in (self._told, self._refused))
+        return {
+            "weights": sha256(f"black box {known_as(self.name)}".encode()).hexdigest(),
+            "answers": digest([answers, refused]),
         }
+
+    def for_questions(self, queries: Sequence[Query]) -> CollectedSuspect:
+        """The same with the answers to these questions alone: others in the folder are no look at their release."""
+        found = copy(self)
+        found.identity = self._identity({question_name(query) for query in queries})
+        return found
 
     def _check(self, folder: Path, planned: Mapping[str, SheetRow]) -> None:
         if unknown := sorted(set(self._pictures) - set(planned)):

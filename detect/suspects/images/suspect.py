@@ -76,6 +76,10 @@ class Suspect(ABC):
             SuspectError: if it cannot be asked.
         """
 
+    def for_questions(self, queries: Sequence[Query]) -> Suspect:
+        """The suspect as one test asks it; another identity only if that rests on what is asked."""
+        return self
+
     def characters_read(self, prompt: str) -> int | None:
         """How many characters of a prompt, from its start, fit into the text window; None if that is not known."""
         return None

@@ -62,6 +62,20 @@ def test_a_repeat_says_the_same_when_the_cache_was_emptied(tmp_path: Path, keyri
         assert any("not in the cache any more" in warning for warning in again.warnings)
 
 
+def test_a_look_that_goes_further_leaves_the_one_before_its_answers(
+    tmp_path: Path, keyring: Keyring, cache: Path
+) -> None:
+    """Both begin with the same transcript: the second replaces it by a longer one, the first still names it."""
+    bound = marked(tmp_path, keyring)
+    suspect = Guilty(bound)
+    first = detect(bound, suspect, keyring, cache)
+    assert first.outcome == "evidence" and len(first.slots) < len(bound.slots)
+    detect(bound, suspect, keyring, cache, anew=True, at_least=1e30)
+    shutil.rmtree(cache)
+    again = detect(bound, suspect, keyring, cache)
+    assert {name: again.as_json()[name] for name in SAME} == {name: first.as_json()[name] for name in SAME}
+
+
 def test_the_page_of_a_repeat_without_answers_stands(tmp_path: Path, keyring: Keyring, cache: Path) -> None:
     bound = marked(tmp_path, keyring)
     detect(bound, Guilty(bound), keyring, cache)
