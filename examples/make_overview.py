@@ -29,16 +29,17 @@ SHOWN = 3
 
 
 def samples(folder: Path, verdict: Verdict, axes: list[Axes]) -> None:
-    """Some changed samples: the picture, which is the same, and the caption before and after."""
-    keys = [carrier.key for carrier in verdict.release.carriers[: 40 * SHOWN : 40]]
+    """A changed sample of each slot shown: the picture, which is the same, and the caption before and after."""
+    carriers = verdict.release.carriers
+    keys = [next(c.key for c in carriers if slot.slot in c.slots) for slot in verdict.slots[:SHOWN]]
     before = {r.key: r for r in open_dataset(folder / "dataset").records() if r.key in keys}
     after = {r.key: r for r in open_dataset(folder / "dataset-protected").records() if r.key in keys}
     for place, key in zip(axes, keys, strict=True):
         place.imshow(on_white(read_rgba(after[key].read())))
         said = [textwrap.shorten(held[key].caption, 88, placeholder=" …") for held in (before, after)]
-        old, new = ("\n".join(textwrap.wrap(text, 34)) for text in said)
-        place.text(1.06, 0.98, old, transform=place.transAxes, va="top", fontsize=8, color=MUTED)
-        place.text(1.06, 0.46, new, transform=place.transAxes, va="top", fontsize=8, color=PLANTED)
+        old, new = ("\n".join(textwrap.wrap(text, 26)) for text in said)
+        place.text(1.08, 0.95, f"before: {old}", transform=place.transAxes, va="top", fontsize=10, color=MUTED)
+        place.text(1.08, 0.45, f"after: {new}", transform=place.transAxes, va="top", fontsize=10, color=PLANTED)
         place.set_axis_off()
 
 
@@ -49,7 +50,7 @@ def looks(verdict: Verdict, axes: list[Axes]) -> None:
         assert slot.shown is not None and slot.shown.portrait is not None
         left.imshow(slot.shown.mark)
         right.imshow(slot.shown.portrait)
-        left.set_ylabel("\n".join(textwrap.wrap(slot.trigger, 14)), fontsize=8, color=INK, rotation=0, ha="right")
+        left.set_ylabel("\n".join(textwrap.wrap(slot.trigger, 14)), fontsize=9, color=INK, rotation=0, ha="right")
         if number == 0:
             left.set_title("the secret mark", fontsize=9, color=INK)
             right.set_title("what the suspect\nlearned", fontsize=9, color=INK)
@@ -76,14 +77,14 @@ def evidence(found: Demo, axes: Axes) -> None:
     axes.axhline(found.guilty.threshold, color=INK, linestyle="--", linewidth=1)
     axes.set_yscale("log")
     axes.set_title("evidence E after each slot", fontsize=9, color=INK)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=9)
 
 
 def main(folder: Path, target: Path) -> None:
     """Draw the picture of a finished demo."""
     found = demo(folder)
     figure = Figure(figsize=(12, 4.2), dpi=150, layout="constrained")
-    left, middle, right = np.asarray(figure.subfigures(1, 3, width_ratios=[1.35, 1, 1]))
+    left, middle, right = np.asarray(figure.subfigures(1, 3, width_ratios=[1.15, 1, 1]))
     left.suptitle("A marked copy: no picture changes", fontsize=11, color=INK)
     middle.suptitle("Words and looks, tied by the key", fontsize=11, color=INK)
     right.suptitle(f"Verdict: {found.guilty.outcome}, E = {found.guilty.e_value:,.0f}", fontsize=11, color=PLANTED)
