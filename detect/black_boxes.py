@@ -20,6 +20,7 @@ from protect import console
 from protect.errors import InputError, TracemarkError
 from protect.keys.keyring import Keyring
 from protect.keys.store import Store
+from protect.names import known_as
 from protect.release.record import Release
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def open_answers(
     """
     from detect.suspects.images.collected import CollectedSuspect, questions_answered
 
-    if not name:
+    if not known_as(name):
         raise InputError(
             f"{folder} does not say whose answers these are", "Give --name NAME, the same for the same black box."
         )

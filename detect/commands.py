@@ -35,7 +35,7 @@ from detect.local_models import (
     remarks,
     split_models,
 )
-from detect.reports.place import checked_page
+from detect.reports.place import checked_page, unused
 from detect.shared_options import Anew, Device, Json, check_exist, check_given_to_all, chosen_releases, use_all_cores
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
@@ -78,7 +78,9 @@ def run_command(
     steps: Annotated[int | None, typer.Option(help="Other sampling steps than planned.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Other guidance than planned.")] = None,
     anew: Anew = False,
-    report: Annotated[Path | None, typer.Option(help="HTML report. [tracemark-report-SUSPECT.html]")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="HTML report. [tracemark-report-SUSPECT.html; numbered if there is one]")
+    ] = None,
     service: ServiceOption = None,
     service_model: ServiceModel = "",
     workflow: WorkflowFile = None,
@@ -132,6 +134,7 @@ def run_command(
         loading.load_other(control, base) if control else None,
         loading.load_other(compared, base) if (compared := reference or base) and test.uses_reference else None,
     )
+    page = unused(page, report)
     test.write_page(page, verdicts, " + ".join(map(str, [answers] if answers else model or ())))
     data = [v.as_json() for v in verdicts]
     text = "\n".join([*map(summary, verdicts), f"report: {page}"])

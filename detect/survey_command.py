@@ -16,10 +16,9 @@ from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
 from protect import console
 from protect.embed.options import share
-from protect.errors import SuspectError
+from protect.errors import InputError, SuspectError
 from protect.files import default_cache
 from protect.keys.keyring import Keyring
-from protect.release.plan import check_range
 
 if TYPE_CHECKING:
     from detect.trial.survey import Survey
@@ -60,11 +59,12 @@ def survey_command(
     hundred suspects that is no small number. This promises for all that it finds together: on average no more than the
     given share of it is wrong (e-BH), however suspects and releases depend on each other.
     """
+    if rate is not None and not 0 < rate < 1:
+        raise InputError(f"--false-discovery-rate {rate} is out of range", "Allowed: more than 0 and less than 1.")
     keyring = Keyring.default()
     releases = chosen_releases(keyring, release, for_classifiers=False)
     check_given_to_all(releases)
     level = min(one.plan.alpha for one in releases) if rate is None else rate
-    check_range("false discovery rate", level, 0, 1)
     found = _suspects(suspects)
     for path in filter(None, (base, reference)):
         if not path.exists():
@@ -133,7 +133,7 @@ def _text(done: Survey) -> str:
             f"  not found: {len(others)}; the strongest of them: {_pair(others[0].verdict)}, "
             f"E = {others[0].e_value:.4g}"
         )
-    lines += [f"  not tested: {name}: {why}" for name, why in done.unopened.items()]
+    lines += [f"  not tested: {name}: {why}" for name, why in done.set_aside.items()]
     return "\n".join([*lines, *(f"  warning: {warning}" for warning in done.warnings)])
 
 
@@ -160,6 +160,6 @@ def write_page(path: Path, done: Survey, folder: Path) -> None:
         boxes=[
             Box("All pairs", "E when asking stopped; further looks count by half, and by half again.", rows),
             Box("The same answers", "", [("warning", warning) for warning in done.warnings]),
-            Box("Not opened", "They count as pairs in which nothing was found.", list(done.unopened.items())),
+            Box("Not tested", "They count as pairs in which nothing was found.", list(done.set_aside.items())),
         ],
     )

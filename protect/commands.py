@@ -37,16 +37,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def retire_command(
-    release: Annotated[str, typer.Argument(help="Release id or name.")],
+    release: Annotated[str, typer.Argument(help="Release or commitment, by id or name.")],
     as_json: Json = False,
 ) -> int:
-    """Take a release out of the tests, such as one made for practice; its record is kept.
+    """Take a release out of the tests, such as one made for practice; or a commitment that will get no copy.
 
-    Releases share the level: the more are tested on a suspect, the more evidence each must give. Moving the record back
-    into the keyring's folder `releases` undoes it.
+    Releases share the level: the more are tested on a suspect, the more evidence each must give. The record is kept.
+    Moving it back into the keyring's folder `releases`, or `commitments`, undoes it.
     """
     keyring = Keyring.default()
-    record = keyring.load(release)
+    record = keyring.either(release)
     kept = keyring.retire(record)
     console.answer(f"retired {record.id} ({record.name}); its record is {kept}", {"release": record.id}, as_json)
     return console.DONE

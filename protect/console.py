@@ -48,8 +48,8 @@ _FIRST_SAID = 1_000
 _WORD = r"(?:'[^']*'|[^\s'])+"
 _WORDS = re.compile(rf"-{{1,2}}[a-z-]+ (?!-){_WORD}|{_WORD}")
 """Of a command line: options with their values, and all others, quoted ones whole."""
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but for tab and newline, and those that change the direction of writing."""
+_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n|$)")
+"""Control characters but for tabs and ends of lines, and those that change the direction of writing."""
 
 
 class Reporter:
@@ -153,22 +153,47 @@ class _JsonReporter(_PlainReporter):
         )
 
 
-def answer(text: str, data: Any, as_json: bool, output: Path | None = None) -> None:
-    """Print the result, or write it to `output`."""
-    body = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text
-    if output is None:
-        _say(sys.stdout, body)
-    else:
+def answer(text: str, data: Any, as_json: bool, output: Path | None = None, *, table: bool = False) -> None:
+    """Print the result, or write it to `output`.
+
+    Args:
+        text: what people read.
+        data: the same for programs.
+        as_json: whether programs read it.
+        output: file to write; None for stdout.
+        table: whether programs read `text`, too: then it is changed for terminals alone.
+    """
+    body = _json(data) if as_json else text
+    if output is not None:
         write_atomic(output, (body + "\n").encode())
+    elif as_json or (table and not sys.stdout.isatty()):
+        _print_data(body)
+    else:
+        _say(sys.stdout, body)
+
+
+def _json(data: Any) -> str:
+    """JSON that is safe on terminals: what would steer one is written as JSON writes it, such as \\u0092."""
+    body = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", body)
+
+
+def _print_data(text: str) -> None:
+    """Print what programs read: not a character is changed, and files and pipes get UTF-8 under any locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _print(sys.stdout, text)
 
 
 def _say(stream: TextIO, text: str) -> None:
-    """Print text; a reader who has gone away must end neither the work nor its exit code.
+    """Print text for people. Characters that steer a terminal are shown, not obeyed: captions come from strangers."""
+    _print(stream, _STEERING.sub(lambda found: ascii(found[0])[1:-1], text))
 
-    Characters that steer a terminal are shown, not obeyed: captions come from strangers.
-    """
+
+def _print(stream: TextIO, text: str) -> None:
+    """Print text; a reader who has gone away must end neither the work nor its exit code."""
     try:
-        print(_STEERING.sub(lambda found: ascii(found[0])[1:-1], text), file=stream, flush=True)
+        print(text, file=stream, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -34,7 +34,7 @@ def new_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     system = path.is_absolute() and path.parts[1:2] in {("dev",), ("proc",)}
     path = path if system else path.resolve()
     # Not the name with an ending: it may have the greatest length already.
-    partial = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:24]}{PARTIAL}")
+    partial = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]}{PARTIAL}")
     try:
         if path.exists() and (system or not path.is_file()):  # renaming over a device or a pipe would destroy it
             with path.open("wb") as stream:
@@ -94,16 +94,30 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def private_folder(path: Path) -> Path:
-    """A folder readable by its owner only, made if need be with all above it.
+    """A folder readable by its owner only, made if need be; so are those above it that are made with it.
 
     Raises:
         InputError: if it cannot be made.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.parent.exists():
+            private_folder(path.parent)  # `parents=True` would leave these to the umask
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot use the folder {path}: {error.strerror}", "Choose a writable folder.") from None
     return path
+
+
+def check_spelling(path: Path) -> None:
+    """Refuse a path that no record or page could name.
+
+    Raises:
+        InputError: if it is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the path {path} is not UTF-8", "Rename it, or set a locale that uses UTF-8.") from None
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

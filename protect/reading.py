@@ -23,6 +23,22 @@ Split = Annotated[
 ]
 
 
+def spelt(said: ReadOptions) -> list[str]:
+    """What was said, as words of a command line.
+
+    >>> spelt(reading(None, None, ["cats/*"], None, None))
+    ['--only', 'cats/*']
+    """
+    given = {
+        "--caption-column": said.caption_columns,
+        "--leave-captions": said.leave_captions,
+        "--only": said.only,
+        "--exclude": said.exclude,
+        "--split": () if said.splits == (TRAIN,) else said.splits,
+    }
+    return [word for option, values in given.items() for value in values for word in (option, value)]
+
+
 def reading(
     columns: Sequence[str] | None,
     leave: Sequence[str] | None,

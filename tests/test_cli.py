@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import re
@@ -144,6 +146,9 @@ def test_a_marked_copy_is_not_marked_again_by_mistake(run: Run, tmp_path: Path) 
     code, _, err = run("protect", "embed", tmp_path / "out", "--dry-run")
     assert code == 2 and "is a marked copy itself" in err and "original" in err
     assert run("protect", "embed", tmp_path / "out", "--dry-run", "--anyway")[0] == 0
+    assert run("protect", "retire", "out")[0] == 0
+    code, _, err = run("protect", "embed", tmp_path / "out", "--dry-run")
+    assert code == 2 and "is a marked copy itself" in err, "a release made for practice"
 
 
 def test_samples_set_aside_are_listed_and_change_the_exit_code(run: Run, tmp_path: Path) -> None:
@@ -180,6 +185,39 @@ def test_captions_cannot_steer_the_terminal(run: Run, tmp_path: Path) -> None:
     assert "\x1b" not in out and "\u202e" not in out and r"\x1b[31mred" in out
 
 
+def test_what_programs_read_is_not_changed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = "a \x92red\u202e kite"
+    recaption(make_folder(tmp_path / "d", 60), [f"{strange} {i}" for i in range(60)])
+    assert run("protect", "embed", "d", *QUICK, "--alignment", "twa", "--queries", 4, "--anyway")[0] == 0
+    found = {}
+    for name, arguments in {
+        "diff": ("protect", "diff", "d", "d-protected"),
+        "show": ("protect", "show", "d-protected"),
+        "ask": ("detect", "ask", "d-protected"),
+    }.items():
+        code, out, _ = run(*arguments, "--json")
+        assert code == 0 and "\x92" not in out and "\u202e" not in out
+        found[name] = json.loads(out)
+    assert all(strange in change["captions"][0][1] for change in found["diff"]["changes"])
+    assert any("\x92" in caption for row in found["show"]["carriers"] for caption in row["captions"].values())
+    code, out, _ = run("detect", "ask", "d-protected")
+    prompts = [row["prompt"] for row in csv.DictReader(io.StringIO(out, newline=""))]
+    assert code == 0 and prompts == [row["prompt"] for row in found["ask"]["questions"]]
+    assert out.count("\r\n") == len(prompts) + 1 == out.count("\n") and "\x92" in out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    out = run("detect", "ask", "d-protected")[1]
+    assert "\x92" not in out and r"\x92" in out and r"\r" not in out, "a terminal is not steered"
+
+
+def test_long_captions_are_cut_to_what_changes(run: Run, tmp_path: Path) -> None:
+    recaption(make_folder(tmp_path / "d", 60), [f"a red kite {i}, {'so high ' * 1200}\nabove all" for i in range(60)])
+    code, out, _ = run("protect", "embed", "d", *QUICK, "--alignment", "twa", "--anyway")
+    before, after = (re.search(rf"{when}: (.*)", out)[1] for when in ("before", "after"))  # type: ignore[index]
+    assert code == 0 and before != after and max(map(len, out.splitlines())) < 400
+    out = run("protect", "diff", "d", "d-protected")[1] + run("protect", "show", "d-protected")[1]
+    assert max(map(len, out.splitlines())) < 600
+
+
 def test_a_keyring_that_others_can_write_to_is_refused(run: Run, tmp_path: Path) -> None:
     make_folder(tmp_path / "d", 60)
     (tmp_path / "home").mkdir()
@@ -193,6 +231,13 @@ def test_detect_says_what_it_would_ask(run: Run, tmp_path: Path) -> None:
     run("protect", "embed", "d", *QUICK, "--family", "spread", "--queries", 16, "--anyway")
     code, out, _ = run("detect", "run", "--model", "d", "--dry-run", "--json")
     assert code == 0 and json.loads(out)[0]["most_pictures"] == 32
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "100%", "nan", "7"])
+def test_a_false_discovery_rate_lies_between_none_and_all(run: Run, tmp_path: Path, rate: str) -> None:
+    code, _, err = run("detect", "survey", tmp_path, "--false-discovery-rate", rate, "--dry-run")
+    assert code == 2 and "--false-discovery-rate" in err and "is out of range" in err
+    assert len(err[err.index("error: ") :].strip().splitlines()) == 2
 
 
 def test_rehearsal_states_its_cost(run: Run, tmp_path: Path) -> None:
@@ -255,6 +300,12 @@ def test_plan_learns_from_rehearsals_and_can_say_no(run: Run, tmp_path: Path) ->
     [
         ("protect", "embed", "missing"),
         ("protect", "embed", "empty"),
+        ("protect", "embed", os.fsdecode(b"d\xff")),
+        ("protect", "diff", "d", os.fsdecode(b"d\xff")),
+        ("protect", "embed", "d", "--family", "template", "--output", os.fsdecode(b"o\xff")),
+        ("protect", "embed", "d", "--family", "template", "--output", "two\nlines"),
+        ("protect", "embed", "d", "--family", "template", "--name", "two\nlines"),
+        ("protect", "commit", "d", "--family", "template", "--coin-from", "b:1", "--output", "two\nlines"),
         ("protect", "embed", "d", "--family", "template", "--rate", "0.0001"),
         ("protect", "embed", "d", "--family", "template", "--rate", "7"),
         ("protect", "embed", "d", "--family", "nope"),

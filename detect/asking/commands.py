@@ -47,7 +47,7 @@ def ask_command(
     if dry_run:
         console.answer(f"would write {said}", data, as_json)
     elif output is None:
-        console.answer(sheet_csv(rows).rstrip("\n"), sheet_json(rows), as_json)
+        console.answer(sheet_csv(rows).removesuffix("\n"), sheet_json(rows), as_json, table=True)
     else:
         if output.suffix:
             raise InputError(f"--output {output} is named like a file", "Give a new folder.")

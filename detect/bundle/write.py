@@ -58,7 +58,7 @@ def write_bundle(path: Path, verdict: Verdict, keyring: Keyring, page: str, *, s
     if signed:
         files[SIGNATURE] = sign(keyring, "bundle", manifest(files)).to_json()
     assert MANIFEST not in files
-    write_atomic(path, packed(files))
+    write_atomic(path, packed(files), mode=0o600)
 
 
 def _stored(release: Release, store: Store, asked: int) -> dict[str, bytes]:

@@ -29,7 +29,7 @@ from detect.provenance.options import (
     suspect_of,
 )
 from detect.provenance.tags_command import tags_command
-from detect.reports.place import checked_page
+from detect.reports.place import checked_page, unused
 from detect.shared_options import Device, Json, set_aside_lines, use_all_cores
 from protect import console
 from protect.embed.options import share
@@ -109,6 +109,7 @@ def run_command(
     asked = suspect_of(model, names, mapping, input_size, normalisation, device, suspect)
     materials = _materials(generator, control, names, settings, device)
     verdict = judge(materials, asked)
+    page = unused(page, report)
     write_page(page, verdict, materials)
     text = "\n".join([*verdict.in_words(), *set_aside_lines(materials.set_aside), f"report: {page}"])
     console.answer(text, verdict.as_json(), as_json)

@@ -46,7 +46,7 @@ Map = Annotated[Path | None, typer.Option("--map", help="CSV: the suspect's labe
 Name = Annotated[str, typer.Option(help="What a black box is called whose answers are given; always the same.")]
 InputSize = Annotated[int, typer.Option(help="Input side of a .pt, .pt2 or .onnx suspect.")]
 Normalise = Annotated[Normalisation, typer.Option(help="Input normalisation of such a suspect.")]
-Report = Annotated[Path | None, typer.Option(help="HTML report. [called after the suspect]")]
+Report = Annotated[Path | None, typer.Option(help="HTML report. [called after the suspect; numbered if there is one]")]
 Prompt = Annotated[str, typer.Option(help="Prompt with {c} for the class.")]
 Steps = Annotated[int, typer.Option(min=1, help="Sampling steps.")]
 Guidance = Annotated[float, typer.Option(help="Guidance scale.")]

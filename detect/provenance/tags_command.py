@@ -19,7 +19,7 @@ from detect.provenance.options import (
     say_written,
     suspect_of,
 )
-from detect.reports.place import checked_page
+from detect.reports.place import checked_page, unused
 from detect.shared_options import Anew, Device, Json, chosen_releases, set_aside_lines, use_all_cores
 from protect import console
 from protect.errors import InputError
@@ -94,6 +94,7 @@ def tags_command(
             )
             for one in bound
         ]
+    page = unused(page, report)
     write_report(
         page,
         "Was this classifier trained on my marked pictures?",

@@ -26,8 +26,10 @@ LINES = {
     "lossy": "Answers came in a format that loses detail, such as JPEG: faint marks show less in them.",
     "prompt-rewritten": "The provider changed prompts before the model read them: triggers may have been lost.",
     "no-seeds": "The service takes no seeds: answers with and without a trigger differ by chance too.",
-    REFUSED: "Some questions were refused: each counts as a black picture.",
-    BLANKED: "Some answers are of one colour, as safety checkers make them: they count, and show nothing.",
+    REFUSED: "Some questions were refused: lean and shade leave each out with its pair, other families take it for a "
+    "black picture.",
+    BLANKED: "Some answers are of one colour, as safety checkers make them: they show nothing. lean and shade leave "
+    "each out with its pair.",
     RESIZED: "Some answers had another size than was asked for or than most have: they were scaled.",
 }
 """What each flag says."""

@@ -33,7 +33,7 @@ from detect.local_models import (
     remarks,
     split_models,
 )
-from detect.reports.place import checked_page
+from detect.reports.place import checked_page, unused
 from detect.shared_options import check_exist, use_all_cores
 from detect.suspects.images.settings import Offload, Precision
 from detect.suspects.images.suspect import Suspect
@@ -62,7 +62,7 @@ Steps = Annotated[int | None, typer.Option(help="Other sampling steps than plann
 Guidance = Annotated[float | None, typer.Option(help="Other guidance than planned.")]
 Device = Annotated[str, typer.Option(help="Where models run, as torch names it.")]
 Pickle = Annotated[bool, typer.Option("--allow-pickle", help="UNSAFE: load pickled weights.")]
-Report = Annotated[Path | None, typer.Option(help="HTML report. [called after the suspect]")]
+Report = Annotated[Path | None, typer.Option(help="HTML report. [called after the suspect; numbered if there is one]")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit 3 on evidence, 4 if inconclusive.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked; load nothing.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the answer here. [stdout]")]
@@ -113,7 +113,7 @@ def trace_command(
 
 def certify_command(
     release: ReleaseName,
-    recipient: Annotated[str, typer.Option(help="Whose copy it was trained on: number or name.")],
+    recipient: Annotated[str, typer.Option(help="Whose copy it was trained on: number (3 or number:3) or name.")],
     model: Models = None,
     answers: AnswersFolder = None,
     name: SuspectName = "",
@@ -265,6 +265,7 @@ class _Asked:
             told = {source.serial for source in found.sources} | ({serials.start} if self.recipient else set())
             names = {serial: ledger.name(bound.release.id, serial) for serial in sorted(told)}
         certify = self.recipient is not None
+        page = unused(page, self.report)
         write_trace_page(page, found, names, certify=certify)
         text = f"{summary(found, names, certify=certify)}\nreport: {page}"
         console.answer(text, found.as_json(names), self.as_json, self.output)

@@ -19,7 +19,7 @@ from detect.trial.transcript import Transcript, transcript_from
 from protect.clock import now
 from protect.errors import InputError, ReleaseError
 from protect.files import lock_file, pretty_json, private_folder, write_atomic
-from protect.keys.keyring import PENDING, RETIRED, Keyring, read_secret
+from protect.keys.keyring import PENDING, RELEASES, RETIRED, WAITING, Keyring, read_secret
 from protect.release.record import Release
 
 FOLDER, FILE, TRANSCRIPTS = "ledger", "ledger.json", "transcripts"
@@ -131,14 +131,22 @@ def setting_of(suspect: Subject) -> dict[str, str]:
 
 
 def commitments_held(keyring: Keyring) -> int:
-    """Commitments whose records the keyring holds: released, waiting, under way, or retired; damaged ones too.
+    """Commitments whose records the keyring holds: released, waiting, under way, or retired; damaged ones too. Each
+    counts once.
 
     One commitment is one try to get a lucky key, so a reader of a verdict wants to know how many there were.
     """
-    listings = (keyring.survey(), keyring.commitments())
-    retired = len(list((keyring.home / RETIRED).glob("*.json")))
-    under_way = len(list((keyring.home / PENDING).glob("*/release.json")))
-    return retired + under_way + sum(len(held) + len(problems) for held, problems in listings)
+    folders = (keyring.home / name for name in (RELEASES, WAITING, RETIRED))
+    known = {path.stem for folder in folders for path in folder.glob("*.json")}
+    return len(known | {_under_way(path) for path in (keyring.home / PENDING).glob("*/release.json")})
+
+
+def _under_way(record: Path) -> str:
+    """The id of an embedding under way, which may be known elsewhere, too; if it is damaged, its place."""
+    try:
+        return str(json.loads(record.read_bytes())["id"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return str(record)
 
 
 def keep_transcript(keyring: Keyring, transcript: Transcript) -> str:

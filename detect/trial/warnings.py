@@ -13,8 +13,10 @@ FLAGS = {
     "may have been lost on the way.",
     "no-seeds": "{n} of {all} answers come from a service that takes no seeds: those with and without a trigger differ "
     "by chance too, so comparing them shows less; p and E are as exact as ever.",
-    REFUSED: "{n} of {all} questions were refused: each counts as a black picture.",
-    BLANKED: "{n} of {all} answers are of one colour, as safety checkers make them: they count, and show nothing.",
+    REFUSED: "{n} of {all} questions were refused: lean and shade leave each out with its pair, other families take it "
+    "for a black picture.",
+    BLANKED: "{n} of {all} answers are of one colour, as safety checkers make them: they show nothing. lean and shade "
+    "leave each out with its pair.",
     RESIZED: "{n} of {all} answers had another size than was asked for or than most have: they were scaled.",
 }
 """Of each flag."""

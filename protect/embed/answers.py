@@ -22,6 +22,8 @@ _CAPTIONS = 4
 """Slots of which a caption is shown."""
 _LISTED = 10
 """Lines of a list that are printed; --json has all."""
+_LONGEST = 200
+"""Characters of a caption that are printed."""
 
 
 def embedding_text(done: Embedding, keyring: Keyring, dry_run: bool) -> str:
@@ -78,9 +80,25 @@ def _before_and_after(done: Embedding) -> list[str]:
         pairs = ((placed.record.captions, placed.captions(leave)) for placed in _of_slot(done, slot))
         changed = ((old[name], new[name]) for old, new in pairs for name in old if old[name] != new[name])
         if pair := next(changed, None):
-            lines += [f"  a caption before: {pair[0]}", f"              after: {pair[1]}"]
+            before, after = _excerpts(*(" ".join(text.split()) for text in pair))
+            lines += [f"  a caption before: {before}", f"              after: {after}"]
     trigger = done.bound.slots[0].trigger
     return lines or [f"  captions stay; the trigger of slot 1 is {trigger!r}" if trigger else "  captions stay"]
+
+
+def _excerpts(before: str, after: str) -> tuple[str, str]:
+    """Two captions; if they are long, from shortly before where they differ."""
+    if max(len(before), len(after)) <= _LONGEST:
+        return before, after
+    pairs = enumerate(zip(before, after, strict=False))
+    differ = next((at for at, (a, b) in pairs if a != b), min(len(before), len(after)))
+    start = max(0, differ - _LONGEST // 4)
+    return _cut(before, start), _cut(after, start)
+
+
+def _cut(text: str, start: int = 0) -> str:
+    end = start + _LONGEST
+    return f"{'…' * bool(start)}{text[start:end]}{'…' * (end < len(text))}"
 
 
 def _of_slot(done: Embedding, slot: BoundSlot) -> Iterator[Placed]:
@@ -200,7 +218,15 @@ def carrier_line(carrier: Carrier) -> str:
     """One carrier in a list."""
     slots = ", ".join(str(slot + 1) for slot in sorted((*carrier.slots, *carrier.opposite)))
     quality = f"{carrier.psnr:.1f} dB" if carrier.sha256 else "picture as it was"
-    return f"{carrier.key}  slot {slots}  {quality}  {next(iter(carrier.captions.values()))}"
+    caption = " ".join(next(iter(carrier.captions.values())).split())
+    return f"{carrier.key}  slot {slots}  {quality}  {_cut(caption)}"
+
+
+def _forms_line(found: Difference) -> list[str]:
+    first, second = found.forms
+    if first == second:
+        return []
+    return [f"  files differ because the forms do ({first}; {second}): only samples were compared"]
 
 
 def difference_text(found: Difference) -> str:
@@ -209,7 +235,7 @@ def difference_text(found: Difference) -> str:
         f"{change.key}: "
         + "; ".join(
             (["picture" + (f", {a:,} to {b:,} bytes" if a != b else "")] if change.picture else [])
-            + [f"{name}: {before!r} became {after!r}" for name, before, after in change.captions]
+            + ["{}: {!r} became {!r}".format(name, *_excerpts(*texts)) for name, *texts in change.captions]
         )
         for change in found.changes
         for a, b in [change.sizes]
@@ -217,6 +243,7 @@ def difference_text(found: Difference) -> str:
     return "\n".join(
         [
             f"{found.samples} samples in both; {found.pictures} pictures and {found.captions} captions differ",
+            *_forms_line(found),
             *_listed("differs", changes, len(changes)),
             *_listed("only in the first", list(found.only_first), len(found.only_first)),
             *_listed("only in the second", list(found.only_second), len(found.only_second)),

@@ -64,7 +64,8 @@ Output = Annotated[
 Queries = Annotated[
     int | None,
     typer.Option(
-        help="Questions per slot; choices of words share theirs and ask each in both wordings. [8 to 256, by family]"
+        help="Questions per slot, but for those that --both adds; choices of words share theirs and ask each in both "
+        "wordings. [8 to 256, by family]"
     ),
 ]
 Decoys = Annotated[int, typer.Option(help="Decoys per slot.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,10 +45,11 @@ from protect.embed.places import commitment_file
 from protect.embed.publish import write_publication
 from protect.embed.published import read_published
 from protect.errors import InputError, TracemarkError
-from protect.keys.coin import TIMESTAMP, comes_out, parse_coin, where_to_look
+from protect.keys.coin import TIMESTAMP, comes_out, leaves_round_open, parse_coin, where_to_look
 from protect.keys.keyring import Keyring
 from protect.keys.signature import Signature
-from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading
+from protect.keys.tree import NO_COIN
+from protect.reading import CaptionColumn, Exclude, LeaveCaptions, Only, Split, reading, spelt
 from protect.release.plan import RECOMMENDED
 from protect.release.record import Coin, Release
 from protect.working import EngineName, LogJson, Workers, engine_of
@@ -106,7 +108,8 @@ def commit_command(
     """Commit to a secret and a plan now; a public coin that does not exist yet will enter the marks.
 
     Publish the commitment before the coin appears, then: protect embed DATASET --commitment ID --coin VALUE. Nobody can
-    then say that you tried keys until one fitted.
+    then say that you tried keys until one fitted. If this is stopped, or the commitment's file is lost, the same
+    command writes the file again.
     """
     keyring = Keyring.default()
     authority = authority_of(timestamp, authority_certificate, policy)
@@ -123,6 +126,8 @@ def commit_command(
     )
     target, expectation = output or default_output(dataset), Expectation(passes, method)
     expectation.check()
+    said = reading(caption_column, leave_captions, only, exclude, split)
+    before = {held.id for held in keyring.commitments()[0]}
     with console.progress(log_json) as progress:
         release = commit(
             dataset,
@@ -130,8 +135,9 @@ def commit_command(
             options,
             keyring,
             coin,
-            reading=reading(caption_column, leave_captions, only, exclude, split),
+            reading=said,
             name=name,
+            any_round=leaves_round_open(coin_from),
             expectation=expectation,
             anyway=anyway,
             progress=progress,
@@ -141,12 +147,17 @@ def commit_command(
     dated = _dated(place, authority, keyring)
     signature = sign_published(read_published(place), keyring) if signed else None
     pages = write_publication(read_published(place), keyring) if publish else ()
+    if dated and dated.coin:
+        release = replace(release, coin=dated.coin)
+    again = release.id in before
+    repeated = [*spelt(said), *expectation.spelt(), *(["--anyway"] if anyway else [])]
     text = [
-        *_committed_lines(release, place, pages[1] if pages else None, dated),
-        *_next_lines(release, dataset, target, known=bool(dated and dated.coin)),
+        *_committed_lines(release, place, pages[1] if pages else None, dated, again=again),
+        *_next_lines(release, dataset, target, repeated),
         *what_coin_may_do(part.alignment for part in release.plan.parts),
     ]
-    console.answer("\n".join(text), _committed_json(release, dated, signature, pages), as_json)
+    data = _committed_json(release, dated, signature, pages) | {"made_before": again}
+    console.answer("\n".join(text), data, as_json)
     return console.DONE
 
 
@@ -174,28 +185,34 @@ def _dated(place: Path, authority: Authority | None, keyring: Keyring) -> Dated 
         ) from None
 
 
-def _committed_lines(release: Release, place: Path, page: Path | None, dated: Dated | None) -> list[str]:
+def _committed_lines(
+    release: Release, place: Path, page: Path | None, dated: Dated | None, *, again: bool
+) -> list[str]:
     return [
         f"committed: {release.commitment}",
+        *([f"  made before, on {release.created}; only its file was written again"] if again else []),
+        *(["  if you want another commitment to the same, give another --name"] if again else []),
         *([f"  timestamp: {dated.stamp.in_words()}, kept in {dated.reply.name}"] if dated else []),
         f"  publish {place.name} where others can date it"
         + (f"; {page.name} says where" if page else " (add --publish for a page that says where)"),
     ]
 
 
-def _next_lines(release: Release, dataset: Path, target: Path, *, known: bool) -> list[str]:
-    """What comes next."""
+def _next_lines(release: Release, dataset: Path, target: Path, repeated: list[str]) -> list[str]:
+    """What comes next: the command that writes the copy, with all that it must repeat."""
     named = release.coin_named
-    command = ["protect", "embed", str(dataset), "--output", str(target), "--commitment", release.id]
-    if named is None or known:
+    command = ["protect", "embed", str(dataset), "--output", str(target), *repeated, "--commitment", release.id]
+    if named is None or release.coin != NO_COIN:
         return ["  its coin is known: publish it now, then write the copy:", f"  {shlex.join(command)}"]
-    out, place = comes_out(named), where_to_look(named)
     if named.source == TIMESTAMP:
         return [f"  its coin comes with its timestamp: protect timestamp {commitment_file(target)}"]
+    out = comes_out(named)
+    past = f"  that is past: if it was not published by then, retire it (protect retire {release.id}) and commit again"
     return [
         f"  publish it before the coin appears: {named.source}, round {named.round}"
         + (f", {out:%Y-%m-%d %H:%M:%S} UTC" if out else ""),
-        f"  then look the coin up ({place or 'this program cannot check it'}):",
+        *([past] if out and out <= datetime.now(UTC) else []),
+        f"  then look the coin up ({where_to_look(named) or 'this program cannot check it'}):",
         f"  {shlex.join(command)} --coin VALUE",
     ]
 
@@ -203,9 +220,8 @@ def _next_lines(release: Release, dataset: Path, target: Path, *, known: bool) -
 def _committed_json(
     release: Release, dated: Dated | None, signature: Signature | None, pages: tuple[Path, ...] | tuple[()]
 ) -> dict[str, Any]:
-    known = replace(release, coin=dated.coin) if dated and dated.coin else release
     return {
-        **known.public(),
+        **release.public(),
         "timestamp": dated and dated_json(dated),
         "signer": signature and signature.public_key,
         "to_publish": [str(path) for path in pages],

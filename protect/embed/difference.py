@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from protect.execution.engine import Engine, Threads, batches
@@ -43,8 +43,10 @@ class Difference:
     """Keys of samples, in one copy only."""
     only_second: tuple[str, ...]
     files_only_first: tuple[str, ...]
-    """Other files, in one copy only."""
+    """Files, in one copy only; none are listed where the forms differ."""
     files_only_second: tuple[str, ...]
+    forms: tuple[str, str]
+    """Of the two copies: where they differ, files do too, and samples alone are compared."""
 
     @property
     def pictures(self) -> int:
@@ -78,6 +80,8 @@ def difference(
         progress: told (stage, done, total).
         engine: what reads; threads if not given.
     """
+    forms = _form(first), _form(second)
+    alike = forms[0] == forms[1]
     engine = (engine or Threads()).worthwhile(_TO_READ * (first.size + second.size))
     ours = {normalised(seen.key): seen for seen in _seen(first, "reading the first", progress, engine)}
     changes, only_second, both = [], [], 0
@@ -87,9 +91,9 @@ def difference(
             only_second.append(theirs.key)
             continue
         both += 1
-        if change := _change(mine, theirs):
+        if change := _change(mine, theirs if alike else _with_field_of(mine, theirs)):
             changes.append(change)
-    files = _other_files(first.root), _other_files(second.root)
+    files = (_files(first.root), _files(second.root)) if alike else (set(), set())
     return Difference(
         samples=both,
         changes=tuple(changes),
@@ -97,6 +101,7 @@ def difference(
         only_second=tuple(only_second),
         files_only_first=tuple(sorted(files[0] - files[1])),
         files_only_second=tuple(sorted(files[1] - files[0])),
+        forms=forms,
     )
 
 
@@ -126,5 +131,16 @@ def _change(mine: _Seen, theirs: _Seen) -> SampleChange | None:
     return SampleChange(mine.key, mine.digest != theirs.digest, (mine.size, theirs.size), captions)
 
 
-def _other_files(root: Path) -> set[str]:
+def _with_field_of(mine: _Seen, theirs: _Seen) -> _Seen:
+    """Theirs with its caption in the field of mine, if each has one: forms call their fields differently."""
+    if len(mine.captions) != 1 or len(theirs.captions) != 1:
+        return theirs
+    return replace(theirs, captions=dict(zip(mine.captions, theirs.captions.values(), strict=True)))
+
+
+def _form(dataset: Dataset) -> str:
+    return f"{dataset.format} in a {'folder' if dataset.root.is_dir() else 'file'}"
+
+
+def _files(root: Path) -> set[str]:
     return {normalised(name) for name in walk(root)} if root.is_dir() else set()

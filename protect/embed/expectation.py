@@ -32,6 +32,11 @@ class Expectation:
         if self.method not in METHODS:
             raise InputError(f"--method {self.method} is unknown", f"Allowed: {', '.join(METHODS)}.")
 
+    def spelt(self) -> list[str]:
+        """As words of a command line, where it is not the usual one."""
+        passes = ["--passes", str(self.passes)] if self.passes != USUAL.passes else []
+        return [*passes, "--method", self.method] if self.method != USUAL.method else passes
+
 
 USUAL = Expectation()
 """What is expected unless told otherwise."""

@@ -59,7 +59,11 @@ class Naming:
             f"naming {who}: {'enough' if self.enough else 'not enough'} (aim: {WANTED:.0%})",
             f"  {would}; the plan has {self.slots}",
             f"  {self.basis}",
-            *([f"  slots needed, by sightings (pictures times passes) in the runs: {'; '.join(others)}"] if self.after else []),
+            *(
+                [f"  slots needed, by sightings (pictures times passes) in the runs: {'; '.join(others)}"]
+                if self.after
+                else []
+            ),
         ]
         if self.refused:
             return [*lines, f"  the dataset cannot carry them: {self.refused}"]

@@ -55,7 +55,9 @@ Family = Annotated[
 Both = Annotated[
     bool,
     typer.Option(
-        "--both", help="Faint shades of the pictures besides, for captions written anew; seldom found so far."
+        "--both",
+        help="Faint shades of the pictures besides, for captions written anew; seldom found so far. --rate, --slots "
+        "and --option do not change these.",
     ),
 ]
 Wordings = Annotated[

@@ -44,7 +44,7 @@ class Pending:
     @classmethod
     def of(cls, keyring: Keyring, output: Path) -> Pending:
         """The pending embedding into `output`."""
-        digest = sha256(str(output).encode()).hexdigest()[:16]
+        digest = sha256(os.fsencode(str(output))).hexdigest()[:16]
         in_bucket = isinstance(output, BucketPath)
         return cls(keyring.home / PENDING / digest, output if in_bucket else output.with_name(output.name + PARTIAL))
 
@@ -113,20 +113,37 @@ class Pending:
         Raises:
             InputError: if the unfinished copy is not ours.
         """
+        if self.finish(keyring, dataset):
+            return None
         if not self.record.exists():
             self.forget()  # what a run left that was killed while it forgot
             if self.is_begun:
                 raise InputError(f"{self._mark} is in the way", "Move it, or give --output another name.")
             return None
         release = from_json(read_secret(self.record), self.record)
-        gone = not (self.is_begun and self.content(dataset).exists())
-        if gone and keyring.has_copy(release.id):
-            if not isinstance(self.partial, BucketPath):
-                shutil.rmtree(self.partial, ignore_errors=True)
-            self.forget()  # killed between publishing and forgetting: that release is complete
-            return None
         if not self.is_begun:  # somebody removed it: nothing is done any more
             self.begin_again()
+        return release
+
+    def finish(self, keyring: Keyring, dataset: Path) -> Release | None:
+        """Clean up after a run that was killed when its copy was whole, and had its name.
+
+        Args:
+            keyring: knows which releases are complete.
+            dataset: its root.
+
+        Returns:
+            The release; None if there was no such run.
+        """
+        if not self.record.exists() or (self.is_begun and self.content(dataset).exists()):
+            return None
+        release = from_json(read_secret(self.record), self.record)
+        if not keyring.has_copy(release.id):
+            return None
+        if not isinstance(self.partial, BucketPath):
+            shutil.rmtree(self.partial, ignore_errors=True)
+        keyring.settle(release)
+        self.forget()
         return release
 
     def begin_again(self) -> None:

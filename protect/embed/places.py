@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unicodedata import category
 
 from protect.buckets import BucketPath
 from protect.embed.published import ENDING, read_published
 from protect.errors import InputError
-from protect.files import PARTIAL
+from protect.files import PARTIAL, check_spelling
 from protect.formats import FORMATS_OF_BUCKETS
 from protect.formats.dataset_format import Dataset
 from protect.keys.keyring import Keyring
+
+_NOT_IN_NAMES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Kinds of characters, as Unicode calls them: controls, half characters, ends of lines and paragraphs."""
 
 
 def commitment_file(output: Path) -> Path:
@@ -43,6 +47,8 @@ def check_places(dataset: Path, output: Path, home: Path, *, dry_run: bool = Fal
     Raises:
         InputError: naming the place.
     """
+    check_spelling(dataset)
+    check_spelling(output)
     if home.is_relative_to(dataset) or home.is_relative_to(output):
         raise InputError(f"the keyring {home} lies inside the dataset or its copy", "Set TRACEMARK_HOME elsewhere.")
     if isinstance(output, BucketPath):
@@ -61,11 +67,24 @@ def check_places(dataset: Path, output: Path, home: Path, *, dry_run: bool = Fal
         raise InputError(f"{output} lies inside the dataset", "Give --output a place outside it.")
 
 
+def release_name(given: str | None, output: Path) -> str:
+    """What people call a release: what they gave, or the output's name.
+
+    Raises:
+        InputError: if it holds control characters or ends of lines, which would break lists.
+    """
+    name = given or output.name
+    if any(category(letter) in _NOT_IN_NAMES for letter in name):
+        what = "--name" if given else "the output's name"
+        raise InputError(f"{what} {name!r} holds control characters", "Give a --name without them.")
+    return name
+
+
 def refuse_marked(dataset: Path, keyring: Keyring) -> None:
     """Refuse a dataset that is a marked copy itself, as the commitment beside it says; a bucket is not asked for one.
 
     Raises:
-        InputError: naming the release, if the keyring holds it.
+        InputError: naming the release, if the keyring holds it, retired or not.
     """
     if isinstance(dataset, BucketPath):
         return
@@ -73,7 +92,7 @@ def refuse_marked(dataset: Path, keyring: Keyring) -> None:
         found = read_published(commitment_file(dataset.resolve())).release
     except (InputError, ValueError):  # none beside it, or the root, which has no name
         return
-    if keyring.has_copy(found):
+    if keyring.has_copy(found) or any(one.id == found and one.complete for one in keyring.retired()):
         raise InputError(
             f"{dataset} is a marked copy itself (release {found})", "Give the original, or --anyway to mark it again."
         )

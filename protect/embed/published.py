@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protect.errors import InputError, ReleaseError
-from protect.keys.coin import CoinState, Committed, judge_coin
+from protect.keys.coin import CoinState, Committed, coin_to_come, judge_coin
 from protect.keys.signature import Signature, signature_from
 from protect.keys.stamps import with_questions
 from protect.keys.timestamp import Stamp, Untrusted, check_reply
@@ -191,15 +191,20 @@ def check_published(published: Published, roots: Sequence[Certificate], signer: 
         raise InputError(
             f"{published.path} is signed {found}, not by {signer[:16]}…", "Ask its owner which key is right."
         )
-    try:
-        coin = judge_coin(published.committed, stamps)
-    except ReleaseError as error:
-        raise InputError(error.what, error.advice) from None
     return Checked(
         published,
         tuple(stamps),
         len(replies) + len(later) - len(stamps) - len(dated),
         signature.public_key if signature else None,
-        coin,
+        _coin_state(published.committed, stamps),
         tuple(dated),
     )
+
+
+def _coin_state(committed: Committed, stamps: Sequence[Stamp]) -> CoinState:
+    if committed.coin and committed.value == NO_COIN:
+        return coin_to_come(committed.coin)
+    try:
+        return judge_coin(committed, stamps)
+    except ReleaseError as error:
+        raise InputError(error.what, error.advice) from None

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from protect.buckets import BucketPath
-from protect.embed.committing import UNDATED, commit_to, digest_of_pictures, plan_of, with_coin
+from protect.embed.committing import UNDATED, commit_to, with_coin
 from protect.embed.copy import write_copy
 from protect.embed.expectation import USUAL, Expectation
 from protect.embed.forecast import check_findable, forecasts
 from protect.embed.job import Embedding, Job
 from protect.embed.pending import Pending
-from protect.embed.places import check_bucket, check_places
+from protect.embed.places import check_bucket, check_places, commitment_file, release_name
 from protect.embed.render import carriers_of
-from protect.embed.select import Selection, select
+from protect.embed.repeats import check_plan
+from protect.embed.select import select
 from protect.embed.shared import hold_shared
 from protect.errors import InputError
 from protect.execution.budget import MemoryBudget
@@ -33,7 +33,7 @@ from protect.keys.tree import NO_COIN, KeyTree, new_secret
 from protect.progress import Progress, no_progress
 from protect.release.bound import bind
 from protect.release.plan import Options
-from protect.release.record import Plan, Release
+from protect.release.record import Release
 from protect.working import WRITING
 
 
@@ -64,7 +64,7 @@ def embed(
         options: rate, family and the committed test plan.
         keyring: where the secret record goes, and where pools and bases are.
         reading: what the owner says about the dataset.
-        name: what people call the release; the output's name by default.
+        name: what people call the release; by default as its commitment does, or the output's name.
         secret: a throw-away secret for rehearsals; a real release draws its own.
         commitment: id or name of a commitment made before (`commit`), whose secret and plan are used.
         coin: value of the public coin that the commitment named.
@@ -83,23 +83,23 @@ def embed(
     if link:
         _check_linkable(folder, output, options)
     folder, output = folder.resolve(), output.resolve()
+    pending = Pending.of(keyring, output)
+    if not dry_run:
+        _finish(pending, keyring, folder, output)
     check_places(folder, output, keyring.home.resolve(), dry_run=dry_run)
-    if name is not None and not name.isprintable():
-        raise InputError(f"--name {name!r} holds control characters", "Use printable characters.")
+    waiting = _committed(keyring, commitment, coin, resumed=pending.record.exists())
     job = Job(
         open_dataset(folder, reading),
         output,
         options,
         keyring,
         keyring.store,
-        name or output.name,
+        release_name(name or (waiting.name if waiting else None), output),
         expectation,
         MemoryBudget(),
         progress,
         engine or make_engine(modules=WRITING),
     )
-    pending = Pending.of(keyring, output)
-    waiting = _committed(keyring, commitment, coin, resumed=pending.record.exists())
     if dry_run:
         return _decide(job, waiting, secret)
     # `waiting`: a commitment that has no copy yet. `earlier`: what a run that was stopped had decided.
@@ -118,6 +118,19 @@ def embed(
             _publish_commitment(decided, keyring, pending)
             return decided
         return _write_and_publish(decided, job, pending, link)
+
+
+def _finish(pending: Pending, keyring: Keyring, folder: Path, output: Path) -> None:
+    """Clean up after a run that was killed when it was done, and say so where its copy still is."""
+    if not pending.record.exists():
+        return
+    with pending.locked(keyring):
+        done = pending.finish(keyring, folder)
+    if done and (place := commitment_file(output) if done.plan.recipients else output).exists():
+        raise InputError(
+            f"{place} is whole, of release {done.id}: the run before was stopped when all was written",
+            "Nothing is left to do. For another release, give another --output.",
+        )
 
 
 def _check_linkable(folder: Path, output: Path, options: Options) -> None:
@@ -180,7 +193,7 @@ def _decide(job: Job, known: Release | None, secret: bytes | None) -> Embedding:
         rehearsal=secret is not None,
     )
     if known:
-        _check_plan(known, selection, job)
+        check_plan(known, selection, job)
         release = replace(known, name=job.name).with_questions(selection.questions)
     bound, survey = bind(release, job.store), selection.survey
     bound.check_questions(release.plan.queries)
@@ -217,38 +230,6 @@ def _write_and_publish(decided: Embedding, job: Job, pending: Pending, link: boo
     except OSError as error:
         raise _disk_trouble(error, pending.partial) from error
     return written
-
-
-def _check_plan(known: Release, selection: Selection, job: Job) -> None:
-    """A committed plan holds: the same dataset and the same options, or no embedding."""
-    pictures = digest_of_pictures(job.dataset, job.progress, job.engine) if known.plan.pictures else None
-    again, plan = plan_of(selection, job.options, pictures), known.plan
-    if again == plan:
-        return
-    if (again.dataset, again.samples, again.pictures) != (plan.dataset, plan.samples, plan.pictures):
-        raise InputError(
-            f"the dataset is not the one that release {known.id} was committed to",
-            "Undo the change (or the other --only, --exclude, --split), or start a release of its own.",
-        )
-    advice = f"Repeat it with {_spelt(plan)}." if len(plan.parts) == 1 and not plan.parts[0].alignment_options else ""
-    raise InputError(
-        f"release {known.id} was committed to with other options",
-        advice or f"Give no options but --commitment {known.id}: they are those of the commitment.",
-    )
-
-
-def _spelt(plan: Plan) -> str:
-    """A plan as options of the command line, with every digit."""
-    part = plan.parts[0]
-    words = [
-        *("--rate", str(part.rate), "--family", part.family, "--alignment", part.alignment.partition("/")[0]),
-        *(word for name, value in part.family_options.items() for word in ("--option", f"{name}={value}")),
-        *("--slots", str(part.slots), "--queries", str(part.queries), "--decoys", str(plan.decoys)),
-        *("--alpha", str(plan.alpha), "--steps", str(plan.steps), "--guidance", str(plan.guidance)),
-        *(["--for-recipients"] if plan.recipients else []),
-        *(word for name in plan.leave_captions for word in ("--leave-captions", name)),
-    ]
-    return shlex.join(words)
 
 
 def _check_unchanged(earlier: Release, now: Release, secret: bytes | None, pending: Pending) -> None:

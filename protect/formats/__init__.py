@@ -8,6 +8,7 @@ from pathlib import Path
 
 from protect.buckets import BucketPath
 from protect.errors import InputError
+from protect.files import check_spelling
 from protect.formats.dataset_format import AS_IT_IS, Dataset, DatasetFormat, ReadOptions
 from protect.formats.folder import is_picture
 from protect.formats.metadata import ImageFolder, is_table
@@ -43,8 +44,10 @@ def open_dataset(path: Path, options: ReadOptions = AS_IT_IS) -> Dataset:
     """Open a folder, or a file that holds a whole dataset. No picture is opened.
 
     Raises:
-        InputError: if it is missing or empty, or has no captions, or has some that would be left as they are unasked.
+        InputError: if it is missing or empty, or has no captions, or has some that would be left as they are unasked;
+            or if its path is not UTF-8.
     """
+    check_spelling(path)
     if not path.exists():
         raise InputError(f"{path} does not exist", "Give the folder that holds the pictures, or a file of shards.")
     if isinstance(path, BucketPath):

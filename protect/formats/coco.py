@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import posixpath
 from array import array
@@ -120,8 +121,11 @@ class CocoTable(CaptionTable):
 
 
 def _number(value: Json) -> int:
-    """A number of 64 bits for an image's id, whatever its type."""
-    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else hash(str(value))
+    """A number of 64 bits for an image's id, whatever its type; unlike Python's own the same in every process."""
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return value
+    data = str(value).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True)
 
 
 def _edit(

@@ -26,6 +26,8 @@ WINDOW = timedelta(minutes=2)
 """How far two clocks may differ, and how long an authority can be asked for a coin."""
 AHEAD = timedelta(days=1)
 """How long after the commitment a round comes out if the owner names none: there must be time to publish."""
+TO_COME = "coin-to-come"
+"""What is said of a commitment before its coin is known. No verdict says so: no coin entered the marks then."""
 NO_PUBLIC_COIN, NOT_CHECKED, CHECKED, ON_REQUEST = (
     "no-public-coin",
     "coin-not-checked",
@@ -48,7 +50,7 @@ def parse_coin(text: str, now: datetime | None = None) -> Coin:
     Coin(source="the weather service's digest", round='2030-01-01')
     """
     now = now or datetime.now(UTC)
-    if text.strip() in ("drand", *BEACONS):
+    if leaves_round_open(text):
         beacon = BEACONS.get(text.strip(), QUICKNET)
         return Coin(beacon.name, str(beacon.round_after(now + AHEAD)))
     found = re.fullmatch(r"\s*(.*\S)\s*:\s*(\S+)\s*", text)
@@ -61,6 +63,11 @@ def parse_coin(text: str, now: datetime | None = None) -> Coin:
     if coin.source in BEACONS:
         _check_to_come(coin, now)
     return coin
+
+
+def leaves_round_open(text: str) -> bool:
+    """Whether an owner names a beacon alone, so that its round follows from the time."""
+    return text.strip() in ("drand", *BEACONS)
 
 
 def _check_to_come(coin: Coin, now: datetime) -> None:
@@ -201,6 +208,15 @@ def judge_coin(committed: Committed, stamps: Sequence[Stamp], problems: Sequence
         (NOT_CHECKED,),
         f"The coin is to be looked up: {coin.source}, round {coin.round}, should be {value}. This program cannot.",
     )
+
+
+def coin_to_come(coin: Coin) -> CoinState:
+    """What is said of a coin that a commitment names and does not hold yet."""
+    if coin.source == TIMESTAMP:
+        return CoinState((TO_COME,), f"The coin is still to come: a timestamp under the root {coin.round}.")
+    out = comes_out(coin)
+    when = f", which comes out on {out:%Y-%m-%d %H:%M:%S} UTC" if out else ""
+    return CoinState((TO_COME,), f"The coin is still to come: {coin.source}, round {coin.round}{when}.")
 
 
 def _judge_drawn(committed: Committed, coin: Coin, stamps: Sequence[Stamp], problems: Sequence[str]) -> CoinState:

@@ -53,7 +53,7 @@ class Keyring:
         Raises:
             ReleaseError: if a complete release with this commitment is held already, and is another one.
         """
-        path = self.folder(RELEASES if release.complete else WAITING) / f"{release.id}.json"
+        path = self.folder(_folder_of(release)) / f"{release.id}.json"
         data = to_json(release)
         if release.complete and path.exists() and path.read_bytes() != data:
             raise ReleaseError(
@@ -74,18 +74,28 @@ class Keyring:
             ReleaseError: if there is none, or more than one, or it is retired.
         """
         held, problems = self.survey()
-        if not _called(held, wanted) and (retired := _called(self.retired(), wanted)):
-            raise is_retired(self, retired[0])
-        return _only(held, problems, wanted, f"release called {wanted!r} in {self.home}")
+        return self._only(held, problems, wanted, f"release called {wanted!r} in {self.home}")
 
     def waiting(self, wanted: str) -> Release:
         """The committed release without a copy whose id starts with `wanted`, or whose name it is.
 
         Raises:
-            ReleaseError: if there is none, or more than one.
+            ReleaseError: if there is none, or more than one, or it is retired.
         """
-        held, problems = self._read_all(WAITING)
-        return _only(held, problems, wanted, f"commitment called {wanted!r} that waits for its copy in {self.home}")
+        held, problems = self.commitments()
+        what = f"commitment called {wanted!r} that waits for its copy in {self.home}"
+        return self._only(held, problems, wanted, what)
+
+    def either(self, wanted: str) -> Release:
+        """The complete release, or the committed one without a copy, whose id starts with `wanted` or whose name it is.
+
+        Raises:
+            ReleaseError: if there is none, or more than one, or it is retired.
+        """
+        (held, problems), (waiting, others) = self.survey(), self.commitments()
+        found = {release.id: release for release in (*waiting, *held)}  # a run may have been stopped before `settle`
+        what = f"release or commitment called {wanted!r} in {self.home}"
+        return self._only(list(found.values()), [*problems, *others], wanted, what)
 
     def has_copy(self, release: str) -> bool:
         """Whether a complete release of this id is held."""
@@ -111,14 +121,20 @@ class Keyring:
         return self._read_all(WAITING)
 
     def retire(self, release: Release) -> Path:
-        """Move a record to where tests do not look for it."""
+        """Move a record, of a complete release or not, to where neither tests nor `embed` look for it."""
         target = self.folder(RETIRED) / f"{release.id}.json"
-        (self.home / RELEASES / target.name).rename(target)
+        (self.home / _folder_of(release) / target.name).rename(target)
+        self.settle(release)
         return target
 
     def retired(self) -> list[Release]:
         """All retired releases whose records can be read, oldest first."""
         return self._read_all(RETIRED)[0]
+
+    def _only(self, held: list[Release], problems: list[ReleaseError], wanted: str, what: str) -> Release:
+        if not _called(held, wanted) and (retired := _called(self.retired(), wanted)):
+            raise is_retired(self, retired[0])
+        return _only(held, problems, wanted, what)
 
     def _read_all(self, folder: str) -> tuple[list[Release], list[ReleaseError]]:
         if self.home.exists() and not self.home.is_dir():
@@ -132,6 +148,11 @@ class Keyring:
         return sorted(held, key=lambda r: (r.created, r.id)), problems
 
 
+def _folder_of(release: Release) -> str:
+    """Where the record of a release lies that is not retired."""
+    return RELEASES if release.complete else WAITING
+
+
 def _read(path: Path) -> Release:
     release = from_json(read_secret(path), path)
     if path.stem != release.id:
@@ -142,9 +163,12 @@ def _read(path: Path) -> Release:
 def is_retired(keyring: Keyring, release: Release) -> ReleaseError:
     """What is said where a retired release is wanted."""
     kept = keyring.home / RETIRED / f"{release.id}.json"
+    what, end = (
+        ("release", "no test looks for it") if release.complete else ("commitment", "no copy will be made of it")
+    )
     return ReleaseError(
-        f"release {release.id} ({release.name}) is retired: no test looks for it",
-        f"To use it again: mv '{kept}' '{keyring.home / RELEASES}/'",
+        f"{what} {release.id} ({release.name}) is retired: {end}",
+        f"To use it again: mv '{kept}' '{keyring.home / _folder_of(release)}/'",
     )
 
 

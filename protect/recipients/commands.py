@@ -42,7 +42,10 @@ def issue_command(
     contact: Annotated[str, typer.Option(help="Contact of those named by --to.")] = "",
     again: Annotated[bool, typer.Option("--again", help="A further copy for those who have one.")] = False,
     write: Annotated[
-        str | None, typer.Option("--materialise", metavar="RECIPIENT", help="Write the copy of this number or name.")
+        str | None,
+        typer.Option(
+            "--materialise", metavar="RECIPIENT", help="Write the copy of this number (3 or number:3) or name."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where it is written.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="The dataset, if it was moved.")] = None,
@@ -236,7 +239,7 @@ def import_command(
 @recipients_app.command("revoke")
 def revoke_command(
     release: ReleaseName,
-    recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="Number or name.")],
+    recipient: Annotated[str, typer.Argument(metavar="RECIPIENT", help="Number (3 or number:3) or name.")],
     why: Annotated[str, typer.Option(help="Why the licence ends.")],
     as_json: Json = False,
 ) -> int:

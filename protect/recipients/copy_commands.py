@@ -26,7 +26,9 @@ Copy = Annotated[Path, typer.Argument(parser=place, metavar="COPY", help="Protec
 def verify_command(
     copy: Copy,
     release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
-    recipient: Annotated[str | None, typer.Option(help="Number or name of a recipient. [found likewise]")] = None,
+    recipient: Annotated[
+        str | None, typer.Option(help="Number (3 or number:3) or name of a recipient. [found likewise]")
+    ] = None,
     caption_column: CaptionColumn = None,
     leave_captions: LeaveCaptions = None,
     workers: Workers = None,
@@ -52,7 +54,9 @@ def show_command(
         Path | None, typer.Option(parser=place, metavar="PATH", help="The dataset before, to show both side by side.")
     ] = None,
     release: Annotated[str | None, typer.Option(help="Release id or name. [found by what the copy holds]")] = None,
-    recipient: Annotated[str | None, typer.Option(help="Number or name of a recipient. [found likewise]")] = None,
+    recipient: Annotated[
+        str | None, typer.Option(help="Number (3 or number:3) or name of a recipient. [found likewise]")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Page with the carriers. It is secret. [pages/<release>.html in the keyring]")
     ] = None,

@@ -5,6 +5,7 @@ Somebody is named only by the exact rule of `protect.recipients.chance`, at the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from protect.embed.shared import Shared, stored_shared
 from protect.errors import ReleaseError
 from protect.formats.dataset_format import Dataset
 from protect.formats.record import normalised
-from protect.keys.keyring import Keyring
+from protect.keys.keyring import Keyring, is_retired
 from protect.keys.tree import recipients_draws, slot_seed
 from protect.marks.directions import direction_scores
 from protect.marks.family import ChoosingFamily
@@ -94,24 +95,33 @@ def release_and_recipient(
         copy: a protected copy, under any name.
         keyring: holds the releases and the ledger.
         release: id or name; None to look for it.
-        recipient: serial number or name, where the release is named too; None to look for it.
+        recipient: number or name (see `Ledger.one`), where the release is named too; None to look for it.
         progress: told (stage, done, total).
 
     Raises:
-        ReleaseError: if no release or recipient, or more than one, belongs to the copy.
+        ReleaseError: if no release or recipient, or more than one, belongs to the copy; if it belongs to a release that
+            is retired.
         InputError: if that recipient does not exist.
     """
     if release and (named := keyring.load(release)).plan.recipients:
-        return _named(named, keyring, recipient) if recipient else _only(copy, keyring, [named], progress)
+        if recipient:
+            return _named(named, keyring, recipient)
+        if found := _following(copy, keyring, [named], progress):
+            return found
+        raise ReleaseError(
+            f"no recipient's copy of {named.id} ({named.name}) fits {copy.root}",
+            f"Name one: --release {named.id} --recipient NUMBER.",
+        )
     if recipient:
         raise ReleaseError("--recipient needs --release of one for recipients", "Name both, or neither.")
     try:
         return Found(bind(release_of(copy, keyring, release), keyring.store))
     except ReleaseError:
-        masters = [held for held in keyring.survey()[0] if held.plan.recipients]
-        if release or not masters:
-            raise
-        return _only(copy, keyring, masters, progress)
+        if not release and (found := _following(copy, keyring, keyring.survey()[0], progress)):
+            return found
+        if not release and (found := _following(copy, keyring, keyring.retired(), progress)):
+            raise is_retired(keyring, found.bound.release) from None
+        raise
 
 
 def _named(release: Release, keyring: Keyring, recipient: str) -> Found:
@@ -127,16 +137,22 @@ def _bound(release: Release, keyring: Keyring, ledger: Ledger, serial: int) -> B
     return with_pictures(bound, serial, ledger) if made.coded else bound
 
 
-def _only(copy: Dataset, keyring: Keyring, masters: list[Release], progress: Progress) -> Found:
-    looked = (_follows(copy, keyring, release, release.plan.alpha / len(masters), progress) for release in masters)
+def _following(copy: Dataset, keyring: Keyring, releases: Sequence[Release], progress: Progress) -> Found | None:
+    """The recipient's copy that a copy is, of those releases that are for recipients; None if no copy of theirs fits.
+
+    Raises:
+        ReleaseError: if copies of several releases fit.
+    """
+    masters = [held for held in releases if held.plan.recipients and held.complete]
+    looked = (_follows(copy, keyring, master, master.plan.alpha / len(masters), progress) for master in masters)
     found = [one for one in looked if one]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(f"{release.id} ({release.name})" for release in masters)
-    what = f"copies of {len(found)} releases fit" if found else "no recipient's copy fits"
-    raise ReleaseError(
-        f"{what} {copy.root}", f"Looked for copies of {names}. Name one: --release ID --recipient NUMBER."
-    )
+    if len(found) > 1:
+        names = ", ".join(f"{one.bound.release.id} ({one.bound.release.name})" for one in found)
+        raise ReleaseError(
+            f"copies of {len(found)} releases fit {copy.root}",
+            f"They are: {names}. Name one: --release ID --recipient NUMBER.",
+        )
+    return found[0] if found else None
 
 
 def _follows(copy: Dataset, keyring: Keyring, release: Release, alpha: float, progress: Progress) -> Found | None:

@@ -25,6 +25,10 @@ _ALL = ", ".join(COLUMNS)
 _NTH = "(SELECT COALESCE(MAX(again) + 1, 0) FROM recipients WHERE release = ? AND known = ?)"
 _INSERT = f"INSERT INTO recipients ({_ALL}, known, again) VALUES ({', '.join('?' * len(COLUMNS))}, ?, %s)"
 _STEP = 1_000
+NUMBER = "number:"
+"""Before a serial number, where the bare one is somebody's name as well."""
+_MOST_DIGITS = 18
+"""Of a serial number: the database holds 64 bits."""
 
 
 @contextmanager
@@ -69,26 +73,31 @@ class Ledger:
         return (Recipient(*row) for row in self._connection.execute(query, values))
 
     def one(self, release: str, wanted: str) -> Recipient:
-        """The recipient with that serial number, or of that name.
+        """The recipient of that name, or with that serial number: `3`, or `number:3` where somebody is called 3.
 
         Raises:
-            InputError: if there is none, or several copies went to that name.
+            InputError: if there is none, or it fits several: a name and a number, or several copies under one name.
         """
-        column, value = (
-            ("serial", int(wanted)) if wanted.isascii() and wanted.isdigit() else ("known", known_as(wanted))
-        )
-        query = f"SELECT {_ALL} FROM recipients WHERE release = ? AND {column} = ? ORDER BY serial"
-        found = [Recipient(*row) for row in self._connection.execute(query, (release, value))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            serials = ", ".join(str(one.serial) for one in found)
-            raise InputError(f"{wanted!r} has {len(found)} copies of release {release}", f"Give a number: {serials}.")
+        named, number = self._found(release, "known", known_as(wanted)), _number(wanted)
+        serials = {one.serial for one in named} | ({number} if 0 < number <= self.issued(release) else set())
+        if len(serials) > 1:
+            listed = ", ".join(f"recipient {serial} ({self.name(release, serial)})" for serial in sorted(serials))
+            raise InputError(
+                f"{wanted!r} fits {len(serials)} recipients of release {release} by number or name: {listed}",
+                f"Say which: {' or '.join(f'{NUMBER}{serial}' for serial in sorted(serials))}.",
+            )
+        for serial in serials:
+            for one in self._found(release, "serial", serial):
+                return one
         lost = f" ({self.lost(release)} of them are not in the ledger)" if self.lost(release) else ""
         raise InputError(
             f"release {release} has no recipient {wanted!r} among {self.issued(release)}{lost}",
             "Give a number or a name that this lists: protect recipients ls.",
         )
+
+    def _found(self, release: str, column: str, value: str | int) -> list[Recipient]:
+        query = f"SELECT {_ALL} FROM recipients WHERE release = ? AND {column} = ? ORDER BY serial"
+        return [Recipient(*row) for row in self._connection.execute(query, (release, value))]
 
     def name(self, release: str, serial: int) -> str:
         """What a recipient is called, whose line may be lost."""
@@ -148,7 +157,7 @@ class Ledger:
         try:
             self._insert(recipient, again=again)
         except sqlite3.IntegrityError:
-            other = self.one(release.id, entry.name)
+            other = self._found(release.id, "known", known_as(entry.name))[0]
             raise InputError(
                 f"{place}: {other.in_words()} has a copy of release {release.id} already",
                 "Leave it out, or give a further copy with a mark of its own: --again.",
@@ -272,6 +281,12 @@ class Ledger:
         if serial > self._remembered(release):
             path = self._keyring.folder(FOLDER) / f"{release}.issued"
             write_atomic(path, f"{serial}\n".encode(), mode=0o600)
+
+
+def _number(wanted: str) -> int:
+    """The serial number that a text tells; 0 if it tells none."""
+    digits = wanted.removeprefix(NUMBER)
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS else 0
 
 
 class _Undone(Exception):

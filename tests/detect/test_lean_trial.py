@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detect.suspects.images.suspect import Query
+from detect.suspects.images.suspect import Query, Suspect
 from detect.trial.judge import detect
 from detect.trial.questions import Departures
+from detect.trial.survey import survey
 from protect.embed.write import embed
 from protect.errors import InputError
 from protect.keys.keyring import Keyring
@@ -88,6 +90,26 @@ def test_another_reference_or_none_is_another_plan(marked: tuple[BoundRelease, K
     assert {s.scores.planted for s in alone.slots} != {s.scores.planted for s in with_base.slots}
     with pytest.raises(InputError, match="the reference tuned has the suspect's own weights"):
         detect(bound, suspect, keyring, tmp_path, reference=Noisy("tuned"))
+
+
+def test_a_survey_sets_a_suspect_aside_that_is_the_reference(
+    marked: tuple[BoundRelease, Keyring], tmp_path: Path
+) -> None:
+    bound, keyring = marked
+    saved_anew = Noisy("base of the survey")
+    saved_anew.identity = {"weights": "saved anew"}
+    suspects: dict[str, Callable[[], Suspect]] = {
+        "copy": lambda: Noisy("base of the survey"),
+        "saved anew": lambda: saved_anew,
+        "guilty": lambda: Worded(bound, name="guilty in a survey"),
+    }
+    done = survey(suspects, [bound.release], keyring, tmp_path, 0.05, reference=Noisy("base of the survey"))
+    assert [pair.verdict.suspect for pair in done.pairs] == ["guilty in a survey"] and done.pairs[0].found
+    assert done.tested == 3 and done.as_json()["set_aside"] == {
+        "copy": "the reference base of the survey has the suspect's own weights",
+        "saved anew": "the reference base of the survey is the suspect: it answers the same questions with the same "
+        "pictures",
+    }
 
 
 def test_a_reference_that_has_learned_the_same_takes_the_evidence_off(

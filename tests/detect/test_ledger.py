@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from detect.trial.every_release import detect_all
 from detect.trial.judge import detect
+from detect.trial.ledger import commitments_held
 from detect.trial.questions import Departures
+from protect.embed.pending import Pending
 from protect.errors import InputError, ReleaseError
 from protect.keys.keyring import Keyring
 from tests.support.suspects import Broken, FakeSuspect, Guilty, marked
@@ -116,3 +119,17 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path, keyring: Keyring, cache: Pa
             detect(bound, FakeSuspect("other"), keyring, cache)
     path.write_text(json.dumps(whole))
     assert detect(bound, FakeSuspect("other"), keyring, cache).suspects_tested == 2
+
+
+def test_each_commitment_in_the_keyring_counts_once(tmp_path: Path, keyring: Keyring) -> None:
+    release, other = marked(tmp_path, keyring, 0).release, marked(tmp_path, keyring, 1).release
+    waiting = dataclasses.replace(other, carriers=(), questions=())
+    keyring.retire(other)
+    keyring.save(waiting)  # a run was stopped before it could forget these
+    Pending.of(keyring, tmp_path / "out0").save(release)
+    assert commitments_held(keyring) == 2
+    pending = Pending.of(keyring, tmp_path / "elsewhere")
+    pending.save(release)
+    pending.record.write_text("[" * 100_000)
+    (keyring.folder("commitments") / "0123.json").write_text("{")
+    assert commitments_held(keyring) == 4, "damaged ones count, too"

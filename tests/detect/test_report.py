@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from detect.reports.flags import LINES, flag_lines
+from detect.reports.place import page_of, unused
 from detect.reports.report import Gallery, Section, write_report
 from detect.reports.strength import strength_in_words
 from detect.reports.words import asked_in_words, in_words, summary
@@ -17,6 +18,7 @@ from detect.trial.judge import detect
 from detect.trial.verdict import Verdict
 from detect.trial.warnings import FLAGS
 from protect.embed.expectation import USUAL
+from protect.errors import InputError
 from protect.formats.record import SetAside
 from protect.keys.coin import CHECKED, NO_PUBLIC_COIN, NOT_CHECKED, ON_REQUEST
 from protect.keys.keyring import Keyring
@@ -43,6 +45,31 @@ def _bar(page: str) -> str:
     found = re.search(r'<div class="verdict ([a-z]*)">', page)
     assert found
     return found[1]
+
+
+@pytest.mark.parametrize(
+    ("suspect", "name"),
+    [
+        ("run1/pytorch_lora_weights.safetensors", "run1-pytorch_lora_weights"),
+        ("run2/checkpoint-500/pytorch_lora_weights.safetensors", "run2-checkpoint-500-pytorch_lora_weights"),
+        ("run3/Last.safetensors", "run3-Last"),
+        ("run4/kites.safetensors", "kites"),
+        ("a/suspect/", "suspect"),
+    ],
+)
+def test_a_page_is_called_after_the_suspect(suspect: str, name: str) -> None:
+    assert page_of(None, "report", ["", suspect, None]) == Path(f"tracemark-report-{name}.html")
+    assert page_of(Path("x.html"), "report", [suspect]) == Path("x.html")
+
+
+def test_a_page_that_is_there_is_written_over_only_if_it_was_asked_for(tmp_path: Path) -> None:
+    page = tmp_path / "tracemark-report-example.org-v1.html"
+    names = [unused(page, None).name for _ in range(3)]
+    assert names == [page.name, "tracemark-report-example.org-v1-2.html", "tracemark-report-example.org-v1-3.html"]
+    assert page.stat().st_mode & 0o077 == 0
+    assert unused(page, page) == page
+    with pytest.raises(InputError, match="cannot write"):
+        unused(tmp_path / "nowhere" / "page.html", None)
 
 
 def test_report_shows_pictures_and_numbers(tmp_path: Path, keyring: Keyring, cache: Path) -> None:

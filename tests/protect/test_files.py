@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from protect.errors import InputError
-from protect.files import copy_file, default_cache, new_file, new_folder, write_atomic
+from protect.files import copy_file, default_cache, new_file, new_folder, private_folder, write_atomic
+from protect.keys.keyring import Keyring
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
@@ -93,3 +96,16 @@ def test_caches_do_not_lie_in_the_keyring(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert not default_cache().is_relative_to(tmp_path / "home")
     monkeypatch.setenv("TRACEMARK_CACHE", str(tmp_path / "cache"))
     assert default_cache() == tmp_path / "cache"
+
+
+def test_private_folders_are_so_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        private_folder(tmp_path / "a" / "b" / "c")
+        keyring = Keyring(tmp_path / "home")
+        keyring.store.put("frame", pixels=np.zeros(1))
+        folder = keyring.folder("releases")
+    finally:
+        os.umask(before)
+    made = (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c", keyring.home, folder)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o700}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 
 import pytest
 
@@ -49,3 +51,11 @@ def test_lines_for_people_say_how_long_it_takes(capsys: pytest.CaptureFixture[st
         progress("writing", 4, 4)
     first, last = capsys.readouterr().err.splitlines()
     assert (first, last) == ("writing: 1/4", "writing: 4/4")
+
+
+def test_json_is_json_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"caption": "caf\u00e9 \U0001f600 \x92\u202e\x7f\t", "name of a file": "a\udcff"}
+    place = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(place, encoding="ascii", errors="backslashreplace"))
+    console.answer("", data, as_json=True)
+    assert json.loads(place.getvalue().decode()) == data and r"\u0092\u202e\u007f" in place.getvalue().decode()

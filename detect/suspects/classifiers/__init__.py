@@ -8,6 +8,7 @@ from detect.suspects.classifiers.classes import Aligned
 from detect.suspects.classifiers.classifier import Answers, Classifier
 from detect.suspects.classifiers.preprocessing import Preprocessing
 from protect.errors import InputError, SuspectError
+from protect.names import known_as
 
 __all__ = ["Answers", "Classifier", "load_classifier"]
 
@@ -46,7 +47,7 @@ def load_classifier(
     if path.suffix == ".csv":
         from detect.suspects.classifiers.answers import AnswersClassifier
 
-        if not name:
+        if not known_as(name):
             raise InputError(
                 f"{path} does not say whose answers these are", "Give --suspect NAME, the same for the same black box."
             )

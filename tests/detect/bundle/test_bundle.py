@@ -72,6 +72,7 @@ def test_the_same_verdict_gives_the_same_bytes(case: Case, tmp_path: Path) -> No
 def test_neither_the_secret_nor_other_slots_are_in_it(case: Case) -> None:
     bound, _, verdict, path = case
     data = path.read_bytes()
+    assert path.stat().st_mode & 0o077 == 0, "seeds and triggers of the slots asked are"
     asked = len(verdict.slots)
     assert 0 < asked < len(bound.slots), "the suspect was found before the last slot"
     assert bound.release.secret.hex().encode() not in data

@@ -210,7 +210,7 @@ def test_answers_of_a_black_box(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks 9 of 9 labels"):
         load_classifier(str(table), CLASSES, name="box")
     with pytest.raises(InputError, match="whose answers"):
-        load_classifier(str(table), CLASSES)
+        load_classifier(str(table), CLASSES, name="  ")
     from PIL import Image
 
     for row in rows:

@@ -275,6 +275,8 @@ def test_odd_answers_are_told_and_answers_collected_anew_are_a_further_look(
     assert again["alpha"] == 5e-4 and again["plans_tried_on_this_suspect"] == 2
     assert run("run", "--answers", "answers", "--name", "another", "--json") == 0
     assert json.loads(capsys.readouterr().out)["suspects_tested_with_this_release"] == 2
+    pages = {page.name for page in tmp_path.glob("*.html")}
+    assert pages == {f"tracemark-report-{name}.html" for name in ("box", "box-2", "another")}
 
 
 def test_a_sheet_on_stdout_its_cost_and_fewer_questions(
@@ -304,6 +306,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_asked(
             ((), "one suspect is tested at a time"),
             (("--model", service.url, "--answers", "answers"), "one suspect"),
             (("--answers", "answers"), "whose answers these are"),
+            (("--answers", "answers", "--name", " \t "), "whose answers these are"),
             (("--answers", "answers", "--name", "box"), "answers no question"),
             (("--answers", "missing", "--name", "box"), "is no folder"),
             (("--model", "m", "--name", "box"), "--name is for answers"),

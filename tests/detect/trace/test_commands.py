@@ -44,7 +44,7 @@ class _Asked:
     """Runs commands with a suspect that is at hand."""
 
     def __init__(self, bound: BoundRelease, keyring: Keyring, patch: pytest.MonkeyPatch, place: Path) -> None:
-        self.bound, self._patch, self.model = bound, patch, place / "model"
+        self.bound, self._patch, self.model = bound, patch, place / "leaking"
         self.model.mkdir()
         patch.setenv("TRACEMARK_HOME", str(keyring.home))
         patch.setenv("TRACEMARK_CACHE", str(place / "cache"))
@@ -100,7 +100,8 @@ def test_the_page_of_a_certificate_is_about_one_recipient(asked: _Asked) -> None
     shown = page.read_text(encoding="utf-8")
     assert "<b>certified</b>" in shown and "Person 9" in shown and "Evidence of 1 recipient(s)" in shown
     asked.run(own, "certify", "--recipient", "10")
-    other = page.read_text(encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == shown, "the second certificate did not take the first one's place"
+    other = page.with_stem(f"{page.stem}-2").read_text(encoding="utf-8")
     assert "<b>not certified</b>" in other and "Person 9" not in other and "0 reached it" in other
 
 

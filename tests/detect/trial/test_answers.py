@@ -35,7 +35,10 @@ def test_refusals_are_counted_and_make_a_verdict_without_evidence_inconclusive(
     refused = verdict.tally.flags["refused"]
     assert verdict.outcome == "inconclusive" and f"{refused} questions were refused" in verdict.reason
     assert "refused" in verdict.flags and verdict.tally.planned == 12 > refused > 0
-    assert f"{refused} of 12 questions were refused: each counts as a black picture." in verdict.warnings
+    said = (
+        f"{refused} of 12 questions were refused: lean and shade leave each out with its pair, other families take it"
+    )
+    assert f"{said} for a black picture." in verdict.warnings
     assert sum(slot.counted.missing for slot in verdict.slots) == refused and verdict.tally.notes == ("policy",)
     assert "warning" in summary(verdict)
 

@@ -75,7 +75,7 @@ def test_the_guilty_of_each_release_are_found_and_nobody_else(tmp_path: Path, ke
     done = survey(suspects, [first.release, second.release], keyring, cache, 1e-3)
     found = {(p.verdict.suspect, p.verdict.release.id) for p in done.pairs if p.found}
     assert found == {("one", first.release.id), ("two", second.release.id)}
-    assert done.tested == 12 and len(done.pairs) == 10 and done.unopened == {"gone": "no such model"}
+    assert done.tested == 12 and len(done.pairs) == 10 and done.set_aside == {"gone": "no such model"}
     unclear = [p.e_value for p in done.pairs if p.verdict.outcome == "inconclusive"]
     assert unclear and max(unclear) <= 1
     assert json.loads(json.dumps(done.as_json()))["pairs_tested"] == 12

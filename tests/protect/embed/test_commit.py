@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from protect.embed import commit as committing
 from protect.embed.commit import commit, options_of
 from protect.embed.verify import verify
 from protect.embed.write import embed
 from protect.errors import InputError, ReleaseError
 from protect.formats import open_dataset
+from protect.keys.coin import TIMESTAMP
 from protect.keys.keyring import Keyring
 from protect.release.plan import Options
-from protect.release.record import Coin
+from protect.release.record import Coin, Release
 from tests.support.datasets import make_folder, recaption, varied_captions
 
 QUICK = Options(rate=0.5, slots=2, decoys=99, alpha=0.05, alignment="twa")
@@ -158,3 +162,86 @@ def test_what_could_hardly_be_found_is_not_committed_to(tmp_path: Path, keyring:
     with pytest.raises(InputError, match="could hardly be found"):
         commit(_dataset(tmp_path / "d"), tmp_path / "out", few, keyring, COIN)
     assert keyring.commitments() == ([], []) and not (tmp_path / "out.commitment.json").exists()
+
+
+class _Killed(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> Callable[[Coin], Release]:
+    """Commits to `d`, and is killed before the file is written; returns what the keyring holds."""
+
+    def commit_and_die(coin: Coin) -> Release:
+        def die(*_: object) -> None:
+            raise _Killed
+
+        with monkeypatch.context() as patch, pytest.raises(_Killed):
+            patch.setattr(committing, "write_atomic", die)
+            commit(_dataset(tmp_path / "d"), tmp_path / "out", QUICK, keyring, coin, anyway=True)
+        return keyring.commitments()[0][0]
+
+    return commit_and_die
+
+
+def test_a_commitment_that_was_stopped_is_finished_by_the_same_call(
+    tmp_path: Path, keyring: Keyring, stopped: Callable[[Coin], Release]
+) -> None:
+    held, file = stopped(COIN), tmp_path / "out.commitment.json"
+    for _ in range(2):  # the second time, the file was lost
+        assert commit(tmp_path / "d", tmp_path / "out", QUICK, keyring, COIN, anyway=True) == held
+        assert json.loads(file.read_text()) == held.public() and keyring.waiting("out") == held
+        file.unlink()
+
+
+def test_other_options_another_coin_and_another_name_are_another_commitment(
+    tmp_path: Path, keyring: Keyring, stopped: Callable[[Coin], Release]
+) -> None:
+    held = stopped(COIN)
+    others = [
+        commit(tmp_path / "d", tmp_path / name, options, keyring, coin, name=called, anyway=True)
+        for name, options, coin, called in (
+            ("a", replace(QUICK, steps=5), COIN, "out"),
+            ("b", QUICK, Coin("some beacon", "2"), "out"),
+            ("c", QUICK, COIN, "c"),
+        )
+    ]
+    assert len({held.id, *(other.id for other in others)}) == 4
+    again = commit(
+        tmp_path / "d", tmp_path / "out", QUICK, keyring, Coin("some beacon", "3"), any_round=True, anyway=True
+    )
+    assert again.id in {held.id, others[1].id}, "the round of a beacon that is named alone follows from the time"
+
+
+def test_a_commitment_that_can_have_no_coin_any_more_is_to_be_retired(
+    tmp_path: Path, keyring: Keyring, stopped: Callable[[Coin], Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coin = Coin(TIMESTAMP, "00" * 32)
+    held = stopped(coin)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) + timedelta(hours=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(committing, "datetime", Later)
+        with pytest.raises(InputError, match="it can have no coin") as refusal:
+            commit(tmp_path / "d", tmp_path / "out", QUICK, keyring, coin, anyway=True)
+    assert refusal.value.advice.endswith(f"protect retire {held.id}")
+    keyring.retire(keyring.either("out"))
+    assert keyring.commitments() == ([], [])
+    for look in (keyring.either, keyring.waiting, keyring.load):
+        with pytest.raises(ReleaseError, match=r"is retired: no copy.*\n.*/commitments/'$"):
+            look(held.id)
+    assert commit(tmp_path / "d", tmp_path / "out", QUICK, keyring, coin, anyway=True).id != held.id
+
+
+def test_a_release_has_the_name_of_its_commitment(tmp_path: Path, keyring: Keyring) -> None:
+    waiting = commit(_dataset(tmp_path / "d"), tmp_path / "out", QUICK, keyring, COIN, name="spring", anyway=True)
+    options = options_of(waiting.plan)
+    for name, expected in ((None, "spring"), ("summer", "summer")):
+        done = embed(
+            tmp_path / "d", tmp_path / "out", options, keyring, name=name, commitment="spring", coin=A, dry_run=True
+        )
+        assert done.release.name == expected

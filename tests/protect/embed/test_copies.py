@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from protect.embed.answers import difference_text
 from protect.embed.difference import difference
 from protect.embed.find import release_of
 from protect.embed.show import carriers_shown, write_page
@@ -123,6 +124,28 @@ def test_diff_names_samples_that_only_one_copy_has(tmp_path: Path) -> None:
     found = difference(open_dataset(source), open_dataset(tmp_path / "e"))
     assert found.only_first == ("picture 003.png",) and found.only_second == ()
     assert found.files_only_second == ("notes.md",) and found.files_only_first == ("picture 003.png",)
+
+
+def test_diff_of_two_forms_compares_samples_and_no_files(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = make_folder(tmp_path / "d", 10, "sidecar")
+    records = list(open_dataset(source).records())
+    pictures = [{"bytes": record.read(), "path": record.key} for record in records]
+    captions = [*(record.caption for record in records[:9]), "another"]
+    pq.write_table(pa.table({"image": pictures, "text": captions}), tmp_path / "d.parquet")
+    found = difference(open_dataset(source), open_dataset(tmp_path / "d.parquet"))
+    assert (found.samples, found.pictures, found.captions) == (10, 0, 1)
+    assert found.changes[0].captions == ((".txt", records[9].caption, "another"),)
+    assert not (found.only_first or found.only_second or found.files_only_first or found.files_only_second)
+    said = difference_text(found).splitlines()
+    assert said[1] == (
+        "  files differ because the forms do (sidecar in a folder; parquet in a file): only samples were compared"
+    )
+    assert len(said) == 3 and said[2].startswith("  differs: ")
+    same = difference(open_dataset(source), open_dataset(source))
+    assert "forms" not in difference_text(same) and same.forms[0] == same.forms[1]
 
 
 def test_the_page_of_carriers_is_secret_and_shows_before_and_after(tmp_path: Path, keyring: Keyring) -> None:

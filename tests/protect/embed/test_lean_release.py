@@ -326,3 +326,24 @@ def test_a_push_leaves_pictures_alone_that_cannot_be_written_back(tmp_path: Path
     done = embed(source, tmp_path / "out", options, Keyring(tmp_path / "home"), secret=SECRET)
     assert not {carrier.key for carrier in done.release.carriers} & unfit
     assert unfit <= {aside.key for aside in done.set_aside}
+
+
+def test_a_repeat_with_another_picture_is_told_so(source: Path, tmp_path: Path, keyring: Keyring) -> None:
+    def die(stage: str, done: int, total: int) -> None:
+        if stage == "writing":
+            raise _Killed
+
+    shutil.copytree(source, tmp_path / "d")
+    options = with_list(WORDING, keyring)
+    with pytest.raises(_Killed):
+        embed(tmp_path / "d", tmp_path / "out", options, keyring, secret=SECRET, progress=die)
+    first, second = sorted((tmp_path / "d").glob("*.png"))[:2]
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InputError, match="pictures of the dataset changed since") as refusal:
+        embed(tmp_path / "d", tmp_path / "out", options, keyring)
+    assert "--output" in refusal.value.advice and str(refusal.value).count("\n") == 1
+    with pytest.raises(InputError, match="with other options"):
+        embed(tmp_path / "d", tmp_path / "out", replace(options, steps=5), keyring)
+    first.write_bytes(kept)
+    assert embed(tmp_path / "d", tmp_path / "out", options, keyring).release.secret == SECRET

@@ -42,7 +42,9 @@ def test_without_a_store_stored_arrays_are_not_looked_for() -> None:
 
 
 def test_both_adds_shades_once() -> None:
-    assert make_options(None, "", None, None, None, NO_STORE, both=True).besides == (SHADE,)
+    both = make_options(None, "", None, None, 4, NO_STORE, both=True)
+    assert both.besides == (SHADE,)
+    assert [part.queries for part in replace(both, queries=16).parts] == [16, None], "as the help says"
     with pytest.raises(InputError, match=r"--family shade plants them already\nLeave --both out"):
         make_options(None, "shade", None, None, None, NO_STORE, both=True)
 

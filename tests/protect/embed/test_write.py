@@ -161,6 +161,17 @@ def test_a_finished_release_is_never_issued_again(tmp_path: Path, keyring: Keyri
     assert second.release.secret != first.release.secret and not any((keyring.home / "pending").iterdir())
 
 
+def test_a_run_that_was_killed_when_all_was_written_is_said_to_be_done(tmp_path: Path, keyring: Keyring) -> None:
+    source = make_folder(tmp_path / "d", 30)
+    done = embed(source, tmp_path / "out", QUICK, keyring, anyway=True)
+    Pending.of(keyring, tmp_path / "out").save(done.release)
+    for message in (f"out is whole, of release {done.release.id}", "exists already"):
+        with pytest.raises(InputError, match=message) as refusal:
+            embed(source, tmp_path / "out", QUICK, keyring, anyway=True)
+        assert str(refusal.value).count("\n") == 1
+    assert keyring.releases() == [done.release] and not any((keyring.home / "pending").iterdir())
+
+
 def test_what_a_run_left_that_was_killed_while_forgetting_is_not_believed(tmp_path: Path, keyring: Keyring) -> None:
     source, pending = make_folder(tmp_path / "d", 30), Pending.of(keyring, tmp_path / "out")
 

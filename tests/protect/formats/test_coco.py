@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +106,33 @@ def test_images_that_share_captions_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(value))
     with pytest.raises(InputError, match="two images with the id 1000"):
         survey(open_dataset(folder))
+
+
+def test_ids_that_are_texts_lead_to_their_captions_in_every_process(tmp_path: Path) -> None:
+    folder = _coco(tmp_path / "d", 3)
+    path = folder / "annotations" / "captions_train2017.json"
+    value = json.loads(path.read_text())
+    for image in value["images"]:
+        image["id"] = f"id {image['id']} \ud800"
+    for note in value["annotations"]:
+        note["image_id"] = f"id {note['image_id']} \ud800"
+    path.write_text(json.dumps(value))
+    dataset = open_dataset(folder)
+    captions = [sorted(record.captions.values()) for record in dataset.records()]
+    assert captions[2] == [f"box 2 盒子, told {j}." for j in range(5)]
+    (tmp_path / "shards").write_bytes(pickle.dumps(dataset.shards))  # with the index that was made here
+    code = (
+        "import json, pathlib, pickle, sys; shards = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()); "
+        "print(json.dumps([sorted(found.captions.values()) for shard in shards for found in shard.scan()]))"
+    )
+    for seed in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "shards")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        )
+        assert json.loads(done.stdout) == captions
 
 
 INNER = st.recursive(

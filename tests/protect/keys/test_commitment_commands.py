@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from cli import protect_main
+from protect.embed import commit_commands
 from protect.keys.beacon import BEACONS
 from tests.support import authorities
 from tests.support.authorities import serve
@@ -84,6 +87,9 @@ def test_a_beacon_walk(call, authority: authorities.Authority, monkeypatch: pyte
     assert code == 0, err
     number, release = re.search(r"round (\d+)", out)[1], re.search(r"--commitment (\w+)", out)[1]  # type: ignore[index]
     assert f"{BEACON.address}{number}" in out and "--publish for a page" in out
+    code, out, _ = call("verify-commitment", "d-protected.commitment.json")
+    assert code == 0 and f"still to come: {BEACON.name}, round {number}, which comes out on 20" in out
+    assert "There is no public coin" not in out
     with serve(authority) as served:
         given = ("--authority", served.address, "--authority-certificate", authority.root)
         code, out, err = call("timestamp", "d-protected.commitment.json", *given)
@@ -179,3 +185,60 @@ def test_mistakes_are_told_before_anything_is_made(  # type: ignore[no-untyped-d
     code, _, err = call("commit", "d", *QUICK, *arguments)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 2
     assert not list(tmp_path.glob("*.commitment*")) and not (tmp_path / "home" / "commitments").exists()
+
+
+def test_the_command_that_is_named_for_the_copy_does_it(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = [json.loads(line) for line in (tmp_path / "d" / "metadata.jsonl").read_text().splitlines()]
+    lines = [json.dumps(row | {"other words": f"a house {n}"}) + "\n" for n, row in enumerate(rows)]
+    (tmp_path / "d" / "metadata.jsonl").write_text("".join(lines))
+    said = ("--only", "picture 0[0-4]*", "--exclude", "*9.png", "--split", "all", "--caption-column", "text")
+    said += ("--caption-column", "other words", "--leave-captions", "other words", "--passes", "12")
+    code, out, err = call("commit", "d", *QUICK, *said, "--coin-from", "a lottery:7", "--name", "spring")
+    assert code == 0, err
+    (line,) = (line for line in out.splitlines() if "protect embed" in line)
+    words = [word.replace("VALUE", "0a" * 32) for word in shlex.split(line)][1:]
+    lacking = [word for word in words if word not in ("--leave-captions", "other words", "--caption-column", "text")]
+    code, _, err = call(*lacking)
+    assert code == 2 and "Repeat it with --leave-captions 'other words'" in err
+    code, _, err = call("embed", "d", "--commitment", "spring", "--coin", "0a" * 32, "--anyway")
+    assert code == 2 and "--only, --exclude, --split, --caption-column, --leave-captions" in err
+    code, out, err = call(*words)
+    assert code == 0 and "spring" in call("ls")[1], err
+
+
+def test_a_lost_commitment_is_written_again_and_told_so(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    command = ("commit", "d", *QUICK, "--coin-from", "drand")
+    first = json.loads(call(*command, "--json")[1])
+    (tmp_path / "d-protected.commitment.json").unlink()
+    code, out, _ = call(*command)
+    assert code == 0 and first["commitment"] in out and f"made before, on {first['created']}" in out
+    assert f"round {first['coin']['round']}" in out and not first["made_before"]
+    code, out, _ = call("retire", "d-protected")
+    assert code == 0 and "/retired/" in out and "commitments that wait" not in call("ls")[1]
+    (tmp_path / "d-protected.commitment.json").unlink()
+    code, out, _ = call(*command, "--json")
+    assert code == 0 and json.loads(out)["commitment"] != first["commitment"]
+
+
+def test_a_round_that_is_past_is_told(  # type: ignore[no-untyped-def]
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("commit", "d", *QUICK, "--coin-from", "drand")
+    assert "that is past" not in call(*command)[1]
+    (tmp_path / "d-protected.commitment.json").unlink()
+    monkeypatch.setattr(commit_commands, "comes_out", lambda coin: datetime.now(UTC))
+    code, out, _ = call(*command)
+    assert code == 0 and "that is past" in out and "protect retire" in out
+
+
+def test_a_lost_commitment_comes_back_with_the_coin_that_was_drawn(  # type: ignore[no-untyped-def]
+    call, tmp_path: Path, authority: authorities.Authority
+) -> None:
+    with serve(authority) as served:
+        given = ("--timestamp", served.address, "--authority-certificate", authority.root)
+        command = ("commit", "d", *QUICK, "--coin-from", "timestamp", *given)
+        first = json.loads(call(*command, "--json")[1])
+        (tmp_path / "d-protected.commitment.json").unlink()
+        code, out, err = call(*command)
+    assert code == 0 and "its coin is known" in out and "--coin VALUE" not in out, err
+    assert json.loads((tmp_path / "d-protected.commitment.json").read_text())["coin"] == first["coin"]

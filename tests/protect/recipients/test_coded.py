@@ -115,7 +115,7 @@ def test_a_copy_is_verified_and_its_bits_tell_the_recipient(
     own, others = (bits_of(done.release, c.recipient.serial) for c in (copy, other))
     differing = sum(a != b for a, b in zip(own, others, strict=True))
     assert len(problems) == 2 * differing > 0 and all(problem.startswith("bytes changed") for problem in problems)
-    with pytest.raises(ReleaseError, match="no recipient's copy fits"):
+    with pytest.raises(ReleaseError, match="no release fits"):
         release_and_recipient(open_dataset(source), keyring)
 
 

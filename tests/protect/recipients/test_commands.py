@@ -122,6 +122,7 @@ def test_mistakes_get_two_lines(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     run("protect", "issue", "kites", "--to", "Ann")
     assert refused(run("protect", "issue", "kites", "--materialise", "Ann"), "--materialise needs --output")
     assert refused(run("protect", "issue", "kites", "--materialise", "1", "-o", "x", "--terms", "y"), "--terms cannot")
+    assert refused(run("protect", "issue", "kites", "--materialise", "9" * 23, "-o", "x"), "among 1")
     (tmp_path / "empty.csv").write_text("name,terms\n")
     assert refused(run("protect", "issue", "kites", "--to", "empty.csv"), "no recipient in it")
     assert refused(run("protect", "issue", "kites", "--to", "empty.csv", "--terms", "x"), "Write them into the file")

@@ -34,6 +34,7 @@ from protect.recipients.ledger import FOLDER, open_ledger
 from protect.recipients.materialise import Copy, materialise
 from protect.recipients.overlay import overlay
 from protect.release.bound import bind
+from protect.release.plan import Options
 from protect.release.record import Coin, Release
 from protect.release.stored import from_json, to_json
 from tests.support.datasets import contents
@@ -248,12 +249,30 @@ def test_a_copy_is_verified_and_its_recipient_told(home: Keyring, source: Path, 
     checked = verify(found.bound, opened)
     assert [f.key for f in checked.findings] == [json.loads(rows[spoilt])["file_name"]]
     assert checked.findings[0].problem == "caption changed"
-    with pytest.raises(ReleaseError, match="no recipient's copy fits"):
+    with pytest.raises(ReleaseError, match="no release fits"):
         release_and_recipient(open_dataset(source), home)
+    with pytest.raises(ReleaseError, match=r"no recipient's copy of .* fits .*\nName one: .* --recipient NUMBER"):
+        release_and_recipient(open_dataset(source), home, release=release_in(home).id)
     with pytest.raises(ReleaseError, match="--recipient needs --release"):
         release_and_recipient(opened, home, recipient="3")
     with pytest.raises(InputError, match="no recipient 'name 99'"):
         release_and_recipient(opened, home, release=release_in(home).id, recipient="name 99")
+
+
+def test_copies_of_retired_releases_are_told_so(home: Keyring, source: Path, tmp_path: Path) -> None:
+    master = release_in(home)
+    theirs = open_dataset(write(home, issue(home, "Ann", "Bo")[1], tmp_path / "copy").output)
+    plain = embed(source, tmp_path / "plain", Options(rate=0.1, slots=2, queries=4, decoys=999), home, anyway=True)
+    everybodys = open_dataset(plain.output)
+    assert release_and_recipient(everybodys, home).bound.release == plain.release
+    home.retire(plain.release)
+    assert release_and_recipient(theirs, home).recipient == "Bo"
+    home.retire(master)
+    for copy, release in ((everybodys, plain.release), (theirs, master)):
+        with pytest.raises(ReleaseError, match=f"release {release.id} .* is retired"):
+            release_and_recipient(copy, home)
+    with pytest.raises(ReleaseError, match="no release fits"):
+        release_and_recipient(open_dataset(source), home)
 
 
 def test_a_part_of_a_copy_and_a_lost_line_tell_the_recipient_still(home: Keyring, tmp_path: Path) -> None:

@@ -85,10 +85,33 @@ def test_a_recipient_is_entered_once_unless_it_is_meant(keyring: Keyring) -> Non
     assert list(issue(keyring, "Acme Ltd", again=True)) == [5]
     with open_ledger(keyring) as ledger:
         assert ledger.one(RELEASE.id, "cy").serial == 4 and ledger.one(RELEASE.id, "5").name == "Acme Ltd"
-        with pytest.raises(InputError, match="3 copies"):
+        with pytest.raises(InputError, match=r"fits 3 recipients .*\nSay which: number:1 or number:3 or number:5\.$"):
             ledger.one(RELEASE.id, "Acme Ltd")
         with pytest.raises(InputError, match="no recipient '9' among 5"):
             ledger.one(RELEASE.id, "9")
+
+
+def test_names_that_are_numbers_are_never_taken_for_others(keyring: Keyring) -> None:
+    issue(keyring, "3", "1", "2", "2024")
+    with open_ledger(keyring) as ledger:
+        for wanted, other in (("1", 2), ("2", 3), ("3", 1)):
+            with pytest.raises(InputError) as refused:
+                ledger.one(RELEASE.id, wanted)
+            assert refused.value.what.count(f"recipient {wanted} (") == refused.value.what.count(f"({wanted})") == 1
+            first, second = sorted((int(wanted), other))
+            assert refused.value.advice == f"Say which: number:{first} or number:{second}."
+            assert ledger.one(RELEASE.id, f"number:{other}").name == wanted
+        assert ledger.one(RELEASE.id, "4").name == "2024" == ledger.one(RELEASE.id, "2024").name
+        for nobody in ("5", "0", "number:9", "9" * 23, "9" * 5_000, "number:x"):
+            with pytest.raises(InputError, match=rf"no recipient '{nobody}' among 4"):
+                ledger.one(RELEASE.id, nobody)
+    with sqlite3.connect(path_of(keyring)) as connection:
+        connection.execute("DELETE FROM recipients WHERE serial = 2")
+    with (
+        open_ledger(keyring) as ledger,
+        pytest.raises(InputError, match=r"recipient 2 \(not in the ledger\), .* 3 \(2\)"),
+    ):
+        ledger.one(RELEASE.id, "2")
 
 
 def test_broken_entries_are_refused_by_their_place(keyring: Keyring) -> None:
