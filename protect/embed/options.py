@@ -56,7 +56,7 @@ Both = Annotated[
     bool,
     typer.Option(
         "--both",
-        help="Faint shades of the pictures besides, for captions written anew; seldom found so far. --rate, --slots "
+        help="Faint shades of the pictures besides, for captions written anew; no gain was measured. --rate, --slots "
         "and --option do not change these.",
     ),
 ]
