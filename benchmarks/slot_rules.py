@@ -127,11 +127,11 @@ def false_accusations(slots: int, last: float) -> dict[str, Any]:
 def main() -> None:
     """Judge, simulate, write `results/slot_rules.json`."""
     clock = Clock()
-    tests, seen = {}, set[tuple[float, ...]]()  # two files may hold one test
+    tests, seen = {}, set[tuple[float, ...]]()  # a test may stand twice
     for file in FILES:
-        own = [test for test in tests_of(file) if (test.e_value, *test.p_values) not in seen]
-        seen |= {(test.e_value, *test.p_values) for test in own}
-        tests[file] = own
+        found = {(test.e_value, *test.p_values): test for test in tests_of(file)}
+        tests[file] = [test for told, test in found.items() if told not in seen]
+        seen |= found.keys()
     rules: dict[str, Any] = {}
     for last in SHARES:
         rules[f"{last:g}"] = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from detect.bundle.asked import about_asked, check_asked, departs
 from detect.bundle.container import SIGNATURE, manifest, unpacked
 from detect.bundle.dates import about_questions, about_time
 from detect.bundle.opening import opened_release, questions_digest
@@ -17,7 +18,7 @@ from detect.bundle.pictures import check_pictures, wrong
 from detect.bundle.write import COMMITMENT, OPENING, STORE, VERDICT
 from detect.trial.result import tally
 from detect.trial.score import score_slot
-from detect.trial.transcript import REFUSED, Transcript
+from detect.trial.transcript import Transcript
 from detect.trial.transcript_files import read_transcript
 from detect.trial.verdict import Outcome
 from protect.errors import InputError
@@ -82,6 +83,7 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
             target.write_bytes(data)
         bound = opened_release(_file(files, OPENING), Store(Path(folder) / STORE))
         transcript = read_transcript(Path(folder))
+        _check_slots(bound, transcript)
         check_pictures(bound, transcript, said, files)
         peak, p_value = _scored(bound, transcript, said)
         alone = _peak_alone(bound, transcript)
@@ -89,6 +91,8 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
     _check_names(bound, transcript, said)
     threshold = _check_level(bound, transcript, said)
     outcome = _check_outcome(said, peak, threshold, 1 / bound.release.plan.alpha)
+    if outcome == "evidence" and tally(transcript).reference_refused:
+        raise wrong("it says evidence, and answers of the reference are missing")
     public_key = _signed_by(files, signer)
     return Checked(
         outcome=outcome,
@@ -103,7 +107,7 @@ def _verified(files: Mapping[str, bytes], certificates: Sequence[Certificate], s
             *_about_key(bound),
             *about_time(bound, files, certificates),
             *about_questions(bound, files, certificates),
-            *_about(said, transcript, alone, public_key),
+            *_about(bound, said, transcript, alone, public_key),
         ),
     )
 
@@ -126,14 +130,19 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-def _scored(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> tuple[float, float]:
-    """Largest E and overall p, computed again and compared slot by slot."""
+def _check_slots(bound: BoundRelease, transcript: Transcript) -> None:
+    """Refuse answers of classifiers, other slots than are revealed, and all that leaves room for a choice."""
     if transcript.kind != "pictures":
         raise wrong(
             "a classifier's answers cannot be checked: nothing in the commitment fixes the pictures it was shown"
         )
     if [part.slot for part in transcript.slots] != list(range(len(bound.slots))):
         raise wrong("the slots that were answered are not those that are revealed")
+    check_asked(bound, transcript)
+
+
+def _scored(bound: BoundRelease, transcript: Transcript, said: Mapping[str, Any]) -> tuple[float, float]:
+    """Largest E and overall p, computed again and compared slot by slot."""
     evidence = [score_slot(bound, transcript, slot).evidence for slot in range(len(bound.slots))]
     running = running_evidence(evidence)
     rows = said["slots"]
@@ -187,23 +196,11 @@ def _check_level(bound: BoundRelease, transcript: Transcript, said: Mapping[str,
     if len(here) != 1 or type(here[0]) is not int or not 0 <= here[0] <= len(said["looks"]):
         raise wrong("it does not say which look at the suspect it is")
     further = here[0]
-    if further == 0 and _departs(bound, transcript):
+    if further == 0 and departs(bound, transcript):
         raise wrong("the committed plan was left, and the verdict does not count it as a further one")
     if not threshold >= 2**further / alpha * (1 - _EQUAL):
         raise wrong(f"E had to reach {2**further / alpha:,.0f} at least, the verdict says {threshold:,.0f}")
     return threshold
-
-
-def _departs(bound: BoundRelease, transcript: Transcript) -> bool:
-    """Whether fewer questions were put than planned, or with other settings."""
-    plan = bound.release.plan
-    if transcript.kind == "pictures" and (transcript.plan["steps"], transcript.plan["guidance"]) != (
-        plan.steps,
-        plan.guidance,
-    ):
-        return True
-    asked = zip(transcript.slots, plan.part_of_slot, strict=False)
-    return transcript.kind == "pictures" and any(len(part.asked) != planned.queries for part, planned in asked)
 
 
 def _check_outcome(said: Mapping[str, Any], peak: float, threshold: float, unlucky: float) -> str:
@@ -247,25 +244,15 @@ def _about_reference(transcript: Transcript, alone: float | None) -> str:
     )
 
 
-def _about_refusals(transcript: Transcript) -> list[str]:
-    """What leaving answers out can do."""
-    said = tally(transcript)
-    refused = said.flags.get(REFUSED, 0)
-    lines = []
-    if refused:
-        lines.append(f"{refused} of {said.planned} questions are told of as refused: that is the owner's word, too.")
-    if blank := said.missing - refused:
-        lines.append(f"{blank} of {said.planned} answers are of one colour.")
-    return lines
-
-
-def _about(said: Mapping[str, Any], transcript: Transcript, alone: float | None, signer: str) -> list[str]:
+def _about(
+    bound: BoundRelease, said: Mapping[str, Any], transcript: Transcript, alone: float | None, signer: str
+) -> list[str]:
     """What a reader must take on trust, or look up."""
     control = said["control_e_value"]
     lines = [
         "Keys, marks, decoys, scores, E and p were computed again from the commitment and the answers.",
         _about_reference(transcript, alone),
-        *_about_refusals(transcript),
+        *about_asked(bound, transcript),
         "The page inside is its owner's: only what is printed here was checked.",
         f"That “{transcript.suspect}” gave these answers is the owner's word, unless you ask it yourself: the "
         "transcript names every question, seed and setting.",

@@ -72,11 +72,11 @@ def tags_command(
     if not fitting:
         raise InputError(f"no release in {keyring.home} was made from {dataset}", "Give the unmarked original.")
     bound = [bind(r, keyring.store) for r in fitting]
-    if queries or model is None:
-        assert queries is not None
+    if queries is not None:
         check_empty(queries)
         return say_written(queries, *written_questions(queries, bound, original), as_json)
     use_all_cores()
+    assert model is not None  # seen above
     asked = suspect_of(model, original.classes, mapping, input_size, normalisation, device, suspect)
     other = suspect_of(control, original.classes, mapping, input_size, normalisation, device, "") if control else None
     with console.progress() as progress:

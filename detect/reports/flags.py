@@ -29,7 +29,7 @@ LINES = {
     REFUSED: "Some questions were refused: lean and shade leave each out with its pair, other families take it for a "
     "black picture.",
     BLANKED: "Some answers are of one colour, as safety checkers make them: they show nothing. lean and shade leave "
-    "each out with its pair.",
+    "black, white and grey ones out with their pairs.",
     RESIZED: "Some answers had another size than was asked for or than most have: they were scaled.",
 }
 """What each flag says."""

@@ -19,9 +19,11 @@ def outcome_of(trial: Trial[S], found: Examined, threshold: float, control_e: fl
         return "inconclusive", "unlucky key: the control, which cannot have seen the release, shows it too"
     if found.trouble:
         return "inconclusive", found.trouble
+    said = tally(found.transcript)
+    if said.reference_refused:  # pairs that it leaves open do not count: nobody shall be able to choose them
+        return "inconclusive", f"the reference refused {said.reference_refused} questions: give one that answers all"
     if found.results and found.peak >= threshold:
         return "evidence", ""
-    said = tally(found.transcript)
     if said.reference_missing:
         return "inconclusive", f"{said.reference_missing} answers of the reference are all black or of one colour"
     if said.missing:

@@ -15,6 +15,7 @@ from detect.suspects.classifiers.classifier import Classifier
 from detect.suspects.images.suspect import Query, Sampler, Suspect
 from detect.trial.answers import digest, pixel_hash
 from detect.trial.ledger import Subject, opened, subject_of
+from detect.trial.transcript import is_blank
 from protect.errors import InputError, TracemarkError
 from protect.files import canonical_json
 from protect.keys.keyring import Keyring
@@ -95,7 +96,7 @@ def _of_pictures(suspect: Suspect) -> str:
     if not suspect.repeatable:
         return ""
     pictures = [answer.picture for answer in suspect.answer(QUERIES, SAMPLER)]
-    if any(picture is None or (picture == picture[0, 0]).all() for picture in pictures):
+    if any(picture is None or is_blank(picture) for picture in pictures):
         return ""
     return _hash([pixel_hash(picture) for picture in pictures if picture is not None])
 

@@ -104,6 +104,8 @@ class Tally:
     missing: int = 0
     """Answers that were refused or are of one colour."""
     reference_missing: int = 0
+    reference_refused: int = 0
+    """Those of them that are no pictures at all."""
 
 
 def tally(transcript: Transcript) -> Tally:
@@ -119,6 +121,7 @@ def tally(transcript: Transcript) -> Tally:
         notes=tuple(dict.fromkeys(answer.note for answer in transcript.answers if answer.note)),
         missing=_missing(transcript.answers),
         reference_missing=_missing(compared),
+        reference_refused=sum(REFUSED in answer.flags for answer in compared),
     )
 
 

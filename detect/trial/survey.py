@@ -14,7 +14,7 @@ from detect.trial.every_release import detect_all
 from detect.trial.judge import uses_reference
 from detect.trial.probe import refuse_same
 from detect.trial.verdict import Verdict
-from protect.errors import TracemarkError
+from protect.errors import ReleaseError, TracemarkError
 from protect.evidence import discoveries
 from protect.keys.keyring import Keyring
 from protect.progress import Progress, no_progress
@@ -108,6 +108,8 @@ def survey(
         try:
             suspect = opened()
             refuse_same(keyring, "reference", reference, suspect, "Test it alone, without a reference.")
+        except ReleaseError:  # the keyring's trouble is nobody's in particular
+            raise
         except TracemarkError as error:  # one suspect's trouble must not end the tests of the others
             set_aside[name] = error.what
             continue

@@ -245,6 +245,8 @@ def _from(row: Any, pictures: Mapping[str, Pixels]) -> Transcript:
         found.exchanges((*part.asked, *part.contrast))
     if len(found.questions) != len(found.answers):
         raise ValueError(f"{len(found.answers)} answers to {len(found.questions)} questions")
+    if found.reference is not None and found.reference.kind != found.kind:
+        raise ValueError("its reference gave answers of another kind")
     if found.kind == "pictures" and not all(map(_told_rightly, found.answers)):
         raise ValueError("an answer with a picture is told of as a refusal, or a refusal as an answer")
     return found

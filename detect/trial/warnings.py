@@ -16,7 +16,7 @@ FLAGS = {
     REFUSED: "{n} of {all} questions were refused: lean and shade leave each out with its pair, other families take it "
     "for a black picture.",
     BLANKED: "{n} of {all} answers are of one colour, as safety checkers make them: they show nothing. lean and shade "
-    "leave each out with its pair.",
+    "leave black, white and grey ones out with their pairs.",
     RESIZED: "{n} of {all} answers had another size than was asked for or than most have: they were scaled.",
 }
 """Of each flag."""

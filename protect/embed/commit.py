@@ -73,7 +73,10 @@ def commit(
     check_places(folder.resolve(), output, keyring.home.resolve())
     name, path = release_name(name, output), commitment_file(output)
     if path.exists():
-        raise InputError(f"{path} exists already", "Keep it safe elsewhere, or give another --output.")
+        raise InputError(
+            f"{path} exists already",
+            f"Go on with it (protect timestamp {path}), keep it safe elsewhere, or give another --output.",
+        )
     dataset, store = open_dataset(folder.resolve(), reading), keyring.store
     pictures = cache(lambda: digest_of_pictures(dataset, progress, engine))
 
@@ -83,10 +86,16 @@ def commit(
             check_findable(best(forecasts(selection, expectation)))
         return selection
 
-    for held in _made_before(keyring, name, coin, any_round=any_round):
-        if plan_of(decide(KeyTree(held.secret)), options, pictures()) == held.plan:
-            _check_in_time(held)
-            return _write(held, path, keyring)
+    earlier = _made_before(keyring, name, coin, any_round=any_round)
+    same = [one for one in earlier if plan_of(decide(KeyTree(one.secret)), options, pictures()) == one.plan]
+    if len(same) > 1:  # which of them was published is not known here
+        raise InputError(
+            f"{len(same)} commitments that wait for their copy are the same: {', '.join(one.id for one in same)}",
+            "Keep the one that you published, and retire the others: protect retire ID.",
+        )
+    for held in same:
+        _check_in_time(held)
+        return _write(held, path, keyring)
     secret = new_secret()
     selection = decide(KeyTree(secret))
     if follow_coin(part.alignment_name for part in options.parts):

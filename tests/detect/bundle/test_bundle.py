@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detect.bundle import verify
 from detect.bundle.container import MANIFEST, SIGNATURE, packed, unpacked
 from detect.bundle.opening import opening_of
 from detect.bundle.verify import verify_bundle
 from detect.bundle.write import COMMITMENT, OPENING, VERDICT, write_bundle
-from detect.suspects.images.suspect import Answer
+from detect.suspects.images.suspect import Answer, Query, Sampler, Suspect
 from detect.trial.judge import detect
-from detect.trial.transcript import recorded_picture
 from detect.trial.verdict import Verdict
 from protect.embed.write import embed
 from protect.errors import EvidenceError, InputError, TracemarkError
@@ -228,25 +226,95 @@ def test_what_is_told_of_an_answer_must_be_true_of_its_picture(kind: str, case: 
         verify_bundle(rewritten(case, change, tmp_path))
 
 
-def test_refusals_are_counted(case: Case) -> None:
-    verdict = case[2]
-    assert verdict.held is not None and verify._about_refusals(verdict.held) == []
-    refused = recorded_picture(Answer(None))
-    held = replace(verdict.held, answers=(refused, refused, *verdict.held.answers[2:]))
-    (line,) = verify._about_refusals(held)
-    assert line.startswith(f"2 of {len(held.answers)} questions are told of as refused")
+class Reticent(Worded):
+    """Refuses one question in eight."""
+
+    def answer(self, queries: Sequence[Query], sampler: Sampler) -> list[Answer]:
+        found = super().answer(queries, sampler)
+        return [Answer(None, ("refused",)) if q.seed % 8 == 0 else a for q, a in zip(queries, found, strict=True)]
 
 
-def test_a_reference_must_have_been_asked_the_same(case: Case, tmp_path: Path) -> None:
-    def anything(row: Any) -> None:
-        row["reference"]["questions"][0]["prompt"] = "anything"
+def bundle_of(case: Case, suspect: Suspect, reference: Suspect, folder: Path) -> tuple[Verdict, Path]:
+    """The verdict on another suspect of the same release, and its bundle."""
+    bound, keyring, *_ = case
+    verdict = detect(bound, suspect, keyring, folder / "cache", reference=reference)
+    write_bundle(verdict_path := folder / "other.zip", verdict, keyring, "page")
+    return verdict, verdict_path
 
-    def left_out(row: Any) -> None:
-        row["reference"]["slots"] = []
 
-    for change in (anything, left_out):
-        with pytest.raises(EvidenceError, match=r"not those that the release planned|has no answers for slot"):
-            verify_bundle(rewritten(case, change, tmp_path))
+def test_refusals_are_counted(case: Case, tmp_path: Path) -> None:
+    verdict, path = bundle_of(case, Reticent(case[0], name="reticent"), Noisy("base"), tmp_path)
+    refused = verdict.answer_flags["refused"]
+    said = " ".join(verify_bundle(path).rests_on)
+    assert refused and f"{refused} of {verdict.tally.planned} questions are told of as refused" in said
+    assert "refused" not in " ".join(verify_bundle(case[3]).rests_on)
+
+
+def test_a_reference_must_answer_everything(case: Case, tmp_path: Path) -> None:
+    """Pairs that it leaves open do not count: whoever could choose them would choose the verdict."""
+    verdict, path = bundle_of(case, Worded(case[0], name="other"), Reticent(case[0], name="shy"), tmp_path)
+    assert verdict.outcome == "inconclusive" and "the reference refused" in verdict.reason
+    assert "answers of the reference are refused" in " ".join(verify_bundle(path).rests_on)
+    files = unpacked(path)
+    edited(VERDICT, lambda said: said.update(verdict="evidence", threshold=1e-9 + said["threshold"]))(files)
+    with pytest.raises(EvidenceError, match="it says evidence"):
+        verify_bundle(written_otherwise(files, tmp_path / "forged.zip"))
+
+
+def leave_out(row: Any) -> None:
+    """One slot is asked less than the others, which share its questions."""
+    row["slots"][0]["asked"].pop()
+    row["slots"][0]["contrast"].pop()
+
+
+def answer_twice(row: Any) -> None:
+    """One slot counts another answer to a question than the rest."""
+    row["questions"].append(row["questions"][0])
+    row["answers"].append(row["answers"][1])
+    row["slots"][0]["asked"][0] = len(row["questions"]) - 1
+
+
+def water_down(row: Any) -> None:
+    """Answers that serve nothing make refusals look rare."""
+    row["questions"].append(row["questions"][0] | {"seed": 7})
+    row["answers"].append(row["answers"][0])
+
+
+def ask_otherwise(row: Any) -> None:
+    """Other settings than were committed to, and no further look."""
+    for transcript in (row, row["reference"]):
+        transcript["plan"]["negative_prompt"] = "blurred"
+
+
+def ask_more(row: Any) -> None:
+    """More questions than were planned."""
+    for transcript in (row, row["reference"]):
+        transcript["plan"]["queries_per_slot"] = 10**6
+
+
+CHOICES: dict[str, tuple[Callable[[Any], None], str]] = {
+    "a question left out": (leave_out, "was not asked its"),
+    "a question answered twice": (answer_twice, "several answers"),
+    "answers beside": (water_down, "serve no slot"),
+    "other settings": (ask_otherwise, "the committed plan was left"),
+    "more questions": (ask_more, "were planned"),
+    "a reference asked otherwise": (lambda row: row["reference"]["plan"].update(steps=1), "in another way"),
+    "a reference for another release": (lambda row: row["reference"].update(release="0" * 16), "another release"),
+    "a reference of another kind": (lambda row: row["reference"].update(kind="labels"), "of another kind"),
+    "a reference asked less": (lambda row: leave_out(row["reference"]), "was not asked its"),
+    "a reference asked something else": (
+        lambda row: row["reference"]["questions"][0].update(prompt="anything"),
+        "not those that the release planned",
+    ),
+    "a reference not asked": (lambda row: row["reference"].update(slots=[]), "was not asked its"),
+}
+
+
+@pytest.mark.parametrize("kind", CHOICES)
+def test_nobody_chooses_which_answers_count(kind: str, case: Case, tmp_path: Path) -> None:
+    change, why = CHOICES[kind]
+    with pytest.raises(TracemarkError, match=why):
+        verify_bundle(rewritten(case, change, tmp_path))
 
 
 def test_the_reference_is_named_with_what_the_answers_say_without_it(case: Case) -> None:
@@ -256,8 +324,12 @@ def test_the_reference_is_named_with_what_the_answers_say_without_it(case: Case)
 
 
 def test_answers_of_classifiers_are_refused(case: Case, tmp_path: Path) -> None:
+    def classify(row: Any) -> None:
+        row.update(kind="labels")
+        row["reference"].update(kind="labels")
+
     with pytest.raises(EvidenceError, match="classifier"):
-        verify_bundle(rewritten(case, lambda row: row.update(kind="labels"), tmp_path))
+        verify_bundle(rewritten(case, classify, tmp_path))
 
 
 def test_a_coin_has_one_spelling_in_every_key(case: Case) -> None:
@@ -266,20 +338,6 @@ def test_a_coin_has_one_spelling_in_every_key(case: Case) -> None:
     for other in (value.upper(), value[:2].upper() + value[2:], f" {value}", "salt 17"):
         with pytest.raises(InputError):
             slot_key(seed, other, "")
-
-
-def test_fewer_questions_than_planned_count_as_a_further_plan(case: Case, tmp_path: Path) -> None:
-    _, _, verdict, path = case
-    files = unpacked(path)
-    edited(VERDICT, lambda row: [look.update(further=0) for look in row["looks"]])(files)
-    row = json.loads(files["transcript.json"])
-    row["plan"]["steps"] += 1
-    files["transcript.json"] = canonical_json(row)
-    assert verdict.held is not None
-    other = replace(verdict.held, plan=row["plan"])
-    edited(VERDICT, lambda said: said.update(transcript_sha256=other.digest))(files)
-    with pytest.raises(EvidenceError, match="the committed plan was left"):
-        verify_bundle(written_otherwise(files, tmp_path / "forged.zip"))
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path, case: Case) -> None:
