@@ -48,9 +48,7 @@ def about_asked(bound: BoundRelease, transcript: Transcript) -> list[str]:
     said, lines = tally(transcript), list[str]()
     if departs(bound, transcript):
         settings = ", ".join(f"{name} {value}" for name, value in transcript.plan.items() if value is not None)
-        lines.append(
-            f"The committed plan was left ({settings}): it counts as one further look. How many were tried is the owner's word."
-        )
+        lines.append(f"The committed plan was left ({settings}): one further look, as its owner says.")
     if refused := said.flags.get(REFUSED, 0):
         lines.append(f"{refused} of {said.planned} questions are told of as refused: that is the owner's word, too.")
     if blank := said.missing - refused:
