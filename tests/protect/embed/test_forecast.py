@@ -146,7 +146,7 @@ def test_runs_that_bear_no_law_are_told_as_a_share_and_promise_nothing_outside()
     runs = _wordings("10110101")
     inside, more = _planned(4, runs), _planned(8, runs)
     assert inside.power == more.power is not None and "more training did not help" in inside.sentence()
-    assert "5 of 8" in inside.basis and "per 4 slots" in inside.sentence()
+    assert "5 of 8" in inside.basis and "for 4 slots together" in inside.sentence()
     assert "8 models, 9,600 to 76,800 tried" in inside.in_short()
     for passes in (0.5, 100):
         outside = _planned(passes, runs)
