@@ -37,9 +37,10 @@ def samples(folder: Path, verdict: Verdict, axes: list[Axes]) -> None:
     for place, key in zip(axes, keys, strict=True):
         place.imshow(on_white(read_rgba(after[key].read())))
         said = [textwrap.shorten(held[key].caption, 88, placeholder=" …") for held in (before, after)]
-        old, new = ("\n".join(textwrap.wrap(text, 26)) for text in said)
-        place.text(1.08, 0.95, f"before: {old}", transform=place.transAxes, va="top", fontsize=10, color=MUTED)
-        place.text(1.08, 0.45, f"after: {new}", transform=place.transAxes, va="top", fontsize=10, color=PLANTED)
+        old, new = ("\n".join(textwrap.wrap(text, 36)) for text in said)
+        for height, text, colour in ((0.95, f"before: {old}", MUTED), (0.48, f"after: {new}", PLANTED)):
+            told = place.text(1.08, height, text, transform=place.transAxes, va="top", fontsize=9.5, color=colour)
+            told.set_in_layout(False)  # long captions must not make pictures small
         place.set_axis_off()
 
 
