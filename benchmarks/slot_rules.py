@@ -132,21 +132,19 @@ def main() -> None:
         found = {(test.e_value, *test.p_values): test for test in tests_of(file)}
         tests[file] = [test for told, test in found.items() if told not in seen]
         seen |= found.keys()
+    files = {file: [test for test in own if test.guilty] for file, own in tests.items()}
+    every = [test for own in tests.values() for test in own]
+    sides = {"guilty": [t for t in every if t.guilty], "innocent": [t for t in every if not t.guilty]}
     rules: dict[str, Any] = {}
     for last in SHARES:
         rules[f"{last:g}"] = {
-            "files": {file: judged([t for t in own if t.guilty], last) for file, own in tests.items()},
-            "guilty": judged([t for own in tests.values() for t in own if t.guilty], last),
-            "innocent": judged([t for own in tests.values() for t in own if not t.guilty], last),
+            "files": {file: judged(own, last) for file, own in files.items()},
+            **{side: judged(own, last) for side, own in sides.items()},
             "null": {str(slots): false_accusations(slots, last) for slots in SLOTS},
         }
     counts = {
         name: {"tests": len(own), "found": sum(test.e_value >= 1 / ALPHA for test in own)}
-        for name, own in (
-            ("guilty", [t for o in tests.values() for t in o if t.guilty]),
-            ("innocent", [t for o in tests.values() for t in o if not t.guilty]),
-            *((file, [t for t in own if t.guilty]) for file, own in tests.items()),
-        )
+        for name, own in {**sides, **files}.items()
     }
     write_result("slot_rules", {"alpha": ALPHA, "shipped": counts, "rules": rules}, clock())
 

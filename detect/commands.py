@@ -119,9 +119,11 @@ def run_command(
     page = checked_page(report, "report", [name or answers, *(model or ())], output)
     if is_bundle(output):
         check_one(len(releases))
+    compared = reference or base
     if dry_run:
-        further = {"reference": bool(reference or base), "control": bool(control)}
-        return _say_cost(releases, keyring, departures, as_json, **further)
+        return _say_cost(
+            releases, keyring, departures, as_json, reference=compared is not None, control=control is not None
+        )
     use_all_cores()
     from detect.reports.words import summary
     from detect.trial.questions import query_plan
@@ -132,7 +134,7 @@ def run_command(
     test = _Test(suspect, releases, keyring, departures, anew, notes)
     verdicts = test.verdicts(
         loading.load_other(control, base) if control else None,
-        loading.load_other(compared, base) if (compared := reference or base) and test.uses_reference else None,
+        loading.load_other(compared, base) if compared and test.uses_reference else None,
     )
     page = unused(page, report)
     test.write_page(page, verdicts, " + ".join(map(str, [answers] if answers else model or ())))

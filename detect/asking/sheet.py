@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from detect.suspects.images.suspect import Query, Sampler
-from detect.trial.questions import QueryPlan, ordinary_queries, slot_queries
+from detect.trial.questions import QueryPlan, all_queries, ordinary_queries
 from protect.files import canonical_json, new_folder, pretty_json, write_atomic
 from protect.pages import render_page
 from protect.release.bound import BoundRelease
@@ -48,7 +48,7 @@ def sheet_rows(bound: BoundRelease, plan: QueryPlan) -> list[SheetRow]:
 
     Those without a trigger that are only shown (`ordinary_queries`) are among them.
     """
-    queries = {query for slot in bound.slots for query in slot_queries(slot, plan.queries)}
+    queries = set(all_queries(bound, plan.queries))
     queries |= set(ordinary_queries(bound, plan.queries))
     return sorted((_row(query, plan.sampler) for query in queries), key=lambda row: row.file)
 

@@ -213,14 +213,14 @@ class _Asked:
         return suspect
 
     def _say_cost(self, bound: BoundRelease, serials: range) -> int:
-        from detect.trial.questions import query_plan, slot_queries
+        from detect.trial.questions import all_queries, query_plan
 
         count, alpha = query_plan(bound.release, self.departures).queries, bound.release.plan.alpha
         row: dict[str, str | int | float] = {
             "release": bound.release.id,
             "name": bound.release.name,
             "recipients": len(serials),
-            "most_pictures": len({query for slot in bound.slots for query in slot_queries(slot, count)}),
+            "most_pictures": len(set(all_queries(bound, count))),
             "required_evidence": len(serials) / alpha,
         }
         text = (

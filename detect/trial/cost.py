@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from detect.trial.judge import uses_reference
 from detect.trial.probe import QUERIES as PROBE
 from detect.trial.probe import SAMPLER
-from detect.trial.questions import Departures, ordinary_queries, query_plan, slot_queries
+from detect.trial.questions import Departures, all_queries, ordinary_queries, query_plan
 from protect.keys.store import Store
 from protect.release.bound import bind
 from protect.release.record import Release
@@ -72,7 +72,7 @@ def most_questions(
     rows = []
     for release in releases:
         bound, count = bind(release, store), query_plan(release, departures).queries
-        asked = {query for slot in bound.slots for query in slot_queries(slot, count)}
+        asked = set(all_queries(bound, count))
         ordinary = set(ordinary_queries(bound, count)) - asked
         rows.append(
             Cost(

@@ -10,7 +10,7 @@ from typing import Any
 from detect.suspects.images.suspect import Answer, Query, Suspect
 from detect.trial.answers import cache_paths, cached_answers, digest, kept_answers
 from detect.trial.ledger import setting_of, subject_of
-from detect.trial.questions import QueryPlan, count_truncated, query_plan, slot_queries
+from detect.trial.questions import QueryPlan, all_queries, count_truncated, query_plan, slot_queries
 from detect.trial.transcript import Exchange, Question, Transcript, recorded_picture
 from detect.trial.trial import Trial
 from protect.marks.family import Pixels
@@ -34,7 +34,7 @@ class PictureTrial(Trial[Suspect]):
     @property
     def asked(self) -> list[Query]:
         """All questions, slot after slot."""
-        return [query for slot in self.bound.slots for query in slot_queries(slot, self.queries.queries)]
+        return all_queries(self.bound, self.queries.queries)
 
     @property
     def plan(self) -> Mapping[str, Any]:

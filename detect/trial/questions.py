@@ -104,6 +104,11 @@ def slot_queries(slot: BoundSlot, count: int) -> list[Query]:
     return trigger_queries(slot, count) + (contrast_queries(slot, count) if slot.family.paired else [])
 
 
+def all_queries(bound: BoundRelease, count: int) -> list[Query]:
+    """All questions of a release, slot after slot; those that serve several slots stand there as often."""
+    return [query for slot in bound.slots for query in slot_queries(slot, count)]
+
+
 def ordinary_slot(bound: BoundRelease) -> BoundSlot | None:
     """The first slot whose questions hold a trigger that can be left out; None if no slot's do."""
     held = (slot for slot in bound.slots if slot.questions.contrasts and not slot.alignment.asks_as_usual())

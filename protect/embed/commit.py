@@ -93,9 +93,9 @@ def commit(
             f"{len(same)} commitments that wait for their copy are the same: {', '.join(one.id for one in same)}",
             "Keep the one that you published, and retire the others: protect retire ID.",
         )
-    for held in same:
-        _check_in_time(held)
-        return _write(held, path, keyring)
+    if same:
+        _check_in_time(same[0])
+        return _write(same[0], path, keyring)
     secret = new_secret()
     selection = decide(KeyTree(secret))
     if follow_coin(part.alignment_name for part in options.parts):

@@ -185,16 +185,16 @@ def _dated(place: Path, authority: Authority | None, keyring: Keyring) -> Dated 
         ) from None
 
 
-_AGAIN = """  made before, on {}: no key was drawn anew, and its file was written again
-  if you want another commitment to the same, give another --name"""
-
-
 def _committed_lines(
     release: Release, place: Path, page: Path | None, dated: Dated | None, *, again: bool
 ) -> list[str]:
+    earlier = [
+        f"  made before, on {release.created}: no key was drawn anew, and its file was written again",
+        "  if you want another commitment to the same, give another --name",
+    ]
     return [
         f"committed: {release.commitment}",
-        *(_AGAIN.format(release.created).splitlines() if again else []),
+        *(earlier if again else []),
         *([f"  timestamp: {dated.stamp.in_words()}, kept in {dated.reply.name}"] if dated else []),
         f"  publish {place.name} where others can date it"
         + (f"; {page.name} says where" if page else " (add --publish for a page that says where)"),
